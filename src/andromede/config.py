@@ -1,0 +1,217 @@
+"""Settings: one TOML file (`DIR/andromede.toml`), overridden by `ANDROMEDE_<SECTION>_<KEY>` variables.
+
+Every key has a type, a default and a line of documentation; unknown keys and bad values are all
+reported at once. Secrets are never settings: they are files of mode 0600 that a setting names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from andromede.errors import Invalid
+
+
+def key(default: Any, doc: str) -> Any:
+    """A documented setting."""
+    if isinstance(default, tuple):
+        return field(default_factory=lambda: default, metadata={"doc": doc})
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Listeners and processes."""
+
+    region: str = key("fr1", "name of this region, in the catalog and in S3 signatures")
+    listen: str = key("127.0.0.1:8700", "HOST:PORT of the API port")
+    objects: str = key("127.0.0.1:8701", "HOST:PORT of the object port (S3 at /, Swift at /v1)")
+    object_workers: int = key(2, "processes that serve the object port")
+    tls: bool = key(False, "serve both ports over TLS with the certificate in DIR/tls (made by a local CA if absent)")
+    tls_certificate: str = key("", "path of a PEM certificate chain to use instead of the local CA's")
+    tls_key: str = key("", "path of the PEM private key of tls_certificate")
+    public_api_url: str = key("", "URL of the API port in the catalog, when a proxy stands before it")
+    public_objects_url: str = key("", "URL of the object port in the catalog, when a proxy stands before it")
+    log_level: str = key("info", "debug, info, warning or error")
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The database and the blob engine."""
+
+    database: str = key("", "DSN: sqlite:///path or postgresql://...; empty: DIR/andromede.db")
+    engine: str = key("disk", "blob engine: disk or s3")
+    s3_endpoint: str = key("", "engine s3: endpoint URL of the store that holds the encrypted blobs")
+    s3_bucket: str = key("", "engine s3: bucket for the blobs")
+    s3_region: str = key("us-east-1", "engine s3: region to sign for")
+    s3_credentials: str = key("", "engine s3: path of a file with two lines, access key id and secret access key")
+    s3_ca: str = key("", "engine s3: path of the CA certificate of the endpoint, if it is not a public one")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Keystone."""
+
+    token_seconds: int = key(14400, "life of a token")
+    lockout_failures: int = key(6, "failed passwords before a user is locked out; 0: never")
+    lockout_seconds: int = key(1800, "how long a lock-out lasts")
+    password_expires_days: int = key(0, "age at which passwords expire; 0: never")
+    password_history: int = key(1, "how many former passwords may not come back")
+    password_minimum_age_days: int = key(0, "age before a user may change the password again")
+    password_regex: str = key("", "regular expression that new passwords must match; empty: any")
+    password_regex_text: str = key("", "what to tell a user whose password does not match")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """S3 and Swift."""
+
+    s3_domains: tuple[str, ...] = key((), "host names under which <bucket>.<domain> addresses a bucket")
+    website_domains: tuple[str, ...] = key((), "host names under which <bucket>.<domain> is a website")
+    s3_sigv2: bool = key(False, "accept AWS signature version 2 (HMAC-SHA1), for old tools only")
+    sse_c_plain_http: bool = key(False, "accept SSE-C keys over plain HTTP; for tests on loopback only")
+    day_seconds: int = key(86400, "length of a lifecycle day; other values only with test_mode")
+    test_mode: bool = key(False, "allow settings that only tests want")
+    tempurl_sha1: bool = key(False, "accept SHA-1 signatures in temporary URLs")
+    key_cache_seconds: int = key(60, "how long a plaintext key may stay in memory (at most 300)")
+    read_audit_seconds: float = key(0.2, "longest delay before a read event is durable")
+    garbage_grace_seconds: int = key(900, "age at which unreferenced bytes are removed")
+    worker_seconds: int = key(5, "rhythm of the background worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of one installation."""
+
+    data: Path
+    server: Server = field(default_factory=Server)
+    storage: Storage = field(default_factory=Storage)
+    identity: Identity = field(default_factory=Identity)
+    objects: Objects = field(default_factory=Objects)
+
+    @property
+    def database_dsn(self) -> str:
+        """The database to open."""
+        return self.storage.database or f"sqlite:///{self.data.absolute()}/andromede.db"
+
+
+SECTIONS: dict[str, type[Any]] = {"server": Server, "storage": Storage, "identity": Identity, "objects": Objects}
+
+
+def default_data_dir(environment: Mapping[str, str]) -> Path:
+    """`$ANDROMEDE_DATA`, else `andromede` under the user's data directory (XDG base directories)."""
+    if named := environment.get("ANDROMEDE_DATA"):
+        return Path(named)
+    base = environment.get("XDG_DATA_HOME") or str(Path(environment.get("HOME", ".")) / ".local" / "share")
+    return Path(base) / "andromede"
+
+
+def _convert(kind: Any, value: Any) -> Any:
+    if kind is bool and isinstance(value, str):
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if value.lower() not in words:
+            raise ValueError("is neither true nor false")
+        return words[value.lower()]
+    if kind in (int, float) and isinstance(value, str):
+        return kind(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind == tuple[str, ...]:
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise ValueError("must be a list of strings")
+        return tuple(item.strip() for item in items if item.strip())
+    if type(value) is not kind:
+        raise ValueError(f"must be a {kind.__name__}")
+    return value
+
+
+def _section(name: str, given: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]) -> Any:
+    kind = SECTIONS[name]
+    hints = get_type_hints(kind)
+    raw = dict(given)
+    for variable, value in environment.items():
+        prefix = f"ANDROMEDE_{name.upper()}_"
+        if variable.startswith(prefix):
+            raw[variable.removeprefix(prefix).lower()] = value
+    values = {}
+    for word, value in raw.items():
+        if word not in hints:
+            problems.append(f"{name}.{word}: unknown setting (known: {', '.join(sorted(hints))})")
+            continue
+        try:
+            values[word] = _convert(hints[word], value)
+        except ValueError as error:
+            problems.append(f"{name}.{word}: {value!r} {error}")
+    return kind(**values)
+
+
+def _contradictions(config: Config) -> list[str]:
+    found = []
+    if config.objects.day_seconds != 86400 and not config.objects.test_mode:
+        found.append("objects.day_seconds: only test_mode may change the length of a day")
+    if not 0 <= config.objects.key_cache_seconds <= 300:
+        found.append("objects.key_cache_seconds: must be between 0 and 300")
+    if config.storage.engine not in ("disk", "s3"):
+        found.append(f"storage.engine: {config.storage.engine!r} is neither disk nor s3")
+    if bool(config.server.tls_certificate) != bool(config.server.tls_key):
+        found.append("server.tls_certificate and server.tls_key: give both or neither")
+    for word in ("listen", "objects"):
+        host, _, port = getattr(config.server, word).rpartition(":")
+        if not port.isdigit() or int(port) > 65535:
+            found.append(f"server.{word}: {getattr(config.server, word)!r} is not HOST:PORT")
+        elif host not in ("127.0.0.1", "::1", "[::1]", "localhost") and not config.server.tls:
+            found.append(
+                f"server.{word}: {host} is not a loopback address, and that needs server.tls = true (or --tls)"
+            )
+    return found
+
+
+def load(
+    data: Path, environment: Mapping[str, str] | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Config:
+    """Read `data/andromede.toml` if it is there. Order: defaults, file, environment, `overrides`.
+
+    Raises `Invalid` whose `detail["problems"]` lists every problem.
+    """
+    environment = os.environ if environment is None else environment
+    path = data / "andromede.toml"
+    problems: list[str] = []
+    document: dict[str, Any] = {}
+    if path.exists():
+        try:
+            document = tomllib.loads(path.read_text())
+        except tomllib.TOMLDecodeError as error:
+            problems.append(f"{path}: {error}")
+    problems += [f"[{name}]: unknown section" for name in document if name not in SECTIONS]
+    sections = {}
+    for name in SECTIONS:
+        part = document.get(name, {})
+        merged = {**(part if isinstance(part, dict) else {}), **(overrides or {}).get(name, {})}
+        hidden = {k for k in (overrides or {}).get(name, {})}
+        seen = {
+            k: v for k, v in environment.items() if k.removeprefix(f"ANDROMEDE_{name.upper()}_").lower() not in hidden
+        }
+        sections[name] = _section(name, merged, seen, problems)
+    config = Config(data=data, **sections)
+    problems += _contradictions(config)
+    if problems:
+        raise Invalid("the configuration has problems:\n  " + "\n  ".join(problems), "config", problems=problems)
+    return config
+
+
+def reference() -> list[tuple[str, str, Any, str]]:
+    """(section.key, type, default, documentation) of every setting, for the generated reference."""
+    rows = []
+    for name, kind in SECTIONS.items():
+        hints = get_type_hints(kind)
+        blank = kind()
+        for item in dataclasses.fields(kind):
+            shown = getattr(hints[item.name], "__name__", str(hints[item.name]))
+            rows.append((f"{name}.{item.name}", shown, getattr(blank, item.name), item.metadata["doc"]))
+    return rows

@@ -1,0 +1,119 @@
+"""PostgreSQL 15 and later through psycopg 3: the same transactions, the gate as an advisory lock."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from andromede.db.base import Row, Tx
+from andromede.errors import Unavailable
+
+T = TypeVar("T")
+
+_GATE = 0x616E6472  # the advisory lock that stands for the writer gate
+
+
+@lru_cache(maxsize=4096)
+def _translate(sql: str) -> str:
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+class PostgresTx:
+    """Statements on one connection inside a transaction."""
+
+    __slots__ = ("_conn",)
+
+    def __init__(self, conn: psycopg.Connection[Row]) -> None:
+        self._conn = conn
+
+    def _execute(self, sql: str, params: Sequence[Any]) -> psycopg.Cursor[Row]:
+        return self._conn.execute(_translate(sql), params)
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        return self._execute(sql, params).fetchall()
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        return self._execute(sql, params).fetchone()
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        return self._execute(sql, params).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._conn.cursor() as cursor:
+            cursor.executemany(_translate(sql), rows)
+
+    def guarded(self, work: Callable[[Tx], T]) -> T:
+        with self._conn.transaction():
+            return work(self)
+
+    def take(self, name: str, count: int = 1) -> int:
+        row = self.one(
+            "INSERT INTO sequence (name, value) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = sequence.value + ? RETURNING value",
+            (name, count, count),
+        )
+        assert row is not None
+        return int(row[0]) - count + 1
+
+
+class PostgresDatabase:
+    """A pool of connections to one database, optionally inside a schema of its own."""
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+
+    def __init__(self, dsn: str, max_connections: int = 24) -> None:
+        self._dsn = dsn
+        self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
+            dsn, min_size=1, max_size=max_connections, open=True, kwargs={"prepare_threshold": 2}
+        )
+
+    @contextmanager
+    def _transaction(self, opening: str) -> Iterator[psycopg.Connection[Row]]:
+        try:
+            with self._pool.connection() as conn, conn.transaction():
+                conn.execute(opening)
+                yield conn
+        except psycopg.OperationalError as error:
+            raise Unavailable(
+                "the database does not answer; the call may be repeated", "database", cause=str(error)
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        with self._transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY") as conn:
+            yield PostgresTx(conn)
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        with self._transaction(f"SELECT pg_advisory_xact_lock({_GATE})") as conn:
+            yield PostgresTx(conn)
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        with self._transaction("SET TRANSACTION READ ONLY") as conn:
+            return PostgresTx(conn).one(sql, params)
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        with self._transaction("SET TRANSACTION READ ONLY") as conn:
+            return PostgresTx(conn).all(sql, params)
+
+    def script(self, statements: Iterable[str]) -> None:
+        with self.write() as tx:
+            for statement in statements:
+                tx.run(statement)
+
+    def backup(self, path: str) -> None:
+        """A custom-format archive by `pg_dump`, which must be on the PATH."""
+        subprocess.run(["pg_dump", "--format=custom", f"--file={path}", self._dsn], check=True, capture_output=True)
+
+    def check(self) -> list[str]:
+        row = self.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+        return [f"{row[0]} invalid indexes"] if row and row[0] else []
+
+    def close(self) -> None:
+        self._pool.close()

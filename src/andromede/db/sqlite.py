@@ -1,0 +1,163 @@
+"""SQLite: write-ahead log, `synchronous=FULL`, one writer at a time by a lock file.
+
+Writers queue on `flock` in the kernel instead of SQLite's sleeping busy handler: fair and without
+polling. One SQLite library per process; connections belong to one thread and are opened after a fork.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from andromede.db.base import Row, Tx
+from andromede.errors import Fatal
+
+T = TypeVar("T")
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=FAST",
+    "PRAGMA busy_timeout=20000",
+    "PRAGMA cache_size=-16384",
+    "PRAGMA mmap_size=1073741824",
+    "PRAGMA wal_autocheckpoint=4000",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+class SqliteTx:
+    """Statements on one connection."""
+
+    __slots__ = ("_conn",)
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        return self._conn.execute(sql, params).fetchall()
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        row: Row | None = self._conn.execute(sql, params).fetchone()
+        return row
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        return self._conn.execute(sql, params).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._conn.executemany(sql, rows)
+
+    def guarded(self, work: Callable[[Tx], T]) -> T:
+        self._conn.execute("SAVEPOINT guarded")
+        try:
+            result = work(self)
+        except BaseException:
+            self._conn.execute("ROLLBACK TO guarded")
+            self._conn.execute("RELEASE guarded")
+            raise
+        self._conn.execute("RELEASE guarded")
+        return result
+
+    def take(self, name: str, count: int = 1) -> int:
+        rows = self.all(
+            "INSERT INTO sequence (name, value) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = sequence.value + ? RETURNING value",
+            (name, count, count),
+        )
+        return int(rows[0][0]) - count + 1
+
+
+class SqliteDatabase:
+    """A database file beside its lock file."""
+
+    dialect: Literal["sqlite", "postgresql"] = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._gate = threading.Lock()
+        self._gate_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._all: list[sqlite3.Connection] = []
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def _conn(self) -> sqlite3.Connection:
+        conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
+        if conn is None:
+            conn = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=512)
+            for pragma in _PRAGMAS:
+                conn.execute(pragma)
+            self._local.conn = conn
+            self._all.append(conn)
+        return conn
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        conn = self._conn()
+        conn.execute("BEGIN")
+        try:
+            yield SqliteTx(conn)
+        finally:
+            conn.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        conn = self._conn()
+        with self._gate:
+            fcntl.flock(self._gate_fd, fcntl.LOCK_EX)
+            try:
+                conn.execute("BEGIN IMMEDIATE")
+                try:
+                    yield SqliteTx(conn)
+                    conn.execute("COMMIT")
+                except BaseException:
+                    if conn.in_transaction:
+                        conn.execute("ROLLBACK")
+                    raise
+            finally:
+                fcntl.flock(self._gate_fd, fcntl.LOCK_UN)
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        row: Row | None = self._conn().execute(sql, params).fetchone()
+        return row
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        return self._conn().execute(sql, params).fetchall()
+
+    def script(self, statements: Iterable[str]) -> None:
+        with self.write() as tx:
+            for statement in statements:
+                tx.run(statement)
+
+    def backup(self, path: str) -> None:
+        target = sqlite3.connect(path)
+        try:
+            os.chmod(path, 0o600)
+            self._conn().backup(target, pages=2048)
+        finally:
+            target.close()
+
+    def check(self) -> list[str]:
+        problems = [str(row[0]) for row in self.all("PRAGMA integrity_check(20)")]
+        return [] if problems == ["ok"] else problems
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file, so that deleted bytes leave the disk."""
+        row = self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        if row is None:
+            raise Fatal("the database did not answer a checkpoint", "database")
+
+    def close(self) -> None:
+        for conn in self._all:
+            conn.close()
+        self._all.clear()
+        self._local = threading.local()
+        if self._gate_fd >= 0:
+            os.close(self._gate_fd)
+            self._gate_fd = -1

@@ -1,0 +1,94 @@
+"""The database seam: gates, savepoints, sequences, migrations."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from andromede import audit
+from andromede.audit import Draft, Recorder
+from andromede.audit import store as audit_store
+from andromede.db import Database, Migration, Tx, migrate
+from andromede.errors import Invalid
+from tests.support.clock import FakeClock
+
+THINGS = Migration("things", 1, "things", "CREATE TABLE thing (id {int} PRIMARY KEY, name {text});\n")
+
+
+def test_migrations_run_once(db: Database) -> None:
+    assert migrate(db, [THINGS]) == ["db 1: named sequences", "things 1: things"]
+    assert migrate(db, [THINGS]) == []
+
+
+def test_a_failed_write_leaves_nothing(db: Database) -> None:
+    migrate(db, [THINGS])
+    with pytest.raises(RuntimeError), db.write() as tx:
+        tx.run("INSERT INTO thing VALUES (?, ?)", (1, "a"))
+        raise RuntimeError
+    assert db.all("SELECT * FROM thing") == []
+
+
+def test_a_guarded_failure_keeps_its_neighbours(db: Database) -> None:
+    migrate(db, [THINGS])
+
+    def fail(tx: Tx) -> None:
+        tx.run("INSERT INTO thing VALUES (?, ?)", (2, "b"))
+        raise Invalid("no")
+
+    with db.write() as tx:
+        tx.guarded(lambda t: t.run("INSERT INTO thing VALUES (?, ?)", (1, "a")))
+        with pytest.raises(Invalid):
+            tx.guarded(fail)
+    assert db.all("SELECT id FROM thing") == [(1,)]
+
+
+def test_text_orders_by_bytes(db: Database) -> None:
+    migrate(db, [THINGS])
+    names = ["a", "B", "é", "Z", "~", "\U0001f600", "\uffff", "a b", "a!"]
+    with db.write() as tx:
+        tx.many("INSERT INTO thing VALUES (?, ?)", list(enumerate(names)))
+    assert [row[0] for row in db.all("SELECT name FROM thing ORDER BY name")] == sorted(names, key=str.encode)
+
+
+def test_writers_take_turns(db: Database) -> None:
+    migrate(db, [])
+
+    def work() -> None:
+        for _ in range(20):
+            with db.write() as tx:
+                tx.take("n")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.write() as tx:
+        assert tx.take("n", 3) == 81
+        assert tx.take("n") == 84
+
+
+def test_audit_numbers_are_contiguous_per_source(db: Database, clock: FakeClock) -> None:
+    migrate(db, audit.MIGRATIONS)
+    one, two = Recorder("objects-0", clock), Recorder("objects-1", clock)
+    for recorder in (one, two, one):
+        with db.write() as tx:
+            recorder.record(
+                tx, [Draft("p", "user:u", "s3:GetObject", "b/k", "req-1"), Draft("q", "user:u", "x", "y", "r")]
+            )
+    with db.read() as tx:
+        rows = audit_store.events(tx, "p", 0, 10)
+        assert next(row[2] for row in rows) == (
+            b'{"action":"s3:GetObject","actor":"user:u","object":"b/k","outcome":"success",'
+            b'"purpose":"CUSTOMER_ACCESS","request_id":"req-1","seq":1,"source":"objects-0","ts":1767225600000000,"v":1}'
+        )
+        assert len(rows) == 3
+        assert audit_store.gaps(tx) == []
+        assert len(audit_store.newest(tx, None, 4)) == 4
+
+
+def test_an_unknown_purpose_is_refused(db: Database, clock: FakeClock) -> None:
+    migrate(db, audit.MIGRATIONS)
+    with pytest.raises(Invalid), db.write() as tx:
+        Recorder("a", clock).record(tx, [Draft("p", "u", "a", "o", "r", purpose="CURIOSITY")])
