@@ -1,0 +1,69 @@
+# Andromède: `make up` runs the cloud, `make test` runs everything that CI runs. See README.md.
+VENV   ?= .venv
+PYTHON ?= python3
+ARGS   ?=
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
+
+.PHONY: up test lint check unit postgres e2e clients conformance bench fmt clean help
+.NOTPARALLEL:
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+up: $(VENV)/.run  ## install into .venv, initialise a data directory and run the cloud until Ctrl-C (options: ARGS="--tls")
+	@exec $(BIN)/andromede up $(ARGS)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) tools/has-venv
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing Andromède into $(VENV)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing Andromède and the development tools into $(VENV)"
+	@$(PIP) --editable '.[dev,postgresql]'
+	@touch $@ $(VENV)/.run
+
+test: lint check unit postgres e2e clients conformance  ## everything that CI runs
+
+lint: $(VENV)/.dev  ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir build/import-linter
+
+check: $(VENV)/.dev  ## budgets of the house style
+	$(BIN)/python tools/check
+
+unit: $(VENV)/.dev  ## unit and contract tests with coverage, on SQLite
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(wildcard tests/unit tests/contract)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+
+postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest $(wildcard tests/unit tests/contract)
+
+e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load
+	$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/clients
+
+clients: $(VENV)/.dev  ## real clients (boto3, awscli, rclone, restic, ...); the missing ones are installed or named
+	$(BIN)/python tools/clients
+	$(BIN)/python -m pytest tests/e2e/clients
+
+conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, SCS=checkout of SovereignCloudStack/standards
+	$(BIN)/python tests/conformance/run.py $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)
+
+bench: $(VENV)/.dev  ## paired rounds against peers on this machine (ARGS="--rounds 3 --peers nginx,swift")
+	$(BIN)/python -m bench $(ARGS)
+
+fmt: $(VENV)/.dev  ## format and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
