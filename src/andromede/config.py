@@ -193,7 +193,7 @@ def load(
     for name in SECTIONS:
         part = document.get(name, {})
         merged = {**(part if isinstance(part, dict) else {}), **(overrides or {}).get(name, {})}
-        hidden = {k for k in (overrides or {}).get(name, {})}
+        hidden = set((overrides or {}).get(name, {}))
         seen = {
             k: v for k, v in environment.items() if k.removeprefix(f"ANDROMEDE_{name.upper()}_").lower() not in hidden
         }
