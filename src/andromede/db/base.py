@@ -111,10 +111,10 @@ _BASE = Migration(
 def migrate(db: Database, migrations: Sequence[Migration]) -> list[str]:
     """Bring the schema to the newest version, each domain in order of version; the names applied."""
     db.script(
-        [
+        (
             "CREATE TABLE IF NOT EXISTS schema_version "
-            "(domain TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (domain, version))"
-        ]
+            "(domain TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (domain, version))",
+        )
     )
     done = {(domain, version) for domain, version in db.all("SELECT domain, version FROM schema_version")}
     applied = []

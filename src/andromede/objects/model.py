@@ -1,0 +1,260 @@
+"""The object model that both dialects share: values only, no behaviour beyond derivations.
+
+A Swift container is an S3 bucket of the same project. Keys and names are `str`; their order is code
+point order, which equals the byte order of their UTF-8. Times are integer microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from andromede.web.actor import ANONYMOUS_LABEL, Actor
+
+
+class Versioning(StrEnum):
+    """State of a container's versioning."""
+
+    OFF = "off"
+    ENABLED = "enabled"
+    SUSPENDED = "suspended"
+
+
+class Kind(StrEnum):
+    """What a version row stands for."""
+
+    DATA = "data"
+    MARKER = "marker"
+    SYMLINK = "symlink"
+    SLO = "slo"
+    DLO = "dlo"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container (bucket). `generation` rises with every change but the counters.
+
+    `metadata`: Swift `X-Container-Meta-*` (lower-case names without the prefix).
+    `settings`: what Swift keeps in other headers (read and write ACL, versions location, web, quota, ...),
+    lower-case header names. `documents`: S3 sub-resources as given (`policy`, `cors`, `lifecycle`,
+    `website`, `logging`, `encryption`, `ownership`, `public_access_block`, `tagging`, `acl`, `lock`, ...).
+    `s3_name`: the installation-wide name, None when the container has none.
+    """
+
+    id: int
+    project_id: str
+    name: str
+    s3_name: str | None
+    owner_id: str
+    created_us: int
+    generation: int
+    versioning: Versioning
+    lock_enabled: bool
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counters, exact at every commit. `objects` and `bytes` count current, visible objects."""
+
+    objects: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """An S3 checksum. `algorithm`: CRC32, CRC32C, CRC64NVME, SHA1, SHA256. `value`: base64 (composite
+    ones end in `-N`). `kind`: FULL_OBJECT or COMPOSITE."""
+
+    algorithm: str
+    value: str
+    kind: str = "FULL_OBJECT"
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a version's data key is protected beyond the platform's default.
+
+    `mode`: `default` (nothing asked), `AES256` (SSE-S3), `aws:kms` (with `key_id`), `SSE-C` (with
+    `customer_key_md5`, base64). Bytes are sealed in every mode."""
+
+    mode: str = "default"
+    key_id: str | None = None
+    customer_key_md5: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Object lock of one version. `mode`: GOVERNANCE, COMPLIANCE or None."""
+
+    mode: str | None = None
+    until_us: int | None = None
+    legal_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a client says of an object besides its bytes.
+
+    `headers`: Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires, X-Robots-Tag,
+    by lower-case name. `metadata`: user metadata, lower-case names without prefix, values as received
+    (latin-1 text of the raw bytes). `settings`: Swift's own system values (`x-object-manifest`,
+    `x-symlink-target`, ...). `website_redirect` and the like live in `settings` too.
+    """
+
+    content_type: str = "binary/octet-stream"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    acl: bytes | None = None
+    lock: Lock = Lock()
+    storage_class: str = "STANDARD"
+    delete_at_us: int | None = None
+    encryption: Encryption = Encryption()
+    kind: Kind = Kind.DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an upload or of a finished multipart object. `etag` is bare MD5 hex."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: Checksum | None
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one key. `id` is unique and internal; clients see `shown_id`.
+
+    `etag` is bare (`md5hex`, `md5hex-N`). `parts` is the count of multipart parts, 0 otherwise.
+    `seq` orders the versions of a key: higher is newer."""
+
+    id: str
+    container_id: int
+    key: str
+    seq: int
+    is_null: bool
+    is_latest: bool
+    size: int
+    etag: str
+    checksum: Checksum | None
+    parts: int
+    owner_id: str
+    created_us: int
+    attributes: Attributes
+
+    @property
+    def kind(self) -> Kind:
+        """Data, marker, symlink or manifest."""
+        return self.attributes.kind
+
+    @property
+    def shown_id(self) -> str:
+        """The version id that clients see."""
+        return "null" if self.is_null else self.id
+
+    @property
+    def is_marker(self) -> bool:
+        """A delete marker."""
+        return self.attributes.kind is Kind.MARKER
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload in progress. `version_id` is reserved for the object that it becomes."""
+
+    id: str
+    container_id: int
+    key: str
+    version_id: str
+    owner_id: str
+    initiator_id: str
+    created_us: int
+    attributes: Attributes
+    checksum_algorithm: str | None
+    checksum_kind: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Conditions of a write, checked before the body and again in the commit.
+
+    `if_match` / `if_none_match`: the raw header ("*" or a list of quoted ETags), None when absent."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_match_last_modified_us: int | None = None
+    if_match_size: int | None = None
+
+
+NO_CONDITIONS = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Who does what in which request: becomes the audit event of the operation."""
+
+    actor: Actor | None
+    action: str
+    request_id: str
+    door: str = "s3"
+    purpose: str = "CUSTOMER_ACCESS"
+    label: str | None = None
+
+    @property
+    def actor_label(self) -> str:
+        """The `actor` of the audit event."""
+        if self.label is not None:
+            return self.label
+        return self.actor.label() if self.actor else ANONYMOUS_LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """A listing of current objects. `after` is exclusive (S3 marker, start-after, Swift marker);
+    `before` is exclusive (Swift end_marker). With `reverse` the order is descending and the two
+    keep their meaning as bounds in that order (after = larger)."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    before: str = ""
+    limit: int = 1000
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page. `entries` mixes versions and common prefixes in order; `last` is the name to continue
+    after (a key or a common prefix); `truncated` says whether anything follows."""
+
+    entries: tuple[Version | str, ...]
+    truncated: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionQuery:
+    """A listing of versions, newest first within a key. `after_key` with `after_id` (a shown id)
+    continues inside that key; `after_key` alone continues behind it."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after_key: str = ""
+    after_id: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """What a delete did: `version` was removed, or `marker` was laid over the key; both None: absent."""
+
+    version: Version | None
+    marker: Version | None
