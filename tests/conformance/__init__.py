@@ -1,0 +1,1 @@
+"""Public conformance suites, run against a fresh installation. `make conformance`."""
