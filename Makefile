@@ -56,7 +56,7 @@ clients: $(VENV)/.dev  ## real clients (boto3, awscli, rclone, restic, ...); the
 	$(BIN)/python -m pytest tests/e2e/clients
 
 conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, SCS=checkout of SovereignCloudStack/standards
-	$(BIN)/python tests/conformance/run.py $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)
+	$(BIN)/python -m tests.conformance.run $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)
 
 bench: $(VENV)/.dev  ## paired rounds against peers on this machine (ARGS="--rounds 3 --peers nginx,swift")
 	$(BIN)/python -m bench $(ARGS)
