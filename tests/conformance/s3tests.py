@@ -123,17 +123,17 @@ class Suite:
         lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
         return [Result(**json.loads(line)) for line in lines]
 
-    def collect(self, conf: Path, portable: bool) -> list[str]:
-        """Ids of the core (portable: without the tests that the suite marks as failing on AWS)."""
-        marks = (*ELSEWHERE, "fails_on_aws") if portable else ELSEWHERE
+    def collect(self, conf: Path, everything: bool) -> list[str]:
+        """Ids of the core; without `everything`, those that s3/excluded.txt does not name."""
         command = [str(self.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", *self.words]
-        command += ["-W", "ignore", *FILES, "-m", " and ".join(f"not {mark}" for mark in marks)]
+        command += ["-W", "ignore", *FILES, "-m", " and ".join(f"not {mark}" for mark in ELSEWHERE)]
         env = {**os.environ, "S3TEST_CONF": str(conf), "PYTHONPATH": str(self.checkout)}
         done = subprocess.run(command, cwd=self.checkout, env=env, capture_output=True, text=True)
         found = [line.strip() for line in done.stdout.splitlines() if "::" in line and " " not in line.strip()]
         if not found and done.returncode not in (0, 5):
             raise SystemExit(f"the suite could not be collected:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        return found
+        excluded = set() if everything else set(results.read_ids(LISTS / "s3" / "excluded.txt"))
+        return [test_id for test_id in found if test_id not in excluded]
 
 
 def write_conf(path: Path, installation: Installation, day_seconds: int) -> Path:
@@ -181,13 +181,13 @@ def run_all(suite: Suite, choice: argparse.Namespace) -> list[Result]:
     if choice.data:
         running = Installation(Path(choice.data), "-", "-")
         conf = write_conf(suite.scratch / "given.conf", running, choice.day)
-        return suite.run(conf, suite.collect(conf, not choice.all), suite.workers)
+        return suite.run(conf, suite.collect(conf, choice.all), suite.workers)
     found: list[Result] = []
     for name, day, workers in (("usual", 86400, suite.workers), ("short-days", DAY_SECONDS, 8)):
         settings = {**SETTINGS, "objects.day_seconds": day}
         with Installation(suite.scratch / name, tls=choice.tls, settings=settings) as installation:
             conf = write_conf(suite.scratch / f"{name}.conf", installation, DAY_SECONDS)
-            ids = [i for i in suite.collect(conf, not choice.all) if is_slow(i) == (day == DAY_SECONDS)]
+            ids = [i for i in suite.collect(conf, choice.all) if is_slow(i) == (day == DAY_SECONDS)]
             if ids:
                 found += suite.run(conf, ids, workers)
     return found
@@ -212,7 +212,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", help="data directory of a running installation to test (default: fresh ones)")
     parser.add_argument("--day", type=int, default=DAY_SECONDS, help="length of a lifecycle day there, in seconds")
     parser.add_argument("--tls", action="store_true", help="over HTTPS")
-    parser.add_argument("--all", action="store_true", help="also tests that the suite marks as failing on AWS")
+    parser.add_argument("--all", action="store_true", help="also core tests of s3/excluded.txt")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--python", default="", help="virtual environment that has the suite's needs installed")
     parser.add_argument("--update", action="store_true", help="write the lists of passing and planned ids")
