@@ -1,0 +1,80 @@
+"""The S3 door of the object port: route, authenticate, open the bucket, call the handler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from andromede.errors import Denied, Error, NotFound
+from andromede.objects.context import Context
+from andromede.objects.s3 import errors, operations, place
+from andromede.objects.s3.auth import Authentication
+from andromede.objects.s3.call import S3Call
+from andromede.web.stream.message import Commit, Request, Response
+
+QUICK_BODY = 64 * 1024
+
+
+class S3Door:
+    """One per process. `handle` answers or asks for a commit; every refusal is an `errors.Error` that the
+    edge hands to `error`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._authentication = Authentication(context)
+
+    def quick(self, request: Request) -> bool:
+        """Whether `handle` never waits: a plain object request with its small body in memory."""
+        if not request.body.buffered or (request.body.length or 0) > QUICK_BODY:
+            return False
+        if request.method in ("GET", "HEAD", "DELETE"):
+            return not request.query
+        return request.method == "PUT" and not request.query and "x-amz-copy-source" not in request.headers
+
+    def handle(self, request: Request) -> Response | Commit[Any]:
+        """Answer one request."""
+        where = place.locate(request, self._context.config)
+        call = S3Call(self._context, request, where, place.parse_query(request.query))
+        if request.method == "OPTIONS":
+            return self._perform(call)
+        self._authentication.admit(call)
+        return self._perform(call)
+
+    def _perform(self, call: S3Call) -> Response | Commit[Any]:
+        request = call.request
+        call.operation = operations.find(
+            request.method, call.place.on, call.query, "x-amz-copy-source" in request.headers
+        )
+        try:
+            if call.operation.opens and call.place.bucket is not None:
+                self._open(call)
+            answer = call.operation.handler(call)
+        except Denied as refusal:
+            self._note_refusal(call, refusal)
+            raise
+        if isinstance(answer, Response) and not call.recorded and call.container is not None:
+            call.objects.touch_read(call.container, call.trace(), call.label())
+        return answer
+
+    def _open(self, call: S3Call) -> None:
+        where = call.place
+        assert where.bucket is not None
+        if where.project:
+            call.container = call.objects.container(where.project, where.bucket)
+        else:
+            own = call.actor.project_id if call.actor is not None and where.project is None else None
+            call.container = call.objects.bucket(where.bucket, own)
+        expected = call.header("x-amz-expected-bucket-owner")
+        if expected is not None and expected != call.container.project_id:
+            raise Denied("the bucket belongs to another account than x-amz-expected-bucket-owner says", "access")
+
+    @staticmethod
+    def _note_refusal(call: S3Call, refusal: Error) -> None:
+        if call.container is not None:
+            call.objects.touch_read(call.container, call.trace(), call.label(), outcome="denied")
+
+    def error(self, request: Request | None, error: BaseException) -> Response:
+        """Render a failure."""
+        return errors.render(request, error)
+
+
+__all__ = ["NotFound", "S3Door"]
