@@ -6,9 +6,10 @@ point order, which equals the byte order of their UTF-8. Times are integer micro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Protocol
 
 from andromede.web.actor import ANONYMOUS_LABEL, Actor
 
@@ -119,6 +120,17 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
+class Location:
+    """Where sealed bytes are and what opens them: engine reference, identifier bound into every frame,
+    the key that wraps the data key, and the wrapped data key."""
+
+    blob_id: str
+    ref: str
+    kek: str
+    wrapped: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A part of an upload or of a finished multipart object. `etag` is bare MD5 hex."""
 
@@ -127,6 +139,7 @@ class Part:
     etag: str
     checksum: Checksum | None
     created_us: int
+    body: Location | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,7 @@ class Version:
     owner_id: str
     created_us: int
     attributes: Attributes
+    body: Location | None = field(default=None, repr=False, compare=False)
 
     @property
     def kind(self) -> Kind:
@@ -258,3 +272,168 @@ class DeleteResult:
 
     version: Version | None
     marker: Version | None
+
+
+class Unset(Enum):
+    """`UNSET` in a change means: keep what is there."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A Swift account, which is a project. `exists` is False until something is stored about it.
+
+    `settings`: `quota-bytes`, `quota-count`, and whatever the Swift door keeps; lower-case names.
+    `metadata`: `X-Account-Meta-*` without the prefix, lower-case names."""
+
+    project_id: str
+    exists: bool
+    generation: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUsage:
+    """Sums over an account's containers, exact at every commit."""
+
+    containers: int
+    objects: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerListing:
+    """A page of containers with their counters; fields as in `Listing`."""
+
+    entries: tuple[tuple[Container, Usage] | str, ...]
+    truncated: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewContainer:
+    """What to create. `want_s3_name`: `must` (else Conflict `bucket_taken`), `may` (if well-formed and
+    free) or `no`; the caller checks the form of the name."""
+
+    project_id: str
+    name: str
+    owner_id: str
+    want_s3_name: str = "must"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+    versioning: Versioning = Versioning.OFF
+    lock_enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerChange:
+    """Merged into what is there; a None value removes the name."""
+
+    metadata: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    documents: Mapping[str, bytes | None] = field(default_factory=dict)
+    versioning: Versioning | None = None
+    lock_enabled: bool | None = None
+    owner_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """New values of one version's mutable attributes; `UNSET` keeps the old one.
+
+    `bypass_governance`: the caller has the right and asked for it; needed to weaken a GOVERNANCE lock."""
+
+    metadata: Mapping[str, str] | Unset = UNSET
+    headers: Mapping[str, str] | Unset = UNSET
+    settings: Mapping[str, str] | Unset = UNSET
+    content_type: str | Unset = UNSET
+    delete_at_us: int | Unset | None = UNSET
+    tags: Mapping[str, str] | Unset = UNSET
+    acl: bytes | Unset | None = UNSET
+    lock: Lock | Unset = UNSET
+    touched: bool = False
+    """The change counts as a new modification time (Swift POST)."""
+    bypass_governance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """How to delete. `bypass_governance` as in `ObjectChange`."""
+
+    conditions: Conditions = NO_CONDITIONS
+    bypass_governance: bool = False
+
+
+class Readable(Protocol):
+    """Where bytes come from: fills the view unless the body ends; 0 at the end."""
+
+    def readinto(self, view: memoryview, /) -> int: ...
+
+
+class SmallRecord:
+    """Sealed bytes that go to the segment log with the group commit. `extent` is known once durable."""
+
+    __slots__ = ("data", "extent", "owner")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.owner = b""
+        self.extent = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes received, hashed, sealed and (beyond 64 KiB) durable, not yet part of any object.
+
+    `md5` is hex, `checksums` maps algorithm names to base64 values. The rest belongs to the core."""
+
+    size: int
+    md5: str
+    checksums: Mapping[str, str]
+    blob_id: str
+    kek: str
+    wrapped: bytes = field(repr=False)
+    ref: str = ""
+    record: SmallRecord | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """How to take a body. `length`: as declared, None when unknown; a body of another length is
+    refused. `algorithms`: checksums to compute beside MD5. `verify` sees the result before it counts;
+    when it raises, the bytes are dropped. `source_customer_key`: of the object that is being copied."""
+
+    length: int | None = None
+    max_length: int = 5 << 30
+    algorithms: tuple[str, ...] = ()
+    encryption: Encryption = Encryption()
+    customer_key: bytes | None = field(default=None, repr=False)
+    verify: Callable[[Stored], None] | None = None
+    source_customer_key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """What to copy, with the customer keys of source and target where they are SSE-C.
+    `algorithms`: checksums to compute for the new object; the first becomes its checksum."""
+
+    version: Version
+    customer_key: bytes | None = field(default=None, repr=False)
+    new_customer_key: bytes | None = field(default=None, repr=False)
+    algorithms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadListing:
+    """A page of uploads in order of (key, id), mixed with common prefixes."""
+
+    entries: tuple[Upload | str, ...]
+    truncated: bool
+    last_key: str
+    last_id: str
