@@ -1,0 +1,251 @@
+"""One request and its answer: where the handler runs, and how the answer gets out."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from andromede.errors import Fatal
+from andromede.web.stream import render
+from andromede.web.stream.body import StreamBody
+from andromede.web.stream.channel import Channel
+from andromede.web.stream.faults import Gone, Overloaded
+from andromede.web.stream.head import Head
+from andromede.web.stream.mailbox import Mailbox
+from andromede.web.stream.message import Chunk, Commit, Request, Response
+from andromede.web.stream.ports import Access
+
+if TYPE_CHECKING:
+    from andromede.web.stream.connection import Connection
+    from andromede.web.stream.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A thread has sent an answer (`whole`), or broke off after its head: then the connection must be cut."""
+
+    status: int
+    size: int
+    whole: bool
+    close: bool
+
+
+class Exchange:
+    """The life of one request. It is also the `Done` that a committer calls.
+
+    Methods run on the loop's thread, except `__call__`, `post` (any thread) and `_in_thread`, `_stream` (pool).
+    """
+
+    __slots__ = ("_connection", "_core", "_open", "bytes_out", "channel", "head", "request", "started", "status")
+
+    def __init__(self, core: Core, connection: Connection, head: Head, request: Request) -> None:
+        self._core = core
+        self._connection = connection
+        self._open = True
+        self.head = head
+        self.request = request
+        self.channel: Channel | None = None
+        self.started = core.loop.time()
+        self.status = 0
+        self.bytes_out = 0
+
+    # --- outcomes from other threads
+
+    def __call__(self, outcome: Any) -> None:
+        self.post(outcome).wake()
+
+    def post(self, outcome: Any) -> Mailbox:
+        """Queue the outcome; the caller wakes the mailbox."""
+        self._core.mailbox.put(self.settle, outcome)
+        return self._core.mailbox
+
+    # --- loop
+
+    def start(self) -> None:
+        """Have the request handled, here or on a thread."""
+        if self.request.body.buffered and self._quick():
+            try:
+                outcome: Any = self._core.answerer.handle(self.request)
+            except Exception as error:
+                outcome = error
+            self.settle(outcome)
+        else:
+            self._connection.when_drained(self._offload)
+
+    def settle(self, outcome: Any) -> None:
+        """Take what the handler, the committer or a sending thread has come to."""
+        if not self._open:
+            return
+        if isinstance(outcome, Commit):
+            try:
+                self._core.committer.submit(outcome, self)
+                return
+            except Exception as error:
+                outcome = error
+        if not isinstance(outcome, Response | BaseException | Sent):
+            try:
+                outcome = outcome()
+            except Exception as error:
+                outcome = error
+        if isinstance(outcome, BaseException):
+            outcome = self.explain(outcome)
+        if isinstance(outcome, Sent):
+            self._finish(outcome)
+        else:
+            self._respond(outcome)
+
+    def lost(self) -> None:
+        """The connection is gone; whoever works on the request finds out when it next touches it."""
+        if self.channel is not None:
+            self.channel.shut()
+
+    def explain(self, error: BaseException) -> Response:
+        """The dialect's answer to an error; what nobody foresaw goes to the log with its trace."""
+        return self._core.explain(self.request, error)
+
+    def _quick(self) -> bool:
+        try:
+            return self._core.answerer.quick(self.request)
+        except Exception as error:
+            self._core.report(self.request, error)
+            return False
+
+    def _offload(self) -> None:
+        self.channel = self.channel or self._connection.open_channel()
+        if not self._core.threads.submit(self._in_thread):
+            self.settle(Overloaded("too many requests wait for a thread; try again shortly"))
+
+    def _respond(self, response: Response) -> None:
+        body = response.body
+        length = len(body) if isinstance(body, bytes) else response.length
+        if render.bodyless(self.request.method, response.status):
+            if not isinstance(body, bytes):
+                _close(body)
+            if response.length is not None:
+                length = response.length
+            if response.status < 200 or response.status == 204 or self.request.method != "HEAD":
+                length = None
+            body = b""
+        elif not isinstance(body, bytes):
+            self._connection.when_drained(lambda: self._offload_answer(response))
+            return
+        size = len(body)
+        close = self._must_close()
+        try:
+            head = render.head(response, self._core.dated.line, length, close)
+        except (ValueError, TypeError, AttributeError) as error:
+            head, body = self._core.last_resort(self.request, error)
+            size, close = len(body), True
+        self._connection.write(head, body)
+        self._finish(Sent(response.status, size, True, close))
+
+    def _offload_answer(self, response: Response) -> None:
+        self.channel = self.channel or self._connection.open_channel()
+
+        def job() -> None:
+            self(self._stream(response))
+
+        if not self._core.threads.submit(job):
+            _close(response.body)
+            self.settle(Overloaded("too many requests wait for a thread; try again shortly"))
+
+    def _must_close(self) -> bool:
+        """Whether the connection cannot serve another request after this answer."""
+        if not self.head.keep_alive or self._core.stopping or self._connection.half_closed:
+            return True
+        body = self.request.body
+        if not isinstance(body, StreamBody) or body.unread == 0:
+            return False
+        return body.unread is None or body.uninvited or body.unread > self._core.limits.drain_bytes
+
+    def _finish(self, sent: Sent) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self.status, self.bytes_out = sent.status, sent.size
+        body = self.request.body
+        taken = body.taken if isinstance(body, StreamBody) else body.length or 0
+        core = self._core
+        core.counters.bytes_in += taken
+        core.counters.bytes_out += sent.size
+        core.counters.in_flight -= 1
+        if core.access_log is not None:
+            seconds = core.loop.time() - self.started
+            core.log_access(Access(self.request, sent.status, taken, sent.size, seconds, not sent.whole))
+        self._connection.finished(self, sent.whole, sent.close)
+
+    # --- pool thread
+
+    def _in_thread(self) -> None:
+        try:
+            outcome: Any = self._core.answerer.handle(self.request)
+            body = self.request.body
+            if isinstance(body, StreamBody):
+                body.settle()
+            if isinstance(outcome, Commit):
+                self._core.committer.submit(outcome, self)
+                return
+            if isinstance(outcome, Response) and not isinstance(outcome.body, bytes):
+                outcome = self._stream(outcome)
+        except Exception as error:
+            outcome = error
+        self(outcome)
+
+    def _stream(self, response: Response) -> Any:
+        """Send an answer chunk by chunk. The first chunk is made before the head goes out, so that a
+        failure until then still gets a proper error."""
+        body = response.body
+        try:
+            if render.bodyless(self.request.method, response.status):
+                return response
+            chunks = iter(body)
+            first = next(chunks, b"")
+            return self._send(response, first, chunks)  # type: ignore[arg-type]
+        except Exception as error:
+            return error
+        finally:
+            _close(body)
+
+    def _send(self, response: Response, first: Chunk, rest: Iterator[Chunk]) -> Sent:
+        channel = self.channel
+        assert channel is not None
+        length = response.length
+        chunked = length is None and not self.head.http10
+        close = self._must_close()
+        head = render.head(response, self._core.dated.line, render.CHUNKED if chunked else length, close)
+        size = 0
+        chunk: Chunk | None = first
+        try:
+            channel.send(head, len(first) > 0)
+            while chunk is not None:
+                count = chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
+                if length is not None and size + count > length:
+                    raise Fatal(f"the answer is longer than its declared {length} bytes")
+                if chunked and count:
+                    channel.send(b"%x\r\n" % count, True)
+                    channel.send(chunk, True)
+                    channel.send(b"\r\n")
+                elif count:
+                    channel.send(chunk, False)
+                size += count
+                chunk = next(rest, None)
+            if length is not None and size != length:
+                raise Fatal(f"the answer ended after {size} of its declared {length} bytes")
+            channel.send(b"0\r\n\r\n" if chunked else b"")
+            return Sent(response.status, size, True, close)
+        except Gone:
+            return Sent(response.status, size, False, True)
+        except Exception as error:
+            self._core.report(self.request, error)
+            return Sent(response.status, size, False, True)
+
+
+def _close(body: Any) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        try:
+            close()
+        except Exception:  # the answer is decided; a failing clean-up must not change it
+            traceback.print_exc()
