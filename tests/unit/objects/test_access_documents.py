@@ -1,0 +1,234 @@
+"""Bucket policies, conditions, ACLs and public-ness."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from andromede.errors import Invalid
+from andromede.objects.access import AccessRequest, Evaluator, swiftacl
+from andromede.objects.access.acl import CANNED, Acl, Grant, canned, load, private
+from andromede.objects.access.conditions import split_operator
+from andromede.objects.access.policy import MAX_BYTES, parse
+from andromede.objects.access.public import PublicAccessBlock, policy_is_public
+from andromede.objects.access.public import load as load_block
+from tests.support.access import OTHER, OWNER, actor, container, policy
+
+
+def holds(condition: dict[str, Any], **context: str | tuple[str, ...]) -> bool:
+    box = container(documents={"policy": policy({"Condition": condition})})
+    keys = {name.replace("__", ":").replace("_", "-"): value for name, value in context.items()}
+    return Evaluator().allowed(AccessRequest(None, "s3:GetObject", box, "k", context=keys)).allowed
+
+
+@pytest.mark.parametrize(
+    ("operator", "want", "have", "expected"),
+    [
+        ("StringEquals", "a*", "ab", False),
+        ("StringLike", "a*", "ab", True),
+        ("StringNotLike", "a*", "ab", False),
+        ("StringNotEquals", ["a", "b"], "b", False),
+        ("StringNotEquals", ["a", "b"], "c", True),
+        ("StringEqualsIgnoreCase", "AB", "ab", True),
+        ("StringNotEqualsIgnoreCase", "AB", "ab", False),
+        ("NumericLessThan", "10", "9.5", True),
+        ("NumericLessThanEquals", 9, "9", True),
+        ("NumericGreaterThan", "9", "10", True),
+        ("NumericGreaterThanEquals", "11", "10", False),
+        ("NumericEquals", "9", "nine", False),
+        ("NumericNotEquals", "9", "10", True),
+        ("BinaryEquals", "YWI=", "YWI=", True),
+        ("BinaryEquals", "YWI=", "???", False),
+    ],
+)
+def test_operators(operator: str, want: Any, have: str, expected: bool) -> None:
+    assert holds({operator: {"s3:max-keys": want}}, s3__max_keys=have) is expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "want", "have", "expected"),
+    [
+        ("IpAddress", "10.0.0.0/8", "10.1.2.3", True),
+        ("IpAddress", "10.0.0.0/8", "11.1.2.3", False),
+        ("IpAddress", "10.0.0.0/8", "::ffff:10.1.2.3", True),
+        ("NotIpAddress", ["10.0.0.0/8", "::1"], "::1", False),
+        ("IpAddress", "2001:db8::/32", "not an address", False),
+    ],
+)
+def test_addresses(operator: str, want: Any, have: str, expected: bool) -> None:
+    assert holds({operator: {"aws:SourceIp": want}}, aws__SourceIp=have) is expected
+
+
+def test_dates_booleans_and_arns() -> None:
+    assert holds(
+        {"DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}, aws__CurrentTime="2026-11-21T00:00:00Z"
+    )
+    assert not holds({"DateLessThan": {"aws:CurrentTime": "2026-01-01"}}, aws__CurrentTime="2026-11-21T00:00:00Z")
+    assert holds({"DateEquals": {"aws:EpochTime": "1764000000"}}, aws__EpochTime="1764000000")
+    assert holds({"DateNotEquals": {"aws:EpochTime": "1764000000"}}, aws__EpochTime="1764000001")
+    assert holds({"Bool": {"aws:SecureTransport": True}}, aws__SecureTransport="true")
+    assert holds({"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}, aws__SourceArn="arn:aws:s3:::box")
+    assert not holds({"ArnLike": {"aws:SourceArn": "arn:aws:s3:*"}}, aws__SourceArn="arn:aws:s3:::box")
+    assert holds({"ArnNotEquals": {"aws:SourceArn": "arn:aws:s3:::a"}}, aws__SourceArn="arn:aws:s3:::box")
+
+
+def test_absent_keys() -> None:
+    assert not holds({"StringLike": {"aws:Referer": "*"}})
+    assert holds({"StringLikeIfExists": {"aws:Referer": "x"}})
+    assert holds({"StringNotEquals": {"aws:Referer": "x"}})
+    assert holds({"Null": {"aws:Referer": "true"}})
+    assert not holds({"Null": {"aws:Referer": True}}, aws__Referer="x")
+    assert holds({"Null": {"aws:Referer": "false"}}, aws__Referer="x")
+
+
+def test_quantifiers() -> None:
+    keys = ("a", "b")
+    assert holds({"ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": ["b", "c"]}}, s3__RequestObjectTagKeys=keys)
+    assert not holds(
+        {"ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["b", "c"]}}, s3__RequestObjectTagKeys=keys
+    )
+    assert holds({"ForAllValues:StringLike": {"s3:RequestObjectTagKeys": "?"}}, s3__RequestObjectTagKeys=keys)
+    assert holds({"ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": "c"}})
+    assert not holds({"ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": "c"}})
+    assert not holds({"StringNotEquals": {"s3:RequestObjectTagKeys": "a"}}, s3__RequestObjectTagKeys=keys)
+
+
+def test_variables_are_literal_text() -> None:
+    statement = {"Principal": {"AWS": "*"}, "Resource": "arn:aws:s3:::box/home/${aws:username}/*"}
+    box = container(documents={"policy": policy(statement)})
+
+    def can(user: str, key: str) -> bool:
+        return Evaluator().allowed(AccessRequest(actor(OTHER, user), "s3:GetObject", box, key)).allowed
+
+    assert can("u1", "home/name-u1/x")
+    assert not can("u1", "home/name-u2/x")
+    assert not can("*", "home/name-u2/x")
+    assert not Evaluator().allowed(AccessRequest(None, "s3:GetObject", box, "home//x")).allowed
+    assert holds({"StringEquals": {"s3:prefix": "${$}{a}${aws:nobody, 'd'}*"}}, s3__prefix="${a}d*")
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ({"Effect": "allow"}, "Effect"),
+        ({"Principal": {}}, "Principal"),
+        ({"Principal": {"AWS": []}}, "Principal"),
+        ({"Principal": {"AWS": "arn:aws:iam::x:group/y"}}, ":root or :user"),
+        ({"Principal": {"AWS": "not ok"}}, "neither an ARN"),
+        ({"Principal": {"Federated": "x"}}, "unknown kind"),
+        ({"NotPrincipal": "*"}, "NotPrincipal"),
+        ({"Action": "s3:Fly"}, "no action"),
+        ({"Action": 7}, "Action"),
+        ({"Resource": "arn:aws:s3:::other/*"}, "cannot match"),
+        ({"Resource": "arn:aws:s3:::boxes"}, "cannot match"),
+        ({"Resource": "box/*"}, "must begin"),
+        ({"Condition": {"StringRhymes": {"aws:Referer": "x"}}}, "unknown condition operator"),
+        ({"Condition": {"For:StringEquals": {"aws:Referer": "x"}}}, "unknown condition operator"),
+        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "x"}}}, "not one that requests carry"),
+        ({"Condition": {"NumericEquals": {"s3:max-keys": "many"}}}, "a number"),
+        ({"Condition": {"DateEquals": {"aws:CurrentTime": "soon"}}}, "ISO 8601"),
+        ({"Condition": {"Bool": {"aws:SecureTransport": "perhaps"}}}, "true or false"),
+        ({"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/99"}}}, "CIDR"),
+        ({"Condition": {"StringEquals": {"aws:Referer": None}}}, "must be strings"),
+        ({"Condition": {"StringEquals": {}}}, "must hold keys"),
+        ({"Condition": []}, "must be an object"),
+        ({"Frobnicate": 1}, "unknown field"),
+        ({"Sid": 1}, "Sid"),
+    ],
+)
+def test_bad_statements_are_refused_with_the_reason(statement: dict[str, Any], why: str) -> None:
+    with pytest.raises(Invalid, match=why) as caught:
+        parse(policy(statement), "box", OWNER)
+    assert caught.value.reason == "malformed_policy"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"", b"[]", b"{", b"{}", b'{"Statement": []}', b'{"Statement": [1]}', b'{"Version": "1999", "Statement": {}}',
+        b'{"Statement": [], "Statement": []}', b'{"Id": 1, "Statement": {}}', b'{"Extra": 1}', b"\xff\xfe",
+        b"[" * 9000, b" " * (MAX_BYTES + 1), b'{"Statement": NaN}',
+    ],
+)  # fmt: skip
+def test_bad_documents_are_refused(document: bytes) -> None:
+    with pytest.raises(Invalid):
+        parse(document, "box", OWNER)
+
+
+def test_resources_of_this_bucket_only() -> None:
+    for pattern in (
+        "arn:aws:s3:::*",
+        "*",
+        "arn:aws:s3:::b*",
+        "arn:aws:s3:::box/a?",
+        f"arn:aws:s3::{OWNER}:box",
+        "arn:aws:s3:::bo?",
+    ):
+        assert parse(policy({"Resource": pattern}), "box", OWNER).statements
+
+
+def test_public_policies() -> None:
+    def public(**statement: Any) -> bool:
+        return policy_is_public(parse(policy(statement), "box", OWNER))
+
+    assert public()
+    assert public(Principal={"AWS": "*"})
+    assert not public(Effect="Deny")
+    assert not public(Principal={"AWS": f"arn:aws:iam::{OTHER}:root"})
+    assert not public(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/32"}})
+    assert public(Condition={"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}})
+    assert public(Condition={"IpAddressIfExists": {"aws:SourceIp": "10.0.0.0/32"}})
+    assert public(Condition={"NotIpAddress": {"aws:SourceIp": "10.0.0.0/32"}})
+    assert public(Condition={"StringLike": {"aws:Referer": "http://x/*"}})
+    assert public(Condition={"StringLike": {"aws:userid": "*"}})
+    assert not public(Condition={"StringEquals": {"aws:userid": "u1"}})
+
+
+def test_canned_acls_and_their_stored_form() -> None:
+    for name in CANNED:
+        acl = canned(name, OTHER, OWNER)
+        assert acl is not None
+        assert load(acl.dump()) == acl
+        assert Grant(OTHER, "FULL_CONTROL") in acl.grants
+    assert canned("public", OTHER, OWNER) is None
+    assert canned("bucket-owner-read", OTHER, OWNER) == Acl(OTHER, (Grant(OTHER, "FULL_CONTROL"), Grant(OWNER, "READ")))
+    assert canned("bucket-owner-read", OWNER, OWNER) == private(OWNER)
+    assert [a for a in CANNED if canned(a, OTHER, OWNER).public] == [
+        "public-read",
+        "public-read-write",
+        "authenticated-read",
+    ]  # type: ignore[union-attr]
+
+
+def test_block_round_trip() -> None:
+    block = PublicAccessBlock(True, False, True, False)
+    assert load_block(block.dump()) == block
+    assert load_block(None) == PublicAccessBlock()
+    assert dict(block.items())["BlockPublicPolicy"] is True
+
+
+def test_swift_lists_are_cleaned_or_refused() -> None:
+    assert swiftacl.cleaned(" .ref : .example.com , .rlistings,  a:b ") == ".r:.example.com,.rlistings,a:b"
+    assert swiftacl.cleaned(".referrer:*.example.com,.r:- bad") == ".r:.example.com,.r:-bad"
+    for text, write in (
+        (".r:*", True),
+        (".rlistings", True),
+        (".what:x", False),
+        (".r:", False),
+        (".r:-", False),
+        ("x" * 9000, False),
+    ):
+        with pytest.raises(Invalid):
+            swiftacl.parse(text, write=write)
+    assert swiftacl.load(".what:x") == swiftacl.SwiftAcl()
+    assert swiftacl.load(".r:*").public
+    assert not swiftacl.load(".r:-x,a:b").public
+
+
+def test_operator_names() -> None:
+    assert split_operator("ForAnyValue:StringLikeIfExists") == ("StringLike", "ForAnyValue", True)
+    assert split_operator("NullIfExists") is None
+    assert split_operator("ForAnyValue:Null") is None
+    assert json.dumps(split_operator("Null")) == '["Null", "", false]'
