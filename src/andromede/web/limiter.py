@@ -1,0 +1,39 @@
+"""Token buckets per key in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from andromede.clock import Clock
+from andromede.errors import OverQuota
+
+
+class RateLimiter:
+    """At most `burst` uses at once and `rate` a second afterwards, per key; the `capacity` most recently
+    seen keys are remembered."""
+
+    def __init__(self, clock: Clock, rate: float, burst: int, capacity: int = 10_000) -> None:
+        self._clock = clock
+        self._rate = rate
+        self._burst = burst
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str) -> None:
+        """Spend one use. Raises `OverQuota` (reason `rate`, detail `retry_after` in seconds)."""
+        now = self._clock.monotonic()
+        with self._lock:
+            level, seen = self._buckets.pop(key, (float(self._burst), now))
+            level = min(float(self._burst), level + (now - seen) * self._rate)
+            allowed = level >= 1.0
+            self._buckets[key] = (level - 1.0 if allowed else level, now)
+            while len(self._buckets) > self._capacity:
+                self._buckets.popitem(last=False)
+        if not allowed:
+            seconds = max(1, int((1.0 - level) / self._rate) + 1)
+            raise OverQuota(f"Too many authentication attempts; try again in {seconds} s.", "rate", retry_after=seconds)
+
+    def __len__(self) -> int:
+        return len(self._buckets)
