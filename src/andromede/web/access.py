@@ -9,14 +9,15 @@ from typing import Literal
 from andromede.web.actor import Actor
 from andromede.web.routes import Target
 
-Scope = Literal["public", "any", "cloud", "domain", "project", "self"]
+Scope = Literal["public", "any", "role", "cloud", "domain", "project", "self"]
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """Who may: a role held in a scope.
 
-    `public`: anyone, without a credential. `any`: any credential. `cloud`: the role on the system, or
+    `public`: anyone, without a credential. `any`: any credential. `role`: the role in any scope.
+    `cloud`: the role on the system, or
     role `admin` on a project. `domain`, `project`: the role in a credential scoped to the target's
     domain or project. `self`: the target belongs to the caller. `note` says what the target's resolver
     checks besides.
@@ -34,6 +35,8 @@ class Grant:
             return (actor.system and self.role in actor.roles) or is_cloud_admin(actor)
         if self.role not in actor.roles:
             return False
+        if self.scope == "role":
+            return True
         return (actor.domain_id if self.scope == "domain" else actor.project_id) is not None
 
     def matches(self, actor: Actor, target: Target) -> bool:
@@ -53,6 +56,7 @@ class Grant:
         words = {
             "public": "anyone, unauthenticated",
             "any": "any authenticated user",
+            "role": f"{self.role} in any scope",
             "cloud": f"{self.role} on the system (or admin on a project)",
             "domain": f"{self.role} on the target's domain",
             "project": f"{self.role} on the target's project",
@@ -98,7 +102,7 @@ class AccessTable:
     def reach(self, actor: Actor, action: str) -> Reach:
         """The widest part of a list that the caller may see under this action."""
         held = {grant.scope for grant in self.grants(action) if grant.held(actor)}
-        if held & {"public", "any", "cloud"}:
+        if held & {"public", "any", "role", "cloud"}:
             return Reach(everything=True)
         return Reach(
             domain_id=actor.domain_id if "domain" in held else None,

@@ -107,7 +107,7 @@ class Api:
             response = self._answer(request)
         except Error as error:
             response = self._error(request, error)
-        except Exception as error:  # noqa: BLE001 - the last resort: a 500 with a request id and an alert
+        except Exception as error:  # the last resort: a 500 with a request id and an alert
             self.parts.log.alert("request.crash", request_id=request.id, error=repr(error), path=repr(http.path))
             crash = Error(f"The server made a mistake; tell the operator the request id {request.id}.")
             response = self._error(request, crash)

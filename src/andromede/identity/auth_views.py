@@ -1,0 +1,93 @@
+"""Tokens and receipts as JSON (Identity API v3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from andromede.clock import iso_micro
+from andromede.identity import principals_store
+from andromede.identity.authenticator import Session
+from andromede.identity.catalog_views import catalog
+from andromede.identity.core import Core
+from andromede.identity.model import Project, User
+from andromede.identity.tokens import Claims
+
+
+def domain_ref(domain: Project) -> dict[str, str]:
+    """`{"id", "name"}`"""
+    return {"id": domain.id, "name": domain.name}
+
+
+def project_ref(project: Project, domain: Project | None) -> dict[str, Any]:
+    """A project with its domain; a project that acts as a domain has none above it."""
+    above = domain_ref(domain) if domain and domain.id != project.id else {"id": None, "name": None}
+    return {"domain": above, "id": project.id, "name": project.name}
+
+
+def _user(core: Core, user: User, domain: Project) -> dict[str, Any]:
+    password = principals_store.current_password(core.db, user.id)
+    ends = password.expires_us if password else None
+    return {
+        "domain": domain_ref(domain),
+        "id": user.id,
+        "name": user.name,
+        "password_expires_at": iso_micro(ends)[:-1] if ends is not None else None,
+    }
+
+
+def token(core: Core, session: Session, with_catalog: bool = True) -> dict[str, Any]:
+    """The body of POST and GET /v3/auth/tokens."""
+    claims = session.claims
+    body: dict[str, Any] = {
+        "methods": list(claims.methods),
+        "user": _user(core, session.user, session.user_domain),
+        "audit_ids": list(claims.audit_ids),
+        "expires_at": iso_micro(claims.expires_us),
+        "issued_at": iso_micro(claims.issued_us),
+    }
+    if session.project:
+        body["project"] = project_ref(session.project, session.project_domain)
+        body["is_domain"] = session.project.is_domain
+    if session.domain:
+        body["domain"] = domain_ref(session.domain)
+    if claims.scope == "system":
+        body["system"] = {"all": True}
+    if claims.scope:
+        body["roles"] = [{"id": role.id, "name": role.name} for role in session.roles]
+        if with_catalog:
+            project_id = session.project.id if session.project else None
+            body["catalog"] = catalog(core.db, core.urls, project_id, session.user.id)
+    if session.trust:
+        trust = session.trust
+        body["OS-TRUST:trust"] = {
+            "id": trust.id,
+            "impersonation": trust.impersonation,
+            "trustee_user": {"id": trust.trustee_user_id},
+            "trustor_user": {"id": trust.trustor_user_id},
+        }
+    if session.app_credential:
+        app = session.app_credential
+        body["application_credential"] = {"id": app.id, "name": app.name, "restricted": not app.unrestricted}
+        if app.rules is not None:
+            body["application_credential"]["access_rules"] = [
+                {"id": rule.id, "service": rule.service, "method": rule.method, "path": rule.path}
+                for rule in session.rules
+            ]
+    return {"token": body}
+
+
+def receipt(claims: Claims, user: User, domain: Project | None, rules: list[list[str]]) -> dict[str, Any]:
+    """The body of a 401 that asks for more factors."""
+    return {
+        "receipt": {
+            "methods": list(claims.methods),
+            "user": {
+                "id": user.id,
+                "name": user.name,
+                "domain": domain_ref(domain) if domain else {"id": user.domain_id, "name": ""},
+            },
+            "expires_at": iso_micro(claims.expires_us),
+            "issued_at": iso_micro(claims.issued_us),
+        },
+        "required_auth_methods": rules,
+    }

@@ -1,0 +1,108 @@
+"""What every part of the identity service shares: the database, time, ids, keys, settings, and the one way
+to change anything (row, epoch and audit event in one transaction)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from andromede.audit import Draft, Recorder
+from andromede.clock import Clock
+from andromede.config import Config, Identity
+from andromede.db import Database, Tx
+from andromede.identity import principals_store
+from andromede.identity.authenticator import Authenticator
+from andromede.identity.keyring import KeyRing
+from andromede.identity.passwords import Passwords
+from andromede.ids import Ids
+from andromede.web.actor import ANONYMOUS_LABEL
+from andromede.web.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where this installation's ports are, for the catalog; moving a port changes no row."""
+
+    api: str
+    objects: str
+
+    def fill(self, template: str) -> str:
+        """An endpoint's URL with {api} and {objects} replaced."""
+        return template.replace("{api}", self.api).replace("{objects}", self.objects)
+
+
+def urls_of(config: Config) -> Urls:
+    """The public URLs, or those of the listeners."""
+    scheme = "https" if config.server.tls else "http"
+    return Urls(
+        (config.server.public_api_url or f"{scheme}://{config.server.listen}").rstrip("/"),
+        (config.server.public_objects_url or f"{scheme}://{config.server.objects}").rstrip("/"),
+    )
+
+
+def token_keys(data: Path) -> KeyRing:
+    """The keys of tokens and receipts of a data directory."""
+    return KeyRing(data / "keys" / "fernet")
+
+
+def credential_keys(data: Path) -> KeyRing:
+    """The keys under which EC2 and TOTP secrets are stored."""
+    return KeyRing(data / "keys" / "credential")
+
+
+@dataclass(slots=True)
+class Change:
+    """A mutation under way. `tenant` is the project concerned, `object` what is touched."""
+
+    tx: Tx
+    object: str = ""
+    tenant: str = ""
+    detail: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Shared by all parts; immutable."""
+
+    db: Database
+    clock: Clock
+    ids: Ids
+    recorder: Recorder
+    settings: Identity
+    tokens: KeyRing
+    vault: KeyRing
+    passwords: Passwords
+    authenticator: Authenticator
+    urls: Urls
+
+    @contextmanager
+    def change(self, call: Call[Any], object: str = "", tenant: str = "") -> Iterator[Change]:
+        """One transaction that ends with a new epoch and one audit event; nothing of it stays when it raises."""
+        with self.db.write() as tx:
+            change = Change(tx, object, tenant)
+            yield change
+            principals_store.raise_epoch(tx)
+            self.recorder.record(tx, [draft(call, change.object, change.tenant, detail=change.detail)])
+
+    def denied(self, call: Call[Any], object: str) -> None:
+        """Leave the event of a refused mutation."""
+        with self.db.write() as tx:
+            self.recorder.record(tx, [draft(call, object, outcome="denied")])
+
+
+def draft(
+    call: Call[Any], object: str, tenant: str = "", outcome: str = "success", detail: dict[str, str | int] | None = None
+) -> Draft:
+    """The audit event of a call."""
+    return Draft(
+        tenant=tenant,
+        actor=call.actor.label() if call.actor else ANONYMOUS_LABEL,
+        action=call.action,
+        object=object,
+        request_id=call.request_id,
+        outcome=outcome,
+        detail=detail or None,
+    )

@@ -1,0 +1,73 @@
+"""The identity domain's door for other domains and for the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from andromede.audit import Recorder
+from andromede.clock import Clock
+from andromede.config import Config
+from andromede.db import Database
+from andromede.identity.auth import Tokens
+from andromede.identity.authenticator import Authenticator
+from andromede.identity.core import Core, credential_keys, token_keys, urls_of
+from andromede.identity.guard import IdentityGuard, covered
+from andromede.identity.login import Limits, Login
+from andromede.identity.model import Project, User
+from andromede.identity.passwords import Passwords
+from andromede.identity.policy import TABLE
+from andromede.identity.schema import MIGRATIONS
+from andromede.ids import Ids
+from andromede.web.access import AccessTable
+from andromede.web.limiter import RateLimiter
+
+__all__ = [
+    "MIGRATIONS",
+    "TABLE",
+    "Authenticator",
+    "Identity",
+    "IdentityGuard",
+    "Project",
+    "User",
+    "authenticator",
+    "build",
+    "covered",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The parts of the service, as route handlers see them."""
+
+    core: Core
+    login: Login
+    tokens: Tokens
+
+    def guard(self, *tables: AccessTable) -> IdentityGuard:
+        """The guard of the API port; `tables` are the access rules of other services."""
+        return IdentityGuard(self.core.authenticator, self.core, (TABLE, *tables))
+
+
+def authenticator(db: Database, data: Path, clock: Clock) -> Authenticator:
+    """Tokens and access keys to actors, for a process that serves no identity routes."""
+    return Authenticator(db, token_keys(data), credential_keys(data), clock)
+
+
+def build(config: Config, db: Database, clock: Clock, ids: Ids, recorder: Recorder) -> Identity:
+    """The identity service of one process."""
+    core = Core(
+        db=db,
+        clock=clock,
+        ids=ids,
+        recorder=recorder,
+        settings=config.identity,
+        tokens=token_keys(config.data),
+        vault=credential_keys(config.data),
+        passwords=Passwords(ids),
+        authenticator=authenticator(db, config.data, clock),
+        urls=urls_of(config),
+    )
+    limits = Limits(address=RateLimiter(clock, 100.0, 1000), user=RateLimiter(clock, 20.0, 200))
+    login = Login(core, limits)
+    return Identity(core, login, Tokens(core, login))
