@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from andromede.ids import request_id
 from andromede.web.stream import render
 from andromede.web.stream.body import Body, BufferedBody, StreamBody
 from andromede.web.stream.channel import Channel, DirectChannel, LostChannel
@@ -25,7 +24,6 @@ from andromede.web.stream.relay import Relay
 IDLE, HEAD, SMALL, BUSY, DRAIN, LINGER, CLOSED = range(7)
 """No request; part of a head; part of a small body; a request in work; reading an unwanted body away;
 waiting for the client to close; over."""
-_EMPTY = BufferedBody()
 _PIPELINED = 1 << 14
 
 
@@ -180,39 +178,43 @@ class Connection(asyncio.BufferedProtocol):
 
     def _one(self, view: memoryview) -> int:
         """Take one request off the front; the count of bytes used, 0 when the head is not complete."""
-        core = self._core
-        limits = core.limits
-        start = 2 if bytes(view[:2]) == b"\r\n" else 0  # one empty line before a request is forgiven (RFC 9112 2.2)
-        block = bytes(view[start : start + limits.head_bytes + 4])
-        stop = block.find(b"\r\n\r\n")
+        limits = self._core.limits
+        front = bytes(view[: limits.head_bytes + 6])
+        start = 2 if front.startswith(b"\r\n") else 0  # one empty line before a request is forgiven (RFC 9112 2.2)
+        stop = front.find(b"\r\n\r\n", start, start + limits.head_bytes + 4)
         if stop < 0:
-            fault = early_fault(block)
-            if fault is None and len(block) == limits.head_bytes + 4:
-                fault = BadRequest(f"the request head is longer than {limits.head_bytes} bytes; send less", 431)
-            if fault is not None:
-                self._refuse(fault)
-            elif self._state == IDLE:
-                self._state = HEAD
-                self._deadline_in(limits.head_seconds)
+            self._incomplete(front[start : start + limits.head_bytes + 4])
             return 0
         try:
-            head = parse_head(block[:stop], limits)
+            head = parse_head(front[start:stop], limits)
         except BadRequest as fault:
             self._refuse(fault)
             return 0
-        used = start + stop + 4
+        used = stop + 4
         if head.length == 0:
             self._begin(head, BufferedBody())
             return used
         if head.length is None or head.length > limits.small_body or head.expects:
             return used + self._begin_stream(head, bytes(view[used:]))
-        ready = view[used : used + head.length]
+        ready = bytes(view[used : used + head.length])
         if len(ready) == head.length:
-            self._begin(head, BufferedBody(bytes(ready)))
+            self._begin(head, BufferedBody(ready))
             return used + head.length
         return used + self._begin_small(head, ready)
 
-    def _begin_small(self, head: Head, ready: memoryview) -> int:
+    def _incomplete(self, front: bytes) -> None:
+        """Wait for the rest of a head, unless it is wrong or too long already."""
+        limits = self._core.limits
+        fault = early_fault(front)
+        if fault is None and len(front) == limits.head_bytes + 4:
+            fault = BadRequest(f"the request head is longer than {limits.head_bytes} bytes; send less", 431)
+        if fault is not None:
+            self._refuse(fault)
+        elif self._state == IDLE:
+            self._state = HEAD
+            self._deadline_in(limits.head_seconds)
+
+    def _begin_small(self, head: Head, ready: bytes) -> int:
         core = self._core
         assert head.length is not None
         if core.held + head.length > core.limits.held_bytes:
@@ -268,7 +270,7 @@ class Connection(asyncio.BufferedProtocol):
             core.scheme,
             self._peer,
             body,
-            request_id(core.ids),
+            core.next_id(),
         )
         exchange = self._exchange = Exchange(core, self, head, request)
         exchange.channel = channel

@@ -49,6 +49,26 @@ class Parts:
     access_log: AccessLog | None = None
 
 
+class RequestIds:
+    """`req-<uuid>` cut from blocks of random bytes: a system call each would cost more than parsing the request."""
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self._block = ""
+        self._at = 0
+
+    def next(self) -> str:
+        at = self._at
+        if at >= len(self._block):
+            self._block, at = self._ids.secret(4096).hex(), 0
+        self._at = at + 32
+        h = self._block[at : at + 32]
+        return f"req-{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+
+
 class Core:
     """Shared state; touched on the loop's thread, except `explain`, `report` and the mailbox."""
 
@@ -57,7 +77,7 @@ class Core:
         self.loop = loop
         self.answerer = parts.answerer
         self.committer = parts.committer
-        self.ids = parts.ids
+        self.next_id = RequestIds(parts.ids).next
         self.limits = limits
         self.access_log = parts.access_log
         self.counters = counters
@@ -94,7 +114,7 @@ class Core:
         response = self.explain(None, fault)
         body = response.body if isinstance(response.body, bytes) else b""
         try:
-            return render.head(response, self.dated.line, len(body), True), body
+            return render.head(response, self.dated, len(body), True), body
         except (ValueError, TypeError, AttributeError) as error:
             return self.last_resort(None, error)
 
@@ -103,7 +123,7 @@ class Core:
         self.report(request, error)
         body = b"" if request is not None and request.method == "HEAD" else b"internal error\n"
         plain = Response(500, [("Content-Type", "text/plain")], body)
-        return render.head(plain, self.dated.line, len(body), True), body
+        return render.head(plain, self.dated, len(body), True), body
 
     def report(self, request: Request | None, error: BaseException) -> None:
         """Log what nobody foresaw."""

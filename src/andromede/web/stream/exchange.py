@@ -38,7 +38,7 @@ class Exchange:
     Methods run on the loop's thread, except `__call__`, `post` (any thread) and `_in_thread`, `_stream` (pool).
     """
 
-    __slots__ = ("_connection", "_core", "_open", "bytes_out", "channel", "head", "request", "started", "status")
+    __slots__ = ("_connection", "_core", "_open", "channel", "head", "request", "started")
 
     def __init__(self, core: Core, connection: Connection, head: Head, request: Request) -> None:
         self._core = core
@@ -48,8 +48,6 @@ class Exchange:
         self.request = request
         self.channel: Channel | None = None
         self.started = core.loop.time()
-        self.status = 0
-        self.bytes_out = 0
 
     # --- outcomes from other threads
 
@@ -76,6 +74,10 @@ class Exchange:
 
     def settle(self, outcome: Any) -> None:
         """Take what the handler, the committer or a sending thread has come to."""
+        if type(outcome) is Response:
+            if self._open:
+                self._respond(outcome)
+            return
         if not self._open:
             return
         if isinstance(outcome, Commit):
@@ -92,7 +94,7 @@ class Exchange:
         if isinstance(outcome, BaseException):
             outcome = self.explain(outcome)
         if isinstance(outcome, Sent):
-            self._finish(outcome)
+            self._finish(outcome.status, outcome.size, outcome.whole, outcome.close)
         else:
             self._respond(outcome)
 
@@ -134,12 +136,12 @@ class Exchange:
         size = len(body)
         close = self._must_close()
         try:
-            head = render.head(response, self._core.dated.line, length, close)
+            head = render.head(response, self._core.dated, length, close)
         except (ValueError, TypeError, AttributeError) as error:
             head, body = self._core.last_resort(self.request, error)
             size, close = len(body), True
         self._connection.write(head, body)
-        self._finish(Sent(response.status, size, True, close))
+        self._finish(response.status, size, True, close)
 
     def _offload_answer(self, response: Response) -> None:
         self.channel = self.channel or self._connection.open_channel()
@@ -156,25 +158,22 @@ class Exchange:
         if not self.head.keep_alive or self._core.stopping or self._connection.half_closed:
             return True
         body = self.request.body
-        if not isinstance(body, StreamBody) or body.unread == 0:
+        if body.buffered or not isinstance(body, StreamBody) or body.unread == 0:
             return False
         return body.unread is None or body.uninvited or body.unread > self._core.limits.drain_bytes
 
-    def _finish(self, sent: Sent) -> None:
-        if not self._open:
-            return
+    def _finish(self, status: int, size: int, whole: bool, close: bool) -> None:
         self._open = False
-        self.status, self.bytes_out = sent.status, sent.size
         body = self.request.body
         taken = body.taken if isinstance(body, StreamBody) else body.length or 0
         core = self._core
-        core.counters.bytes_in += taken
-        core.counters.bytes_out += sent.size
-        core.counters.in_flight -= 1
+        counters = core.counters
+        counters.bytes_in += taken
+        counters.bytes_out += size
+        counters.in_flight -= 1
         if core.access_log is not None:
-            seconds = core.loop.time() - self.started
-            core.log_access(Access(self.request, sent.status, taken, sent.size, seconds, not sent.whole))
-        self._connection.finished(self, sent.whole, sent.close)
+            core.log_access(Access(self.request, status, taken, size, core.loop.time() - self.started, not whole))
+        self._connection.finished(self, whole, close)
 
     # --- pool thread
 
@@ -214,7 +213,7 @@ class Exchange:
         length = response.length
         chunked = length is None and not self.head.http10
         close = self._must_close()
-        head = render.head(response, self._core.dated.line, render.CHUNKED if chunked else length, close)
+        head = render.head(response, self._core.dated, render.CHUNKED if chunked else length, close)
         size = 0
         chunk: Chunk | None = first
         try:

@@ -18,6 +18,7 @@ _TEXT = bytes([9, *range(32, 127), *range(128, 256)])
 _DIGITS = b"0123456789"
 _METHOD_MAX = 32
 _LENGTH_DIGITS = 18
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS", "PATCH")}
 _NAMES_MAX = 2048
 _names: dict[bytes, tuple[bytes, str]] = {}
 
@@ -43,26 +44,29 @@ def parse_head(block: bytes, limits: Limits) -> Head:
     if block.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
         raise BadRequest("the request head holds control characters or lines that do not end in CR LF")
     method, target, http10 = _request_line(lines[0])
+    path, query = _split(target, method)
     if len(lines) - 1 > limits.head_lines:
         raise BadRequest(f"the request has more than {limits.head_lines} header lines; send fewer", 431)
     raw: list[tuple[bytes, bytes]] = []
     first: dict[str, bytes] = {}
     repeated: set[str] = set()
-    for line in lines[1:]:
+    del lines[0]
+    for line in lines:
         name, colon, value = line.partition(b":")
-        lower, text = _names.get(name) or _learn(name)
         if not colon:
             raise BadRequest("a header line has no colon")
+        lower, text = _names.get(name) or _learn(name)
         value = value.strip(b" \t")
         raw.append((lower, value))
         if text in first:
             repeated.add(text)
         else:
             first[text] = value
-    path, query = _split(target, method)
-    length = _framing(first, repeated, http10)
-    if (not http10 and "host" not in first) or "host" in repeated:
+    if ("host" not in first and not http10) or "host" in repeated:
         raise BadRequest("a request needs exactly one Host header")
+    length: int | None = 0
+    if "content-length" in first or "transfer-encoding" in first:
+        length = _framing(first, repeated, http10)
     keep = not http10 and ("connection" not in first or not _closes(raw))
     expects = "expect" in first and not http10 and first["expect"].lower() == b"100-continue"
     return Head(method, target, path, query, Headers(tuple(raw), first), http10, length, keep, expects)
@@ -83,7 +87,8 @@ def _request_line(line: bytes) -> tuple[str, bytes, bool]:
     if len(parts) != 3:
         raise BadRequest("the request line is not 'METHOD target HTTP/1.1'")
     method, target, version = parts
-    if not method or len(method) > _METHOD_MAX or method.translate(None, _TOKEN):
+    known = _METHODS.get(method)
+    if known is None and (not method or len(method) > _METHOD_MAX or method.translate(None, _TOKEN)):
         raise BadRequest("the request method is not a token")
     if version != b"HTTP/1.1" and version != b"HTTP/1.0":
         if len(version) == 8 and version.startswith(b"HTTP/") and version[5:6].isdigit() and version[6:7] == b".":
@@ -91,13 +96,13 @@ def _request_line(line: bytes) -> tuple[str, bytes, bool]:
         raise BadRequest("the request line does not end in an HTTP version")
     if not target or b"\t" in target:
         raise BadRequest("the request target is empty or holds a tab")
-    return method.decode(), target, version == b"HTTP/1.0"
+    return known or method.decode(), target, version == b"HTTP/1.0"
 
 
 def _split(target: bytes, method: str) -> tuple[bytes, bytes]:
     """Path and query of an origin-form or absolute-form target; `*` only for OPTIONS (RFC 9112 3.2)."""
     local = target
-    if target[0] != 0x2F:
+    if not target.startswith(b"/"):
         if target == b"*" and method == "OPTIONS":
             return target, b""
         scheme, mark, rest = target.partition(b"://")
@@ -112,7 +117,7 @@ def _split(target: bytes, method: str) -> tuple[bytes, bytes]:
 
 
 def _framing(first: dict[str, bytes], repeated: set[str], http10: bool) -> int | None:
-    """Body length, or None when chunked (RFC 9112 6)."""
+    """Body length, or None when chunked (RFC 9112 6). One of the two headers is there."""
     length = first.get("content-length")
     coding = first.get("transfer-encoding")
     if coding is None:

@@ -87,7 +87,7 @@ class Response:
     length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit(Generic[T]):
     """A handler's promise: run `work` inside the next group commit, then `render` its result.
 

@@ -37,7 +37,7 @@ class Committer(Protocol):
     def submit(self, commit: Commit[Any], done: Done) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Access:
     """One finished request for the access log; sizes in bytes (bodies only), duration in seconds."""
 
