@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Keystone:
 
     url: str
     http: httpx.Client
+    ca: str | None = None
     token: str = ""
     project_id: str = ""
     catalog: list[dict[str, Any]] = field(default_factory=list)
@@ -42,7 +44,8 @@ class Keystone:
     def log_in(cls, installation: Installation, auth: dict[str, str]) -> Keystone:
         """A project-scoped login with the `auth` section of a clouds.yaml."""
         url = f"{installation.identity_url}/v3"
-        client = cls(url, httpx.Client(verify=installation.ca or True, timeout=60, trust_env=False))
+        verify = ssl.create_default_context(cafile=installation.ca)
+        client = cls(url, httpx.Client(verify=verify, timeout=60, trust_env=False), installation.ca)
         client._take_token(auth)
         return client
 

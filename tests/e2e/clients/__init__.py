@@ -1,0 +1,1 @@
+"""Round trips with real clients."""

@@ -1,0 +1,111 @@
+"""kill -9 of every role at random points of a mixed load: what was acknowledged is there byte for byte."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from tests.support.installation import Installation, wait_until
+from tests.support.load import S3Door, Writer, load
+from tests.support.processes import processes, with_children
+
+pytestmark = pytest.mark.timeout(300)
+ROUNDS = int(os.environ.get("ANDROMEDE_KILL_ROUNDS", "2"))
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Installation]:
+    installation = Installation.fresh(
+        objects__test_mode=True, objects__worker_seconds=1, objects__garbage_grace_seconds=1
+    )
+    with installation:
+        yield installation
+    shutil.rmtree(installation.data, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def writers(own: Installation) -> list[Writer]:
+    door = S3Door(own)
+    status, answer, _ = door.call("PUT", "/crash")
+    assert status == 200, answer
+    door.close()
+    return [Writer(own, "crash", f"writer-{number}", number) for number in range(4)]
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def answers(installation: Installation) -> bool:
+    door = S3Door(installation)
+    try:
+        return door.call("GET", "/crash?max-keys=1")[0] == 200
+    except ConnectionError:
+        return False
+    finally:
+        door.close()
+
+
+def restarted(installation: Installation, role: str, victims: list[int]) -> bool:
+    """Whether a process of the role runs that is not one of the victims."""
+    return any(kind == role and pid not in victims for pid, kind in processes(installation.data).items())
+
+
+def check(installation: Installation, writers: list[Writer]) -> None:
+    door = S3Door(installation)
+    wrong = [text for writer in writers for text in writer.verify(door)]
+    door.close()
+    assert wrong == []
+    assert [text for writer in writers for text in writer.unexpected] == []
+
+
+@pytest.mark.parametrize("role", ["objects", "api", "work"])
+def test_a_killed_role_comes_back_and_nothing_acknowledged_is_lost(
+    role: str, own: Installation, writers: list[Writer]
+) -> None:
+    chance = random.Random(role)
+    for _ in range(ROUNDS):
+        before = sum(writer.acknowledged for writer in writers)
+        with load(writers):
+            time.sleep(0.5 + chance.random())
+            victims = [pid for pid, kind in processes(own.data).items() if kind == role]
+            assert victims, f"no process of role {role}: {processes(own.data)}"
+            kill(victims)
+            wait_until(f"restart of {role}", partial(restarted, own, role, victims))
+            wait_until("answers after the kill", lambda: answers(own))
+            time.sleep(0.5)
+        assert sum(writer.acknowledged for writer in writers) > before
+        check(own, writers)
+
+
+def test_everything_killed_at_once(own: Installation, writers: list[Writer]) -> None:
+    chance = random.Random(7)
+    for _ in range(ROUNDS):
+        with load(writers):
+            time.sleep(0.5 + chance.random())
+            kill(sorted(with_children(list(processes(own.data)))))
+            wait_until("end of all processes", lambda: not processes(own.data))
+        own.start()
+        check(own, writers)
+
+
+def test_fsck_is_clean_afterwards(own: Installation, writers: list[Writer]) -> None:
+    assert sum(writer.acknowledged for writer in writers) > 20
+    done = own.run("fsck", check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    own.stop()
+    done = own.run("fsck", check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    own.start()
+    check(own, writers)

