@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from andromede.errors import Denied, Invalid, TooLarge
-from andromede.objects.access.evaluator import AccessRequest
+from andromede.objects.access import AccessRequest
 from andromede.objects.model import Container, Trace, Version
 from andromede.objects.s3 import digest
-from andromede.objects.s3.conditions import ConditionKeys
+from andromede.objects.s3.conditions import ConditionKeys, Value
 from andromede.objects.s3.xml import Node, document, parse
 from andromede.web.actor import Actor
 from andromede.web.stream.message import Response
@@ -65,7 +65,7 @@ class S3Call:
         self.container: Container | None = None
         self.version: Version | None = None
         self.recorded = False
-        self._conditions: Mapping[str, str] | None = None
+        self._conditions: Mapping[str, Value] | None = None
         self.operation: Operation
         self.proof: Proof
 
@@ -132,7 +132,7 @@ class S3Call:
         """Raises `Denied` unless the caller may do `action` (arguments as `access`)."""
         self.context.evaluator.require(self.access(action, **about))
 
-    def conditions(self) -> Mapping[str, str]:
+    def conditions(self) -> Mapping[str, Value]:
         """Condition keys of the request for policies (IAM reference, "Condition keys for Amazon S3")."""
         if self._conditions is None:
             self._conditions = ConditionKeys(self)

@@ -6,7 +6,7 @@ from typing import Any
 
 from andromede.errors import Denied, Error, NotFound
 from andromede.objects.context import Context
-from andromede.objects.s3 import errors, operations, place
+from andromede.objects.s3 import bucket_operations, cors, errors, operations, place
 from andromede.objects.s3.auth import Authentication
 from andromede.objects.s3.call import S3Call
 from andromede.web.stream.message import Commit, Request, Response
@@ -34,10 +34,13 @@ class S3Door:
         """Answer one request."""
         where = place.locate(request, self._context.config)
         call = S3Call(self._context, request, where, place.parse_query(request.query))
-        if request.method == "OPTIONS":
-            return self._perform(call)
-        self._authentication.admit(call)
-        return self._perform(call)
+        try:
+            if request.method != "OPTIONS":
+                self._authentication.admit(call)
+            return cors.decorated(call, self._perform(call))
+        except Error as error:
+            cors.refused(call, error)
+            raise
 
     def _perform(self, call: S3Call) -> Response | Commit[Any]:
         request = call.request
@@ -77,4 +80,4 @@ class S3Door:
         return errors.render(request, error)
 
 
-__all__ = ["NotFound", "S3Door"]
+__all__ = ["NotFound", "S3Door", "bucket_operations"]
