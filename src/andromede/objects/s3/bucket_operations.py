@@ -3,11 +3,23 @@
 from andromede.objects.s3 import (
     acl,
     cors,
+    encryption,
     lifecycle,
+    misc_config,
     ownership,
     policy,
     public_access,
     tagging_bucket,
 )
 
-__all__ = ["acl", "cors", "lifecycle", "ownership", "policy", "public_access", "tagging_bucket"]
+__all__ = [
+    "acl",
+    "cors",
+    "encryption",
+    "lifecycle",
+    "misc_config",
+    "ownership",
+    "policy",
+    "public_access",
+    "tagging_bucket",
+]

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from andromede.clock import US, http_date
+from andromede.config import Config
 from andromede.objects import lifecycle
 from andromede.objects.model import Container, Version
 from andromede.objects.s3 import documents
@@ -42,15 +43,15 @@ def delete_lifecycle(call: S3Call) -> Commit[Any]:
     return documents.remove(call, "lifecycle")
 
 
-def expiration_headers(container: Container, version: Version, day_seconds: int) -> list[tuple[str, str | bytes]]:
-    """`x-amz-expiration` for a current version that a rule will remove; for PUT, copy, HEAD and GET."""
+def expiration_header(container: Container, version: Version, config: Config) -> str | None:
+    """`x-amz-expiration` of a current version that a rule will remove, None of any other."""
     if "lifecycle" not in container.documents or not version.is_latest:
-        return []
-    found = lifecycle.expiry(rules_of(container), version, day_seconds)
+        return None
+    found = lifecycle.expiry(rules_of(container), version, config.objects.day_seconds)
     if found is None:
-        return []
+        return None
     when, rule_id = found
-    return [("x-amz-expiration", f'expiry-date="{http_date(when // US)}", rule-id="{quote(rule_id)}"')]
+    return f'expiry-date="{http_date(when // US)}", rule-id="{quote(rule_id)}"'
 
 
 def abort_headers(container: Container, key: str, created_us: int, day_seconds: int) -> list[tuple[str, str | bytes]]:
