@@ -1,0 +1,1 @@
+"""Speed of the object port beside peers on the same machine. `make bench`."""
