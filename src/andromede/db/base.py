@@ -108,8 +108,8 @@ _BASE = Migration(
 )
 
 
-def migrate(db: Database, migrations: Sequence[Migration]) -> list[str]:
-    """Bring the schema to the newest version, each domain in order of version; the names applied."""
+def pending(db: Database, migrations: Sequence[Migration]) -> list[Migration]:
+    """The steps that the database lacks, in the order in which they would run."""
     db.script(
         (
             "CREATE TABLE IF NOT EXISTS schema_version "
@@ -117,10 +117,14 @@ def migrate(db: Database, migrations: Sequence[Migration]) -> list[str]:
         )
     )
     done = {(domain, version) for domain, version in db.all("SELECT domain, version FROM schema_version")}
+    steps = sorted((_BASE, *migrations), key=lambda m: (m.domain != "db", m.domain, m.version))
+    return [step for step in steps if (step.domain, step.version) not in done]
+
+
+def migrate(db: Database, migrations: Sequence[Migration]) -> list[str]:
+    """Bring the schema to the newest version, each domain in order of version; the names applied."""
     applied = []
-    for step in sorted((_BASE, *migrations), key=lambda m: (m.domain != "db", m.domain, m.version)):
-        if (step.domain, step.version) in done:
-            continue
+    for step in pending(db, migrations):
         record = f"INSERT INTO schema_version (domain, version) VALUES ('{step.domain}', {int(step.version)})"
         db.script([*step.statements(TYPES[db.dialect]), record])
         applied.append(f"{step.domain} {step.version}: {step.name}")

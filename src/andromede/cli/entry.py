@@ -1,0 +1,102 @@
+"""From words to a command: parser, errors, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from andromede import __version__
+from andromede.cli import table
+from andromede.cli.output import Output
+from andromede.cli.table import COMMANDS, COMMON, EXIT_CODES, Argument, Command
+
+Run = Callable[[argparse.Namespace, Output], int]
+
+
+def _codes() -> str:
+    return "exit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(table.USAGE, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
+
+
+def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    parser.add_argument(*argument.names, help=argument.help, **argument.options)
+
+
+def _fill(parser: argparse.ArgumentParser, commands: Sequence[Command], depth: int) -> None:
+    places = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest=f"command{depth}", required=depth > 0, parser_class=_Parser
+    )
+    for command in commands:
+        child = places.add_parser(
+            command.name,
+            help=command.help,
+            description=f"{command.help[0].upper()}{command.help[1:]}. {command.detail}".strip(),
+            allow_abbrev=False,
+        )
+        if command.commands:
+            _fill(child, command.commands, depth + 1)
+            continue
+        for argument in (*command.arguments, *COMMON):
+            _add(child, argument)
+        child.set_defaults(run=command.run)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = _Parser(
+        prog="andromede",
+        description="Andromède: a sovereign cloud in one program. Start with: andromede up",
+        epilog=_codes(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"andromede {__version__}")
+    _fill(top, COMMANDS, 0)
+    return top
+
+
+def _load(run: str) -> Run:
+    module, _, function = run.partition(":")
+    found: Run = getattr(import_module(f"andromede.cli.{module}"), function)
+    return found
+
+
+def _failure(error: Exception, out: Output) -> int:
+    from andromede.errors import Error
+
+    if not isinstance(error, Error):
+        raise error
+    cause = f" ({error.cause})" if error.cause else ""
+    if out.as_json:
+        out.result({"error": {"kind": error.kind, "reason": error.reason, "message": error.public}})
+    out.note(f"andromede: {error.public}{cause}")
+    return table.USAGE if error.reason == "config" else table.FAILED
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse and run; the exit code. Known errors are said in one line, unknown ones with their traceback."""
+    tree = parser()
+    args = tree.parse_args(argv)
+    if not getattr(args, "run", ""):
+        tree.print_help()
+        return table.OK
+    out = Output(args.json)
+    try:
+        return _load(args.run)(args, out)
+    except KeyboardInterrupt:
+        out.note("interrupted")
+        return table.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return table.OK
+    except Exception as error:  # one place turns every known failure into its line
+        return _failure(error, out)

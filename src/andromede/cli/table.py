@@ -1,0 +1,144 @@
+"""Every command as data: the parser, the shell completions and the reference are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument in the words of `argparse.add_argument`."""
+
+    names: tuple[str, ...]
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run` is `module:function` under `andromede.cli`; a group has `commands` instead."""
+
+    name: str
+    help: str
+    run: str = ""
+    arguments: tuple[Argument, ...] = ()
+    commands: tuple[Command, ...] = ()
+    detail: str = ""
+
+
+def _arg(*names: str, help: str, **options: Any) -> Argument:
+    return Argument(names, help, options)
+
+
+COMMON = (
+    _arg("--data", help="data directory (default: $ANDROMEDE_DATA or andromede in the user's data directory)",
+         metavar="DIR"),
+    _arg("--json", help="print one JSON document instead of text", action="store_true"),
+)  # fmt: skip
+
+_LISTEN = _arg("--listen", help="address of the API port (default 127.0.0.1:8700; port 0: any free one)",
+               metavar="HOST:PORT")  # fmt: skip
+_OBJECTS = _arg("--objects", help="address of the object port (default 127.0.0.1:8701; port 0: any free one)",
+                metavar="HOST:PORT")  # fmt: skip
+_TLS = _arg("--tls", help="serve over TLS, with a local authority made in DIR/tls unless the settings name "
+            "certificates", action="store_true", default=None)  # fmt: skip
+_DEEP = _arg("--deep", help="also read and authenticate every stored byte", action="store_true")
+_KEY = _arg("key", help="key id, or a prefix of it that names one key", metavar="KEY")
+_YES = _arg("--yes", help="do not ask", action="store_true")
+_COUNT = _arg("-n", "--count", help="how many events (default 20)", type=int, default=20, metavar="N")
+_PROJECT = _arg("--project", help="only events that concern this project id", metavar="ID")
+
+_ARRIVES = "Arrives with the ledger; the events of today are kept and will be entered into it."
+
+COMMANDS: tuple[Command, ...] = (
+    Command("up", "initialise if needed, start everything, print where it is", "up:up", (
+        _LISTEN, _OBJECTS, _TLS,
+        _arg("--detach", help="return as soon as the cloud is ready and leave it running", action="store_true"),
+    )),
+    Command("down", "stop a running cloud and wait until it has ended", "up:down", (
+        _arg("--timeout", help="seconds before processes are killed (default 40)", type=float, default=40.0,
+             metavar="SECONDS"),
+    )),
+    Command("status", "what runs, where, and what an operator should know", "status:status"),
+    Command("doctor", "check this machine and installation; each finding comes with the command that mends it",
+            "doctor:doctor"),
+    Command("serve", "run one role in the foreground, for several machines on one database", commands=(
+        Command("api", "the API port: identity and the services", "serve:api", (_LISTEN, _TLS)),
+        Command("objects", "the object port: S3 and Swift, one process per worker", "serve:objects",
+                (_OBJECTS, _TLS)),
+    )),
+    Command("work", "run the background worker in the foreground", "serve:work"),
+    Command("check-config", "check all settings and print their values with their origin", "config:check"),
+    Command("fsck", "prove the stored data whole: rows, bytes, keys and counters agree", "store:fsck", (_DEEP,)),
+    Command("backup", "write a consistent copy of the running installation", "store:backup", (
+        _arg("dest", help="new directory for the backup", metavar="DEST"),
+        _arg("--key-file", help="where the backup's key goes (default: DEST.key, beside it)", metavar="FILE"),
+    ), detail="The keys of the installation are wrapped by a fresh key that is written to the key file. Without that "
+              "file the backup cannot be opened: keep it apart from the backup."),
+    Command("restore", "make an installation from a backup, in an empty directory, and check it", "store:restore", (
+        _arg("src", help="directory of the backup", metavar="SRC"),
+        _arg("--key-file", help="the backup's key (default: SRC.key, beside it)", metavar="FILE"),
+        _arg("--database", help="restore into this empty PostgreSQL database", metavar="DSN"),
+    )),
+    Command("migrate", "bring the database to this program's schema; a snapshot is taken first", "store:migrate", (
+        _arg("--check", help="only say what would be done; exit code 4 if anything", action="store_true"),
+    )),
+    Command("explain", "why: a request by its id, or who may do what", "explain:explain", (
+        _arg("words", help="REQUEST_ID, or: access USER ACTION [RESOURCE], or: access (the whole table)", nargs="+",
+             metavar="REQUEST_ID|access"),
+    )),
+    Command("ledger", "the audit events of this installation", commands=(
+        Command("status", "sources, counts, gaps", "ledger:status"),
+        Command("tail", "the newest events", "ledger:tail", (
+            _COUNT, _PROJECT, _arg("-f", "--follow", help="go on printing as events come", action="store_true"),
+        )),
+        Command("receipt", "the receipt of an event", "ledger:later", (
+            _arg("index", help="index of the event", metavar="INDEX"),), detail=_ARRIVES),
+        Command("verify", "verify a receipt or an export", "ledger:later", (
+            _arg("file", help="receipt or export", metavar="FILE"),), detail=_ARRIVES),
+        Command("monitor", "follow the ledger and alert on contradictions", "ledger:later", detail=_ARRIVES),
+        Command("export", "write events as JSON lines, exactly the bytes that are stored", "ledger:export", (
+            _PROJECT, _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
+        )),
+    )),
+    Command("keys", "the key tree: who holds what, and its life", commands=(
+        Command("list", "keys by level, tenant and state", "keys:list_keys", (
+            _PROJECT, _arg("--level", help="only this level: root, tenant or bucket", metavar="LEVEL"),
+        )),
+        Command("show", "one key", "keys:show", (_KEY,)),
+        Command("create", "make a tenant's key ahead of its first use", "keys:create", (
+            _arg("project", help="project id", metavar="PROJECT"),)),
+        Command("disable", "stop every use of a key and of those below it", "keys:disable", (_KEY,)),
+        Command("enable", "allow use again", "keys:enable", (_KEY,)),
+        Command("rotate", "make a new version; existing keys below it are wrapped again", "keys:rotate", (_KEY,)),
+        Command("destroy", "destroy a key: what it protects can never be read again", "keys:destroy", (_KEY, _YES)),
+    )),
+    Command("support-bundle", "write a redacted archive for support: settings, versions, log, status, no data",
+            "support:bundle", (
+                _arg("-o", "--output", help="file (default: andromede-support.tar.gz in this directory)",
+                     metavar="FILE"),
+            )),
+    Command("bench", "measure put and get of this installation over its own S3 port", "bench:bench", (
+        _arg("--size", help="object size: bytes, or with K, M (default 4K)", default="4K", metavar="SIZE"),
+        _arg("--connections", help="parallel connections (default 16)", type=int, default=16, metavar="N"),
+        _arg("--seconds", help="length of each phase (default 3)", type=float, default=3.0, metavar="S"),
+    )),
+    Command("reference", "print the reference of all commands and settings as Markdown", "reference:reference"),
+    Command("completion", "print a shell completion script", "completion:completion", (
+        _arg("shell", help="the shell", choices=("bash", "zsh", "fish")),
+    )),
+    Command("version", "print the version", "config:version"),
+)  # fmt: skip
+
+EXIT_CODES = (
+    (0, "done"),
+    (1, "failed: the message says what, why and what to do next"),
+    (2, "the command line or the settings are wrong"),
+    (3, "nothing runs on this data directory"),
+    (4, "a check found something"),
+    (5, "not part of this release"),
+    (130, "interrupted"),
+)
+OK, FAILED, USAGE, NOT_RUNNING, FINDINGS, NOT_YET, INTERRUPTED = (code for code, _ in EXIT_CODES)

@@ -1,0 +1,142 @@
+"""Who runs an installation: a lock that the kernel releases, and a file that says where to find it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from andromede.clock import Clock
+from andromede.errors import Conflict, Unavailable
+from andromede.ops.layout import Layout, private_write
+from andromede.ops.supervise import Child
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the supervisor writes to `run/state.json`."""
+
+    pid: int
+    started_us: int
+    api_url: str
+    objects_url: str
+    tls: bool
+    region: str
+    roles: list[dict[str, Any]]
+
+
+def _lock_path(layout: Layout) -> str:
+    return str(layout.run / "lock")
+
+
+def acquire(layout: Layout) -> int:
+    """Take the installation's lock; the descriptor, which forked roles inherit and so keep locked.
+
+    Raises `Conflict` (reason `running`) when a supervisor or one of its roles still holds it.
+    """
+    fd = os.open(_lock_path(layout), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        running = read(layout)
+        who = f"pid {running.pid}, {running.api_url}" if running else "starting or stopping now"
+        raise Conflict(
+            f"Andromède already runs on {layout.data} ({who}); "
+            f"see andromede status --data {layout.data}, stop it with andromede down --data {layout.data}",
+            "running",
+        ) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def is_locked(layout: Layout) -> bool:
+    """Whether a supervisor or role holds the lock now."""
+    try:
+        fd = os.open(_lock_path(layout), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def read(layout: Layout) -> Running | None:
+    """The last written state, whether or not that supervisor still lives."""
+    try:
+        return Running(**json.loads((layout.run / "state.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write(layout: Layout, running: Running) -> None:
+    """Publish the state."""
+    private_write(layout.run / "state.json", json.dumps(asdict(running), indent=1) + "\n")
+
+
+def clear(layout: Layout) -> None:
+    """Forget the state at an orderly end."""
+    (layout.run / "state.json").unlink(missing_ok=True)
+
+
+def roles_of(children: Sequence[Child], now_us: int, now: float) -> list[dict[str, Any]]:
+    """The children as they are written to the state file; instants in microseconds UTC."""
+    return [
+        {
+            "name": child.role.name,
+            "pid": child.pid,
+            "since_us": now_us - int((now - child.since) * 1_000_000),
+            "restarts": child.restarts,
+        }
+        for child in children
+    ]
+
+
+def _is_ours(pid: int) -> bool:
+    """Guards against a recycled process id: supervisor and roles carry our name."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            name, _, rest = file.read().partition("(")[2].rpartition(") ")
+            return name.startswith("andromede") and not rest.startswith("Z")
+    except OSError:
+        return False
+
+
+def stop(layout: Layout, clock: Clock, seconds: float) -> bool:
+    """End the installation's processes in order and wait; False when none ran. Raises `Unavailable`
+    when they are still there after `seconds` and a kill."""
+    if not is_locked(layout):
+        return False
+    running = read(layout)
+    if running is None:
+        raise Unavailable(f"{layout.data} is starting; try again in a few seconds", "start")
+    pids = [running.pid, *(int(role["pid"]) for role in running.roles)]
+    deadline = clock.monotonic() + seconds
+    _send([running.pid], signal.SIGTERM)
+    while is_locked(layout) and clock.monotonic() < deadline:
+        clock.sleep(0.05)
+        if not _is_ours(running.pid):
+            _send(pids[1:], signal.SIGTERM)  # a supervisor that was killed leaves roles that drain
+    if is_locked(layout):
+        _send(pids, signal.SIGKILL)
+        clock.sleep(0.5)
+    if is_locked(layout):
+        raise Unavailable(f"processes of {layout.data} do not end; see: fuser -v {_lock_path(layout)}", "stop")
+    clear(layout)
+    return True
+
+
+def _send(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        if pid and _is_ours(pid):
+            os.kill(pid, number)
