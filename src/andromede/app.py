@@ -11,25 +11,29 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from andromede import __version__
-from andromede.clock import SystemClock
+from andromede.audit import Recorder
+from andromede.clock import Clock, SystemClock
 from andromede.config import Config
-from andromede.db import Migration, migrate, open_database, pending
-from andromede.ids import RandomIds
+from andromede.db import Database, Migration, migrate, open_database, pending
+from andromede.ids import Ids, RandomIds, request_id
 from andromede.log import Log
-from andromede.ops import clientfiles, listeners, tls
-from andromede.ops.clientfiles import Places
+from andromede.ops import clientfiles, listeners
+from andromede.ops.clientfiles import AccessKey, Login, Places
 from andromede.ops.layout import Layout
+from andromede.ops.pulse import Pulse
 from andromede.ops.supervise import Ready, Role
 
 
 def migrations() -> list[Migration]:
     """Every domain's steps of the schema."""
     from andromede import audit
+    from andromede.identity import schema as identity
 
-    return [*audit.MIGRATIONS]
+    return [*audit.MIGRATIONS, *identity.MIGRATIONS]
 
 
 def pending_migrations(config: Config) -> list[str]:
@@ -43,25 +47,61 @@ def pending_migrations(config: Config) -> list[str]:
 
 def preload() -> None:
     """Import what the roles need, once, before they are forked."""
-    import ssl  # noqa: F401
-
+    import uvicorn.protocols.http.httptools_impl  # noqa: F401
     import uvloop  # noqa: F401
 
+    from andromede.identity import routes, service  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every role begins with, made after the fork."""
+
+    config: Config
+    db: Database
+    clock: Clock
+    ids: Ids
+    log: Log
+    recorder: Recorder
+
+    @classmethod
+    def open(cls, config: Config, source: str) -> Base:
+        """Open the database under the name that `source` has in the audit trail."""
+        clock = SystemClock()
+        log = Log(level=config.server.log_level, role=source, pid=os.getpid())
+        return cls(config, open_database(config.database_dsn), clock, RandomIds(), log, Recorder(source, clock))
+
+    def pulse(self) -> Pulse:
+        """The audit marks of this role's life."""
+        return Pulse(self.db, self.recorder, self.ids, self.log)
+
+
 def initialise(config: Config) -> dict[str, Any]:
-    """Bring schema, keys, first users, certificates and client files into being, where they are not yet."""
-    place = Layout(config.data)
-    db = open_database(config.database_dsn)
-    try:
-        migrate(db, migrations())
-    finally:
-        db.close()
-    places = Places(
-        config.server.public_api_url, config.server.public_objects_url, config.server.region, certificates(config)[2]
-    )
-    return {"new": False, "admin": None, "changed": clientfiles.refresh(place, places)}
+    """Bring schema, keys, first users, certificates and client files into being, where they are not yet.
+
+    The result says whether the installation is `new`, and who its first administrator is.
+    """
+    from andromede.identity import bootstrap
+    from andromede.identity import service as identity
+
+    place, server = Layout(config.data), config.server
+    ca = certificates(config)[2]
+    base = Base.open(config, "operator")
+    migrate(base.db, migrations())
+    core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
+    secrets = bootstrap.bootstrap(core, server.region, request_id(base.ids))
+    base.db.close()
+    places = Places(server.public_api_url, server.public_objects_url, server.region, ca)
+    if secrets is None:
+        return {"new": False, "admin": None, "changed": clientfiles.refresh(place, places)}
+    logins = [
+        Login("andromede-admin", "admin", "admin", secrets.admin_password),
+        Login("andromede", "demo", "demo", secrets.demo_password),
+    ]
+    clientfiles.write_clouds(place, logins, places)
+    clientfiles.write_s3(place, AccessKey(secrets.access_key, secrets.secret_key), places)
+    return {"new": True, "admin": {"user": "admin", "password": secrets.admin_password}, "changed": []}
 
 
 def certificates(config: Config) -> tuple[str, str, str | None]:
@@ -71,13 +111,11 @@ def certificates(config: Config) -> tuple[str, str, str | None]:
         return "", "", None
     if server.tls_certificate:
         return server.tls_certificate, server.tls_key, None
+    from andromede.ops import tls
+
     hosts = [listeners.parse(text).host for text in (server.listen, server.objects)]
     made = tls.ensure(Layout(config.data), hosts, SystemClock(), RandomIds())
     return str(made.certificate), str(made.key), str(made.ca)
-
-
-def _log(config: Config, role: str) -> Log:
-    return Log(level=config.server.log_level, role=role, pid=os.getpid())
 
 
 def api_role(config: Config, listener: socket.socket) -> Role:
@@ -88,15 +126,19 @@ def api_role(config: Config, listener: socket.socket) -> Role:
 def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     import uvicorn
 
+    from andromede.identity import routes as identity_routes
+    from andromede.identity import service as identity_service
     from andromede.web.api import Parts
     from andromede.web.asgi import build_api
 
+    base = Base.open(config, "api-0")
+    identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
     parts = Parts(
-        mounts=[],
-        guard=None,  # type: ignore[arg-type]
-        clock=SystemClock(),
-        ids=RandomIds(),
-        log=_log(config, "api"),
+        mounts=[identity_routes.mount(identity)],
+        guard=identity.guard(),
+        clock=base.clock,
+        ids=base.ids,
+        log=base.log,
         public_url=config.server.public_api_url,
         version=__version__,
     )
@@ -116,8 +158,12 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
         backlog=listeners.BACKLOG,
     )
     server = uvicorn.Server(serving)
+    pulse = base.pulse()
+    pulse.start()
     _when(lambda: server.started, ready)
     server.run(sockets=[listener])
+    pulse.stop()
+    base.db.close()
 
 
 def _when(condition: Callable[[], bool], then: Callable[[], None]) -> None:
@@ -145,8 +191,13 @@ def work_role(config: Config) -> Role:
 def _work(config: Config, ready: Ready) -> None:
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ending.set())
+    base = Base.open(config, "work-0")
+    pulse = base.pulse()
+    pulse.start()
     ready()
     ending.wait()
+    pulse.stop()
+    base.db.close()
 
 
 def roles(config: Config, api: socket.socket, objects: Sequence[socket.socket]) -> list[Role]:
