@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from andromede.errors import Denied
 from andromede.web.stream import Chunk, Commit, Limits, Request, Response
+from tests.support.certs import contexts
 from tests.support.edge import Running, read_all, serving
 
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
@@ -43,9 +47,12 @@ def line(method: str, path: str, body: bytes) -> bytes:
     return f"{method} {path} {len(body)} {hashlib.md5(body, usedforsecurity=False).hexdigest()}\n".encode()
 
 
-@pytest.fixture(params=["inline", "threads"], scope="module")
-def running(request: pytest.FixtureRequest) -> Iterator[Running]:
-    with serving(echo, inline=request.param == "inline") as served:
+@pytest.fixture(params=["inline", "threads", "tls", "tls-threads", "asyncio"], scope="module")
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    way = str(request.param)
+    tls = contexts(tmp_path_factory.mktemp("tls")) if way.startswith("tls") else None
+    factory = asyncio.new_event_loop if way == "asyncio" else None
+    with serving(echo, inline=not way.endswith("threads"), tls=tls, loop_factory=factory) as served:
         yield served
 
 
@@ -152,8 +159,8 @@ def test_http_1_0_is_served_and_closed(running: Running) -> None:
 
 
 def test_a_client_that_half_closes_still_gets_its_answer(running: Running) -> None:
-    import socket
-
+    if running.client_tls:
+        pytest.skip("TLS has no half-closed connections here")
     with running.connect() as client:
         client.sendall(b"PUT /commit HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
         client.shutdown(socket.SHUT_WR)
@@ -161,8 +168,8 @@ def test_a_client_that_half_closes_still_gets_its_answer(running: Running) -> No
 
 
 def test_an_early_end_of_a_body_is_an_error_for_the_handler(running: Running) -> None:
-    import socket
-
+    if running.client_tls:
+        pytest.skip("TLS has no half-closed connections here")
     with running.connect() as client:
         client.sendall(b"PUT /k HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nhi")
         client.shutdown(socket.SHUT_WR)
@@ -248,9 +255,14 @@ def pattern(total: int) -> bytes:
     return b"".join(bytes([n % 256]) * 65_536 for n in range(total // 65_536 + 1))[:total]
 
 
+@pytest.fixture(params=["tcp", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return contexts(tmp_path) if request.param == "tls" else None
+
+
 @pytest.mark.parametrize("inline", [True, False])
-def test_streamed_answers(inline: bool) -> None:
-    with serving(streamed, inline=inline) as served:
+def test_streamed_answers(inline: bool, tls: Any) -> None:
+    with serving(streamed, inline=inline, tls=tls) as served:
         answer = served.ask(b"GET /5000000 HTTP/1.1\r\nHost: a\r\n\r\nGET /70000 HTTP/1.1\r\n" + CLOSE)
         first, rest = answer.split(b"\r\n\r\n", 1)
         assert b"Content-Length: 5000000" in first
@@ -259,8 +271,8 @@ def test_streamed_answers(inline: bool) -> None:
         assert served.ask(b"HEAD /77 HTTP/1.1\r\n" + CLOSE).count(b"Content-Length: 77\r\n") == 1
 
 
-def test_a_chunked_answer() -> None:
-    with serving(streamed) as served:
+def test_a_chunked_answer(tls: Any) -> None:
+    with serving(streamed, tls=tls) as served:
         head, rest = served.ask(b"GET /chunked HTTP/1.1\r\n" + CLOSE).split(b"\r\n\r\n", 1)
         assert b"Transfer-Encoding: chunked" in head and b"Content-Length" not in head
         out = b""
@@ -272,11 +284,11 @@ def test_a_chunked_answer() -> None:
 
 
 @pytest.mark.parametrize("what", [b"short", b"long", b"broken"])
-def test_an_answer_that_fails_on_the_way_never_ends_cleanly(what: bytes) -> None:
-    with serving(streamed) as served, served.connect() as client:
+def test_an_answer_that_fails_on_the_way_never_ends_cleanly(what: bytes, tls: Any) -> None:
+    with serving(streamed, tls=tls) as served, served.connect() as client:
         client.sendall(b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % what)
         got = b""
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(OSError):
             got = read_all(client)
         assert len(got) < 400_000 or what == b"long"
         assert not got.endswith(b"0\r\n\r\n")
@@ -284,6 +296,6 @@ def test_an_answer_that_fails_on_the_way_never_ends_cleanly(what: bytes) -> None
     assert served.access[0].aborted and "request failed" in served.log.getvalue()
 
 
-def test_a_failure_before_the_first_chunk_is_still_an_error() -> None:
-    with serving(streamed) as served:
+def test_a_failure_before_the_first_chunk_is_still_an_error(tls: Any) -> None:
+    with serving(streamed, tls=tls) as served:
         assert served.ask(b"GET /early HTTP/1.1\r\n" + CLOSE).startswith(b"HTTP/1.1 500 ")

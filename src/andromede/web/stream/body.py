@@ -80,12 +80,13 @@ class Source(Protocol):
 class StreamBody(Body):
     """A body that arrives while it is read. `early` came together with the head."""
 
-    __slots__ = ("_chunked", "_early", "_left", "_source", "_welcome", "length", "taken")
+    __slots__ = ("_chunked", "_early", "_left", "_source", "_welcome", "broken", "length", "taken")
     buffered = False
 
     def __init__(self, length: int | None, early: bytes, source: Source, welcome: Callable[[], None] | None) -> None:
         self.length = length
         self.taken = 0
+        self.broken = False
         self._welcome = welcome
         self._source = source
         self._early = memoryview(early)
@@ -94,7 +95,9 @@ class StreamBody(Body):
 
     @property
     def unread(self) -> int | None:
-        """Bytes that the client has yet to send or we have yet to read; None when unknown; 0 at the end."""
+        """Bytes that the client has yet to send or we have yet to read; None when nobody knows; 0 at the end."""
+        if self.broken:
+            return None
         if self._chunked is not None:
             return 0 if self._chunked.ended else None
         return self._left
@@ -120,7 +123,11 @@ class StreamBody(Body):
         if self._welcome is not None:
             welcome, self._welcome = self._welcome, None
             welcome()
-        got = self._fixed(view) if self._chunked is None else self._chunked.readinto(view)
+        try:
+            got = self._fixed(view) if self._chunked is None else self._chunked.readinto(view)
+        except ShortBody:
+            self.broken = True
+            raise
         self.taken += got
         return got
 

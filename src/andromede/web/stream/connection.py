@@ -279,8 +279,8 @@ class Connection(asyncio.BufferedProtocol):
     def _while_busy(self, nbytes: int) -> None:
         exchange = self._exchange
         if exchange is not None and isinstance(exchange.channel, Relay) and exchange.channel.active:
+            self._touch()
             exchange.channel.filled(nbytes)
-            self._deadline_in(self._core.limits.stall_seconds)
         else:
             self._keep(self._core.scratch_view[:nbytes])
 
@@ -305,7 +305,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._state == CLOSED:
             return LostChannel()
         if core.scheme == "https":
-            relay = Relay(core.loop, transport, core.buffers)
+            relay = Relay(core.loop, transport, core.buffers, self._touch)
             relay.drained(not self._unsent)
             return relay
         socket = transport.get_extra_info("socket")
@@ -434,6 +434,9 @@ class Connection(asyncio.BufferedProtocol):
     def _deadline_in(self, seconds: float) -> None:
         self._deadline = self._core.ticks_for(seconds)
 
+    def _touch(self) -> None:
+        self._deadline_in(self._core.limits.stall_seconds)
+
     def look(self, ticks: int) -> None:
         """Called once per tick: act on a deadline that has passed."""
         if self._deadline and ticks >= self._deadline:
@@ -458,6 +461,6 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(BadRequest("the request body did not arrive in time", 408))
         elif self._state == BUSY:
             if self._exchange is not None and isinstance(self._exchange.channel, Relay):
-                self._exchange.channel.stall()
+                self._exchange.channel.expire()
         elif self._state == IDLE:
             self._end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from andromede.web.stream.faults import Gone, ShortBody
 from andromede.web.stream.message import Chunk
@@ -41,13 +42,21 @@ class Relay:
     """Double buffering between the loop (fills) and one handler thread (empties).
 
     Loop side: `room`, `filled`, `ended`, `resume`, `drained`. Thread side: `recv_into`, `send`.
-    A buffer is handed over when it is full or when the reader waits; reading pauses while both are taken.
+    A buffer is handed over when it is full or the body ends; reading pauses while both are taken.
+    `touch` is called whenever bytes from the client are waited for anew.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, buffers: Buffers) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        buffers: Buffers,
+        touch: Callable[[], None],
+    ) -> None:
         self._loop = loop
         self._transport = transport
         self._buffers = buffers
+        self._touch = touch
         self._lock = threading.Condition(threading.Lock())
         self._full: deque[tuple[bytearray, int]] = deque()
         self._taking: tuple[bytearray, int] | None = None
@@ -127,8 +136,10 @@ class Relay:
         self._held += 1
         self._read()
 
-    def stall(self) -> None:
-        """No progress for too long."""
+    def expire(self) -> None:
+        """Too long since `touch`: a stall, unless it is the handler that does not take what is there."""
+        if not self._reading:
+            return
         with self._lock:
             self._stalled = True
             self._lock.notify_all()
@@ -174,6 +185,7 @@ class Relay:
         self._filling, self._fill = None, 0
 
     def _read(self) -> None:
+        self._touch()
         if not self._reading:
             self._reading = True
             self._transport.resume_reading()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 from collections.abc import Callable
@@ -46,6 +47,7 @@ class Edge:
 
     def run(self, ready: Callable[[], None] | None = None, loop_factory: Callable[[], Any] | None = None) -> None:
         """Serve until `stop`. `ready` is called once connections are accepted."""
+        _allow_files(2 * self._parts.limits.connections + 1024)
         with asyncio.Runner(loop_factory=loop_factory or fast_loop) as runner:
             runner.run(self._serve(ready))
 
@@ -65,8 +67,14 @@ class Edge:
         self._ending = asyncio.Event()
         self._core = core
         self._listener.setblocking(False)
+        limits = core.limits
         server = await loop.create_server(
-            lambda: Connection(core), sock=self._listener, ssl=self._tls, backlog=self._parts.limits.backlog
+            lambda: Connection(core),
+            sock=self._listener,
+            ssl=self._tls,
+            backlog=limits.backlog,
+            ssl_handshake_timeout=None if self._tls is None else limits.head_seconds,
+            ssl_shutdown_timeout=None if self._tls is None else limits.linger_seconds,
         )
         ticking = loop.create_task(_tick(core))
         if ready is not None:
@@ -92,6 +100,15 @@ def fast_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def _allow_files(count: int) -> None:
+    """Raise this process's limit of open files towards `count`, as far as the hard limit lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        count = min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 async def _tick(core: Core) -> None:
