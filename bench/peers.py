@@ -204,9 +204,7 @@ class Swift(Started):
             port = free_port()
             workers = WORKERS if kind == "object" else 1
             conf = SERVER.format(port=port, workers=workers, user=user, base=base)
-            application = (
-                f"[pipeline:main]\npipeline = server\n[app:server]\nuse = egg:swift#{kind}\nlog_requests = false\n"
-            )
+            application = f"[pipeline:main]\npipeline = {kind}-server\n[app:{kind}-server]\nuse = egg:swift#{kind}\n"
             (base / f"{kind}.conf").write_text(conf + application)
             ring = [str(binaries / "swift-ring-builder"), f"{kind}.builder"]
             for words in (["create", "8", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
