@@ -39,12 +39,12 @@ SETTINGS: dict[str, object] = {
 }
 
 
-def write_conf(path: Path, installation: Installation) -> None:
-    """Tempest's configuration for a cloud that has identity and objects."""
+def write_conf(path: Path, installation: Installation, objects: bool) -> None:
+    """Tempest's configuration for a cloud that has identity, and objects where they are wanted."""
     auth = installation.clouds["andromede-admin"]["auth"]
     admin = Keystone.admin(installation)
-    region = installation.s3.get("AWS_REGION", "fr1")
-    features = admin.http.get(admin.endpoint("object-store").partition("/v1")[0] + "/info").json()
+    region = str(installation.clouds["andromede"].get("region_name", "fr1"))
+    features = admin.http.get(admin.endpoint("object-store").partition("/v1")[0] + "/info").json() if objects else {}
     conf = configparser.RawConfigParser()
     conf["DEFAULT"] = {"log_dir": "logs", "log_file": "tempest.log"}
     conf["oslo_concurrency"] = {"lock_path": "tempest_lock"}
@@ -75,7 +75,7 @@ def write_conf(path: Path, installation: Installation) -> None:
         "tempurl_digest_hashlib": "sha256",
     }
     absent = ("nova", "glance", "neutron", "cinder", "horizon")
-    conf["service_available"] = {"swift": "true", **dict.fromkeys(absent, "false")}
+    conf["service_available"] = {"swift": str(objects).lower(), **dict.fromkeys(absent, "false")}
     conf["validation"] = {"run_validation": "false"}
     with path.open("w", encoding="utf-8") as out:
         conf.write(out)
@@ -101,10 +101,10 @@ class Suite:
         )
         return done.stdout or ""
 
-    def prepare(self, installation: Installation) -> None:
+    def prepare(self, installation: Installation, regex: str) -> None:
         self.workspace.mkdir(parents=True, exist_ok=True)
         self.call("tempest", "init", "--workspace-path", str(self.scratch / "ws.yaml"), str(self.workspace))
-        write_conf(self.workspace / "etc" / "tempest.conf", installation)
+        write_conf(self.workspace / "etc" / "tempest.conf", installation, "object_storage" in regex)
 
     def listed(self, regex: str) -> list[str]:
         """Ids of the tests that match, without the attributes in brackets."""
@@ -196,11 +196,11 @@ def main(words: list[str]) -> int:
     suite = Suite(environment("tempest-env", f"tempest=={VERSION}", "junitxml", existing=choice.venv))
     regex = choice.regex or "|".join(AREAS.values())
     if choice.data:
-        suite.prepare(Installation(Path(choice.data), "-", "-", settings=SETTINGS))
+        suite.prepare(Installation(Path(choice.data), "-", "-", settings=SETTINGS), regex)
         found = suite.run(regex, choice.workers)
     else:
         with Installation(suite.scratch / "cloud", tls=choice.tls, settings=SETTINGS) as installation:
-            suite.prepare(installation)
+            suite.prepare(installation, regex)
             found = suite.run(regex, choice.workers)
     if choice.show:
         for result in found:
