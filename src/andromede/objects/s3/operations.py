@@ -89,9 +89,9 @@ def subresource(query: Mapping[str, str]) -> str:
 _PARAMETERS_WORDS = (
     "prefix delimiter marker max-keys encoding-type continuation-token start-after fetch-owner key-marker "
     "version-id-marker max-uploads upload-id-marker part-number-marker max-parts versionId partNumber x-id "
-    "bucket-region max-buckets response-content-type response-content-language response-expires response-cache- "
-    "control response-content-disposition response-content-encoding AWSAccessKeyId Signature Expires select-type "
-    "allow-unordered"
+    "bucket-region max-buckets response-content-type response-content-language response-expires "
+    "response-cache-control response-content-disposition response-content-encoding AWSAccessKeyId Signature "
+    "Expires select-type allow-unordered"
 )
 PARAMETERS = frozenset(_PARAMETERS_WORDS.split())
 """Query parameters that modify an operation and may be empty."""
