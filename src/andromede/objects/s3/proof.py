@@ -43,7 +43,7 @@ class Proof:
     """`kind`: anonymous, header, query or post. `signature_version`, `auth_type`: as policies name them.
     `opener` makes the reader of the body; `decoded_length`: payload size of aws-chunked bodies."""
 
-    __slots__ = ("_opener", "_reader", "access_key", "decoded_length", "kind", "region", "signature_version")
+    __slots__ = ("_reader", "access_key", "decoded_length", "kind", "opener", "signature_version")
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Proof:
         self.signature_version = signature_version
         self.access_key = access_key
         self.decoded_length = decoded_length
-        self._opener = opener
+        self.opener = opener
         self._reader: BodyReader | None = None
 
     @property
@@ -68,7 +68,7 @@ class Proof:
     def body(self, request: Request) -> BodyReader:
         """The reader of the payload, the same one each time."""
         if self._reader is None:
-            self._reader = self._opener(request)
+            self._reader = self.opener(request)
         return self._reader
 
     def length(self, request: Request) -> int | None:

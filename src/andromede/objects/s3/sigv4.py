@@ -135,7 +135,7 @@ def instant(text: str) -> int | None:
     """Microseconds of `YYYYMMDDTHHMMSSZ` or an HTTP date; None when it is neither or before 1970."""
     for form in ("%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%dT%H:%M:%S.%fZ"):
         try:
-            found = dt.datetime.strptime(text, form)
+            found = dt.datetime.strptime(text, form)  # noqa: DTZ007  (made aware below)
         except ValueError:
             continue
         when = found if found.tzinfo else found.replace(tzinfo=dt.UTC)

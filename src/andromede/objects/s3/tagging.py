@@ -1,0 +1,57 @@
+"""Object tagging (API reference, "PutObjectTagging", "GetObjectTagging", "DeleteObjectTagging")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from andromede.errors import NotFound
+from andromede.objects.model import ObjectChange, Version
+from andromede.objects.s3 import attributes, tags
+from andromede.objects.s3.operations import operation
+from andromede.objects.s3.reading import described, may_know
+from andromede.web.stream.message import Commit, Response
+
+if TYPE_CHECKING:
+    from andromede.objects.s3.call import S3Call
+
+
+def _version(call: S3Call, extra: dict[str, str] | None = None) -> Version:
+    """The version meant, with the caller's right to the operation."""
+    action = call.operation.action
+    if call.version_id is not None:
+        action = action.replace("Tagging", "VersionTagging")
+    try:
+        version = call.version = call.objects.head(call.bucket, call.name, call.version_id)
+    except NotFound as missing:
+        may_know(call, missing)
+        raise described(missing) from missing
+    call.require(action, version=version, extra=extra)
+    return version
+
+
+def _change(call: S3Call, version: Version, new: dict[str, str], status: int) -> Commit[Version]:
+    step = call.objects.change_object(version, ObjectChange(tags=new), call.trace())
+    return step.then(lambda _: call.empty(status, attributes.version_headers(call.bucket, version)))
+
+
+@operation("PutObjectTagging", "PUT", on="object", query="tagging", action="s3:PutObjectTagging")
+def put_tagging(call: S3Call) -> Commit[Version]:
+    """Replace the tag set of a version."""
+    new = tags.from_xml(call.read_xml("Tagging"))
+    extra = {f"s3:RequestObjectTag/{name}": value for name, value in new.items()}
+    return _change(call, _version(call, extra), new, 200)
+
+
+@operation("GetObjectTagging", "GET", on="object", query="tagging", action="s3:GetObjectTagging")
+def get_tagging(call: S3Call) -> Response:
+    """The tag set of a version; an empty one is an answer too."""
+    version = _version(call)
+    answer = call.xml("Tagging", tags.to_xml(version.attributes.tags))
+    answer.headers += attributes.version_headers(call.bucket, version)
+    return answer
+
+
+@operation("DeleteObjectTagging", "DELETE", on="object", query="tagging", action="s3:DeleteObjectTagging")
+def delete_tagging(call: S3Call) -> Commit[Version]:
+    """Empty the tag set of a version."""
+    return _change(call, _version(call), {}, 204)
