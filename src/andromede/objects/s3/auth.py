@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from andromede.errors import Denied, Invalid
+from andromede.errors import Denied, Invalid, Unauthenticated
 from andromede.objects.s3 import sigv2, sigv4
 from andromede.objects.s3.chunked import ChunkedBody, ChunkSigner, HashedBody
 from andromede.objects.s3.proof import Proof
@@ -50,14 +50,14 @@ class Authentication:
 
     def identify(self, access_key: str) -> tuple[str, Actor]:
         """Secret and actor of an access key. Raises `Denied` (InvalidAccessKeyId)."""
-        found = self._auth.ec2(access_key)
-        if found is None:
+        try:
+            return self._auth.ec2(access_key)
+        except Unauthenticated as unknown:
             raise Denied(
-                "the access key id you provided does not exist in our records",
+                "the access key id you provided does not exist in our records, or has expired",
                 "access_key",
                 fields={"AWSAccessKeyId": access_key},
-            )
-        return found.secret, found.actor
+            ) from unknown
 
     def check_scope(self, scope: sigv4.Scope, reason: str) -> None:
         """Raises `Invalid` for another service or region."""

@@ -16,6 +16,7 @@ from andromede.web.stream.message import Response
 
 if TYPE_CHECKING:
     from andromede.objects.context import Context
+    from andromede.objects.s3.auth import Authentication
     from andromede.objects.s3.operations import Operation
     from andromede.objects.s3.place import Place
     from andromede.objects.s3.proof import Proof
@@ -37,6 +38,7 @@ class S3Call:
     __slots__ = (
         "_conditions",
         "actor",
+        "authentication",
         "container",
         "context",
         "headers",
@@ -68,6 +70,7 @@ class S3Call:
         self._conditions: Mapping[str, Value] | None = None
         self.operation: Operation
         self.proof: Proof
+        self.authentication: Authentication
 
     # --- what was asked
     @property

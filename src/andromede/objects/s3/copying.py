@@ -10,6 +10,7 @@ from andromede.clock import iso_milli
 from andromede.errors import Denied, Invalid, NotFound
 from andromede.objects.model import Attributes, Container, CopySource, Version, Versioning
 from andromede.objects.s3 import attributes, digest, preconditions, sse, tags
+from andromede.objects.s3.opening import find_bucket
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.place import parse_query
 from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, Wish, creatable, wish_of
@@ -34,7 +35,8 @@ class Source:
 def source_of(call: S3Call) -> Source:
     """Read `x-amz-copy-source`, check rights and conditions. Raises `Invalid`, `NotFound`, `Denied`."""
     bucket, key, version_id = parse_source(call.header(HEADER) or "")
-    container = _open(call, bucket)
+    project, colon, name = bucket.rpartition(":")
+    container = find_bucket(call, name, project if colon else None)
     expected = call.header("x-amz-source-expected-bucket-owner")
     if expected is not None and expected != container.project_id:
         raise Denied("the source bucket belongs to another account than the request expects", "access")
@@ -64,13 +66,6 @@ def parse_source(text: str) -> tuple[str, str, str | None]:
     if not bucket or not key or "\0" in plain:
         raise Invalid("copy source must mention the source bucket and key: sourcebucket/sourcekey", "invalid_argument")
     return bucket, key, version_id or None
-
-
-def _open(call: S3Call, name: str) -> Container:
-    project, colon, bucket = name.partition(":")
-    if not colon:
-        return call.objects.bucket(name, call.actor.project_id if call.actor is not None else None)
-    return call.objects.container(project, bucket) if project else call.objects.bucket(bucket, None)
 
 
 @operation("CopyObject", "PUT", on="object", action="s3:PutObject", copy=True)

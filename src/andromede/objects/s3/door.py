@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from andromede.errors import Denied, Error, NotFound
+from andromede.errors import Denied, Error
 from andromede.objects.context import Context
-from andromede.objects.s3 import bucket_operations, cors, errors, operations, place
+from andromede.objects.s3 import bucket_operations, cors, errors, object_operations, operations, place
 from andromede.objects.s3.auth import Authentication
 from andromede.objects.s3.call import S3Call
+from andromede.objects.s3.opening import open_bucket
 from andromede.web.stream.message import Commit, Request, Response
 
 QUICK_BODY = 64 * 1024
@@ -34,6 +35,7 @@ class S3Door:
         """Answer one request."""
         where = place.locate(request, self._context.config)
         call = S3Call(self._context, request, where, place.parse_query(request.query))
+        call.authentication = self._authentication
         try:
             if request.method != "OPTIONS":
                 self._authentication.admit(call)
@@ -49,7 +51,7 @@ class S3Door:
         )
         try:
             if call.operation.opens and call.place.bucket is not None:
-                self._open(call)
+                open_bucket(call)
             answer = call.operation.handler(call)
         except Denied as refusal:
             self._note_refusal(call, refusal)
@@ -57,18 +59,6 @@ class S3Door:
         if isinstance(answer, Response) and not call.recorded and call.container is not None:
             call.objects.touch_read(call.container, call.trace(), call.label())
         return answer
-
-    def _open(self, call: S3Call) -> None:
-        where = call.place
-        assert where.bucket is not None
-        if where.project:
-            call.container = call.objects.container(where.project, where.bucket)
-        else:
-            own = call.actor.project_id if call.actor is not None and where.project is None else None
-            call.container = call.objects.bucket(where.bucket, own)
-        expected = call.header("x-amz-expected-bucket-owner")
-        if expected is not None and expected != call.container.project_id:
-            raise Denied("the bucket belongs to another account than x-amz-expected-bucket-owner says", "access")
 
     @staticmethod
     def _note_refusal(call: S3Call, refusal: Error) -> None:
@@ -80,4 +70,4 @@ class S3Door:
         return errors.render(request, error)
 
 
-__all__ = ["NotFound", "S3Door", "bucket_operations"]
+__all__ = ["S3Door", "bucket_operations", "object_operations"]

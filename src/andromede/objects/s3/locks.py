@@ -36,8 +36,9 @@ def instant(text: str) -> int:
             found = found.replace(tzinfo=dt.UTC)
         return int(found.timestamp()) * US
     except (ValueError, OverflowError) as error:
-        raise Invalid("the retain-until date must be in ISO 8601, such as 2027-01-31T00:00:00Z", "invalid_argument") \
-            from error
+        raise Invalid(
+            "the retain-until date must be in ISO 8601, such as 2027-01-31T00:00:00Z", "invalid_argument"
+        ) from error
 
 
 def of_request(call: S3Call) -> Lock:
@@ -106,8 +107,9 @@ def _count(text: str | None, most: int, what: str) -> int:
     return int(digits)
 
 
-@operation("PutObjectLockConfiguration", "PUT", on="bucket", query="object-lock",
-           action="s3:PutBucketObjectLockConfiguration")
+@operation(
+    "PutObjectLockConfiguration", "PUT", on="bucket", query="object-lock", action="s3:PutBucketObjectLockConfiguration"
+)
 def put_configuration(call: S3Call) -> Commit[Container]:
     """Set the default rule; the bucket must have versioning enabled."""
     call.require()
@@ -131,8 +133,9 @@ def _shown(rule: tuple[str, int, int] | None) -> str:
     return f"{inner}<Rule><DefaultRetention>{element('Mode', mode)}{length}</DefaultRetention></Rule>"
 
 
-@operation("GetObjectLockConfiguration", "GET", on="bucket", query="object-lock",
-           action="s3:GetBucketObjectLockConfiguration")
+@operation(
+    "GetObjectLockConfiguration", "GET", on="bucket", query="object-lock", action="s3:GetBucketObjectLockConfiguration"
+)
 def get_configuration(call: S3Call) -> Response:
     """The default rule."""
     call.require()

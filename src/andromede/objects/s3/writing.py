@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from andromede.errors import Invalid
 from andromede.objects.model import Attributes, Conditions, Container, Receive, Stored, Version, Versioning
-from andromede.objects.s3 import acl, attributes, digest, encryption, locks, preconditions, sse
+from andromede.objects.s3 import acl, attributes, digest, encryption, lifecycle, locks, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.message import Commit, Response
 
@@ -73,12 +73,12 @@ def put_object(call: S3Call) -> Commit[Version] | Response:
     wish = wish_of(call)
     conditions = preconditions.of_write(call)
     claim = digest.claimed(call.headers)
-    if (locks.MODE in call.headers or locks.HOLD in call.headers) and claim.algorithm is None:
-        if "content-md5" not in call.headers:
-            raise Invalid(
-                "Content-MD5 or an x-amz-checksum- header is required for put object requests with lock parameters",
-                "invalid_request",
-            )
+    locking = locks.MODE in call.headers or locks.HOLD in call.headers
+    if locking and claim.algorithm is None and "content-md5" not in call.headers:
+        raise Invalid(
+            "Content-MD5 or an x-amz-checksum- header is required for put object requests with lock parameters",
+            "invalid_request",
+        )
     if not call.request.body.buffered:
         preconditions.check_early(call, conditions)
     stored = take(call, wish.keys, claim)
@@ -102,7 +102,7 @@ def take(call: S3Call, keys: sse.Keys, claim: digest.Claim, container: Container
     return call.objects.receive(container or call.bucket, body, want)
 
 
-class verifier:  # noqa: N801  (a function with state)
+class verifier:
     """Checks what the client claimed, at the end of the body."""
 
     __slots__ = ("_body", "_claim", "_md5")
@@ -142,4 +142,6 @@ def made_headers(call: S3Call, version: Version) -> attributes.Pairs:
     pairs += attributes.checksum_headers(version.checksum)
     if version.attributes.encryption.mode != "default":
         pairs += sse.answer_headers(version.attributes.encryption)
+    if "lifecycle" in call.bucket.documents:
+        pairs += lifecycle.expiration_headers(call.bucket, version, call.context.config.objects.day_seconds)
     return pairs
