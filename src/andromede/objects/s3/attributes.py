@@ -152,7 +152,9 @@ def of_version(call: S3Call, version: Version) -> Pairs:
     if about.storage_class != "STANDARD":
         pairs.append(("x-amz-storage-class", about.storage_class))
     if "lifecycle" in call.bucket.documents:
-        pairs += lifecycle.expiration_headers(call.bucket, version, call.context.config.objects.day_seconds)
+        expires = lifecycle.expiration_header(call.bucket, version, call.context.config)
+        if expires is not None:
+            pairs.append(("x-amz-expiration", expires))
     return pairs
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from andromede.clock import US
-from andromede.errors import Invalid, NotFound, Precondition
+from andromede.errors import Invalid, Precondition
 from andromede.objects.model import NO_CONDITIONS, Conditions, Version
 from andromede.objects.s3.sigv4 import instant
 
@@ -113,19 +113,3 @@ def iso_instant(text: str) -> int | None:
         return instant(text)
     when = found if found.tzinfo else found.replace(tzinfo=dt.UTC)
     return int(when.timestamp()) * US + when.microsecond
-
-
-def check_early(call: S3Call, conditions: Conditions) -> None:
-    """Refuse a write before its body is read, when its conditions already fail. The commit checks again."""
-    if conditions is NO_CONDITIONS:
-        return
-    try:
-        current = call.objects.head(call.bucket, call.name)
-    except NotFound:
-        if conditions.if_match is not None:
-            raise
-        return
-    if conditions.if_match is not None and not names(conditions.if_match, current.etag):
-        raise failed("If-Match")
-    if conditions.if_none_match is not None and names(conditions.if_none_match, current.etag):
-        raise failed("If-None-Match")

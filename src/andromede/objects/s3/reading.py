@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from andromede.errors import Denied, Invalid, NotFound, Unsupported
-from andromede.objects.model import Checksum, Kind, Version
+from andromede.objects.model import Checksum, Version
 from andromede.objects.s3 import attributes, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.message import Response
@@ -88,7 +88,8 @@ def get_object(call: S3Call) -> Response:
 def head_object(call: S3Call) -> Response:
     """What GET would say, without the bytes."""
     version = find(call, "s3:GetObject", "s3:GetObjectVersion")
-    sse.opening_key(call, version)
+    if (key := sse.opening_key(call, version)) is not None:
+        call.objects.check_customer_key(version, key)
     if preconditions.unmodified(call, version):
         return not_modified(call, version)
     span = span_of(call, version)
@@ -187,5 +188,3 @@ def out_of_range(text: str, size: int) -> Invalid:
         headers=[("Content-Range", f"bytes */{size}")],
     )
 
-
-DATA_KINDS = frozenset((Kind.DATA, Kind.SLO, Kind.DLO, Kind.SYMLINK))

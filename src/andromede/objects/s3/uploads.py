@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from andromede.clock import iso_milli
 from andromede.errors import Denied, Invalid, NotFound
-from andromede.objects.model import Checksum, Part, Receive, Upload, Version, Versioning
+from andromede.objects.model import Checksum, Expected, Part, Receive, Upload, Version, Versioning
 from andromede.objects.s3 import attributes, copying, digest, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.reading import part_number
@@ -181,14 +180,6 @@ def abort_upload(call: S3Call) -> Commit[None]:
     return call.objects.abort_upload(upload, call.trace()).then(lambda _: call.empty(204))
 
 
-@dataclass(frozen=True, slots=True)
-class Final:
-    """What the client says of the finished object: its checksum and size, where given."""
-
-    checksum: Checksum | None
-    size: int | None
-
-
 @operation("CompleteMultipartUpload", "POST", on="object", query="uploadId", action="s3:PutObject")
 def complete_upload(call: S3Call) -> Commit[Version] | Response:
     """Make the object out of its parts; the same call again gets the same answer."""
@@ -204,10 +195,7 @@ def complete_upload(call: S3Call) -> Commit[Version] | Response:
         raise
     _check_customer_key(call, upload)
     conditions = preconditions.of_write(call)
-    if upload.checksum_algorithm is not None:
-        _need_checksums(upload, parts)
-    final = final_of(call, upload)
-    step = call.objects.complete_upload(upload, parts, conditions, final.checksum, final.size, call.trace())
+    step = call.objects.complete_upload(upload, parts, conditions, expected_of(call, upload), call.trace())
     return step.then(lambda version: _completed(call, version))
 
 
@@ -216,16 +204,6 @@ def _check_customer_key(call: S3Call, upload: Upload) -> None:
         given = sse.customer_key(call.headers, sse.CUSTOMER, sse.secure(call))
         if given is not None and given[1] != upload.attributes.encryption.customer_key_md5:
             raise Denied("the customer key is not the one that the upload was begun with", "access")
-
-
-def _need_checksums(upload: Upload, parts: list[tuple[int, str, Checksum | None]]) -> None:
-    """A composite checksum is made of what the client vouches for, part by part."""
-    if upload.checksum_kind == digest.COMPOSITE and any(checksum is None for _, _, checksum in parts):
-        raise Invalid(
-            f"the upload was created using a {upload.checksum_algorithm} checksum; the complete request must include "
-            "the checksum for each part",
-            "invalid_request",
-        )
 
 
 def part_list(root: Node) -> list[tuple[int, str, Checksum | None]]:
@@ -257,7 +235,7 @@ def _part_checksum(node: Node) -> Checksum | None:
     return None
 
 
-def final_of(call: S3Call, upload: Upload) -> Final:
+def expected_of(call: S3Call, upload: Upload) -> Expected:
     """Read the expected checksum (`-N` at the end of composite ones) and size. Raises `Invalid`."""
     size = None
     text = call.header("x-amz-mp-object-size")
@@ -272,8 +250,8 @@ def final_of(call: S3Call, upload: Upload) -> Final:
         value = call.header(name)
         if value is not None:
             _well_formed(algorithm, value)
-            return Final(Checksum(algorithm, value, upload.checksum_kind or digest.FULL_OBJECT), size)
-    return Final(None, size)
+            return Expected(Checksum(algorithm, value, upload.checksum_kind or digest.FULL_OBJECT), size)
+    return Expected(None, size)
 
 
 def _well_formed(algorithm: str, value: str) -> None:

@@ -80,7 +80,7 @@ def put_object(call: S3Call) -> Commit[Version] | Response:
             "invalid_request",
         )
     if not call.request.body.buffered:
-        preconditions.check_early(call, conditions)
+        call.objects.precheck(call.bucket, call.name, conditions, call.proof.length(call.request))
     stored = take(call, wish.keys, claim)
     return commit(call, wish, stored, conditions)
 
@@ -143,5 +143,7 @@ def made_headers(call: S3Call, version: Version) -> attributes.Pairs:
     if version.attributes.encryption.mode != "default":
         pairs += sse.answer_headers(version.attributes.encryption)
     if "lifecycle" in call.bucket.documents:
-        pairs += lifecycle.expiration_headers(call.bucket, version, call.context.config.objects.day_seconds)
+        expires = lifecycle.expiration_header(call.bucket, version, call.context.config)
+        if expires is not None:
+            pairs.append(("x-amz-expiration", expires))
     return pairs
