@@ -1,0 +1,8 @@
+"""The key tree (SOVEREIGNTY.md C2): platform root, tenant keys, container and named keys, data keys."""
+
+from andromede.keys.custody import FileRoot, Root, create_root, open_root
+from andromede.keys.model import Kek, Key, Level, State
+from andromede.keys.ring import KeyRing
+from andromede.keys.store import MIGRATIONS
+
+__all__ = ["MIGRATIONS", "FileRoot", "Kek", "Key", "KeyRing", "Level", "Root", "State", "create_root", "open_root"]

@@ -437,3 +437,11 @@ class UploadListing:
     truncated: bool
     last_key: str
     last_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the client says a finished multipart object will be."""
+
+    checksum: Checksum | None = None
+    size: int | None = None

@@ -187,4 +187,3 @@ def out_of_range(text: str, size: int) -> Invalid:
         fields={"RangeRequested": text, "ActualObjectSize": str(size)},
         headers=[("Content-Range", f"bytes */{size}")],
     )
-

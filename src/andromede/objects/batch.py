@@ -1,0 +1,124 @@
+"""The transaction that a batch of writes shares: a `Tx` with what they have in common.
+
+The writer gate is held, so what was read once stays true until this batch changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from andromede.audit import Draft
+from andromede.db import Row, Tx
+from andromede.keys import KeyRing
+from andromede.objects import container_store, garbage_store
+from andromede.objects.container_store import State
+
+T = TypeVar("T")
+Mark = tuple[int, dict[int, tuple[int, int]], int]
+
+
+class Batch:
+    """Works get one of these as their `tx`."""
+
+    __slots__ = ("_dropped", "_next_seq", "_size", "_states", "_tx", "_usage", "drafts", "keys", "now_us")
+
+    def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1) -> None:
+        self._tx = tx
+        self.keys = keys
+        self._size = size
+        self.now_us = now_us
+        self.drafts: list[Draft] = []
+        self._states: dict[int, State | None] = {}
+        self._usage: dict[int, tuple[int, int]] = {}
+        self._dropped: list[tuple[str, str]] = []
+        self._next_seq = range(0)
+
+    @staticmethod
+    def of(tx: Tx) -> Batch:
+        """The batch that a work was given."""
+        assert isinstance(tx, Batch)
+        return tx
+
+    # --- statements
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        return self._tx.all(sql, params)
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        return self._tx.one(sql, params)
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        return self._tx.run(sql, params)
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._tx.many(sql, rows)
+
+    def guarded(self, work: Callable[[Tx], T]) -> T:
+        return self._tx.guarded(lambda _: work(self))
+
+    def take(self, name: str, count: int = 1) -> int:
+        return self._tx.take(name, count)
+
+    # --- what the works of a batch share
+
+    def next_seq(self) -> int:
+        """The next version sequence: rises within every key. Numbers are reserved for the whole batch."""
+        if not self._next_seq:
+            first = self._tx.take("version", self._size)
+            self._next_seq = range(first, first + self._size)
+        value = self._next_seq[0]
+        self._next_seq = self._next_seq[1:]
+        return value
+
+    def state(self, container_id: int) -> State:
+        """The container as it is now. Raises NotFound reason `bucket` when it is gone."""
+        if container_id not in self._states:
+            self._states[container_id] = container_store.state(self._tx, container_id)
+        state = self._states[container_id]
+        if state is None:
+            raise container_store.no_bucket()
+        return state
+
+    def changed(self, container_id: int) -> None:
+        """The container's row was written: read it again next time."""
+        self._states.pop(container_id, None)
+
+    def forget_states(self) -> None:
+        """An account was written: read every container again."""
+        self._states.clear()
+
+    def count(self, container_id: int, objects: int, size: int) -> None:
+        """Add to a container's counters."""
+        before = self._usage.get(container_id, (0, 0))
+        self._usage[container_id] = (before[0] + objects, before[1] + size)
+
+    def settle(self) -> None:
+        """Write pending counters, so that statements see them."""
+        for container_id, (objects, size) in self._usage.items():
+            if objects or size:
+                container_store.add_usage(self._tx, container_id, objects, size)
+        self._usage.clear()
+
+    def drop(self, ref: str, blob_id: str) -> None:
+        """A reference to stored bytes ends with this transaction."""
+        if ref:
+            self._dropped.append((ref, blob_id))
+
+    def mark(self) -> Mark:
+        """A point to go back to when one work fails."""
+        return len(self.drafts), dict(self._usage), len(self._dropped)
+
+    def restore(self, mark: Mark) -> None:
+        """Forget what was collected since the mark. Sequence numbers are not given back."""
+        del self.drafts[mark[0] :]
+        self._usage = dict(mark[1])
+        del self._dropped[mark[2] :]
+        self._states.clear()
+        self._next_seq = range(0)
+
+    def finish(self) -> None:
+        """Write what was collected; the last thing before the audit events."""
+        self.settle()
+        if self._dropped:
+            garbage_store.add(self._tx, self._dropped, self.now_us)

@@ -1,0 +1,247 @@
+"""The commit point: one thread per process that makes writes durable, a batch at a time.
+
+A batch is what arrived during the last commit. Its small bodies go to the segment log with one flush;
+then one database transaction runs every write's `work`, updates counters and records all audit events.
+Only then are the callers told. A work that raises an `errors.Error` fails alone: the transaction is
+undone and run again with each work in a savepoint (docs/decisions/0003).
+"""
+
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from andromede.audit import Draft, Recorder
+from andromede.clock import Clock
+from andromede.db import Database, Tx
+from andromede.errors import Error, Unavailable
+from andromede.keys import KeyRing
+from andromede.log import Log
+from andromede.objects.batch import Batch
+from andromede.objects.blobs import BlobEngine, record_body, record_pieces
+from andromede.objects.model import SmallRecord
+from andromede.web.stream.message import Commit, Outcome, Response
+from andromede.web.stream.ports import Done, done_many
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[T]):
+    """A write, not yet done."""
+
+    work: Callable[[Tx], T]
+    record: SmallRecord | None = None
+
+    def then(self, render: Callable[[T], Response]) -> Commit[T]:
+        """What a handler returns: commit this, then answer."""
+        return Commit(self.work, render, self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitLimits:
+    """Bounds of one process's committer."""
+
+    batch: int = 256
+    queued: int = 4096
+    queued_reads: int = 20_000
+    read_seconds: float = 0.2
+
+
+class Waiter:
+    """Lets a thread wait for one commit."""
+
+    __slots__ = ("_event", "outcome")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.outcome: Any = None
+
+    def __call__(self, outcome: Any) -> None:
+        self.outcome = outcome
+        self._event.set()
+
+    def wait(self) -> Any:
+        """The result, or raises the failure."""
+        self._event.wait()
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@dataclass(slots=True)
+class _Job:
+    commit: Commit[Any]
+    done: Done
+    raw: bool
+    result: Any = None
+    failed: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTools:
+    """What a committer works with."""
+
+    db: Database
+    engine: BlobEngine
+    recorder: Recorder
+    keys: KeyRing
+    clock: Clock
+    log: Log
+
+
+class Committer:
+    """Implements the edge's `Committer`; `run` serves threads that want to wait."""
+
+    def __init__(self, tools: CommitTools, limits: CommitLimits | None = None) -> None:
+        self._tools = tools
+        self._limits = limits or CommitLimits()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._reads: collections.deque[Draft] = collections.deque()
+        self._woken = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
+        self._thread.start()
+
+    # --- callers
+
+    def submit(self, commit: Commit[Any], done: Done) -> None:
+        """Queue a write. Raises `Unavailable` when too many wait."""
+        self._put(_Job(commit, done, raw=False))
+
+    def run(self, step: Step[T]) -> T:
+        """Commit and wait. Not for the committer's own thread."""
+        waiter = Waiter()
+        self._put(_Job(Commit(step.work, _unrendered, step.record), waiter, raw=True))
+        result: T = waiter.wait()
+        return result
+
+    def note(self, draft: Draft) -> None:
+        """Queue the audit event of a read. Raises `Unavailable` when too many are not yet durable."""
+        if len(self._reads) >= self._limits.queued_reads:
+            raise Unavailable("audit events cannot be written fast enough; repeat the call later", "audit")
+        self._reads.append(draft)
+        if not self._woken:
+            self._woken = True
+            self._queue.put(None)
+
+    def close(self) -> None:
+        """Commit what is queued and end the thread."""
+        self._closing = True
+        self._queue.put(None)
+        self._thread.join()
+
+    def _put(self, job: _Job) -> None:
+        if self._closing or self._queue.qsize() >= self._limits.queued:
+            raise Unavailable("too many writes are waiting; repeat the call later", "queue")
+        self._queue.put(job)
+
+    # --- the thread
+
+    def _loop(self) -> None:
+        deadline: float | None = None
+        while True:
+            jobs, woken = self._next(deadline)
+            now = self._tools.clock.monotonic()
+            if not jobs and self._reads and not self._closing:
+                if deadline is None:
+                    deadline = now + self._limits.read_seconds
+                if now < deadline and woken:
+                    continue
+            if jobs or self._reads:
+                self._commit(jobs)
+            deadline = None
+            if self._closing and self._queue.empty() and not self._reads:
+                return
+
+    def _next(self, deadline: float | None) -> tuple[list[_Job], bool]:
+        """The next batch: waits for one thing, then takes what else is there. False: the time is up."""
+        timeout = None if deadline is None else max(0.0, deadline - self._tools.clock.monotonic())
+        try:
+            first = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return [], False
+        jobs = [] if first is None else [first]
+        while len(jobs) < self._limits.batch:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is not None:
+                jobs.append(job)
+        return jobs, True
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        self._woken = False  # before the queue is emptied: an event noted from here on wakes us again
+        reads = [self._reads.popleft() for _ in range(len(self._reads))]
+        try:
+            self._append([job.commit.record for job in jobs if job.commit.record is not None])
+            if not self._transact(jobs, reads, guarded=False):
+                self._transact(jobs, reads, guarded=True)
+        except BaseException as error:
+            self._tools.log.alert("commit.failed", writes=len(jobs), reads=len(reads), cause=repr(error))
+            self._reads.extendleft(reversed(reads))
+            for job in jobs:
+                job.failed = error
+        self._report(jobs)
+
+    def _append(self, records: Sequence[SmallRecord]) -> None:
+        fresh = [record for record in records if not record.extent]
+        if fresh:
+            extents = self._tools.engine.append([record_pieces(record.owner, record.data) for record in fresh])
+            for record, extent in zip(fresh, extents, strict=True):
+                record.extent = record_body(extent, record.owner).text()
+
+    def _transact(self, jobs: list[_Job], reads: list[Draft], guarded: bool) -> bool:
+        """Run the batch; False when a work failed and the batch must be run again, guarded."""
+        try:
+            with self._tools.db.write() as tx:
+                batch = Batch(tx, self._tools.keys, self._tools.clock.now_us(), len(jobs))
+                for job in jobs:
+                    if guarded:
+                        self._attempt(batch, job)
+                    else:
+                        job.result = job.commit.work(batch)
+                batch.finish()
+                self._tools.recorder.record(tx, [*reads, *batch.drafts])
+        except Exception as error:
+            if guarded:
+                raise
+            if not isinstance(error, Error):
+                self._tools.log.event("commit.retry", "warning", cause=repr(error))
+            return False
+        return True
+
+    def _attempt(self, batch: Batch, job: _Job) -> None:
+        job.failed = None
+        mark = batch.mark()
+        try:
+            job.result = batch.guarded(job.commit.work)
+        except Exception as error:
+            batch.restore(mark)
+            job.failed = error
+            if job.commit.record is not None and job.commit.record.extent:
+                batch.drop(job.commit.record.extent, "")
+
+    def _report(self, jobs: list[_Job]) -> None:
+        outcomes: list[tuple[Done, Outcome]] = []
+        for job in jobs:
+            if job.failed is not None:
+                outcomes.append((job.done, job.failed))
+            elif job.raw:
+                job.done(job.result)
+            else:
+                outcomes.append((job.done, _rendering(job)))
+        done_many(outcomes)
+
+
+def _rendering(job: _Job) -> Callable[[], Response]:
+    return lambda: job.commit.render(job.result)
+
+
+def _unrendered(_: Any) -> Response:
+    raise AssertionError("a step that is run has no answer to render")

@@ -1,0 +1,218 @@
+"""Listings: range scans in key order that seek past common prefixes, never through them.
+
+`key + "\\x01"` is the least key behind `key`, since keys hold no NUL. The cost of a page depends on what
+it holds. Expired objects are skipped and pages filled up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from andromede.db import Row
+from andromede.objects import codec, listing_store
+from andromede.objects.container_store import Reader
+from andromede.objects.model import Listing, ListQuery, Upload, UploadListing, Version, VersionQuery
+from andromede.objects.ranges import upper_bound
+
+CHUNK_LEAST, CHUNK_MOST = 32, 2000
+
+
+class Scan(Protocol):
+    """Rows with keys in [low, high) (None: no bound), ascending or descending, at most `limit`."""
+
+    def __call__(self, low: str, high: str | None, limit: int) -> list[Row]: ...
+
+
+@dataclass(slots=True)
+class Window:
+    """What is left of the range of a listing: keys in [low, high)."""
+
+    low: str
+    high: str | None
+
+    @property
+    def empty(self) -> bool:
+        """No key can be in it."""
+        return self.high is not None and self.low >= self.high
+
+
+def window(q: ListQuery) -> Window:
+    """The range that prefix and markers leave."""
+    low, high = q.prefix, upper_bound(q.prefix)
+    after, before = (q.before, q.after) if q.reverse else (q.after, q.before)
+    if after:
+        low = max(low, after + "\x01")
+    if before:
+        high = before if high is None else min(high, before)
+    return Window(low, high)
+
+
+def folded(key: str, prefix: str, delimiter: str) -> str | None:
+    """The common prefix that a key falls under, if any."""
+    at = key.find(delimiter, len(prefix)) if delimiter else -1
+    return key[: at + len(delimiter)] if at >= 0 else None
+
+
+def entries(scan: Scan, q: ListQuery, key_column: int) -> Iterator[Row | str]:
+    """Rows and common prefixes in order, without limit; each common prefix once."""
+    left = window(q)
+    if q.delimiter and q.after:
+        _past_marker(left, q)
+    most = min(max(q.limit + 1, CHUNK_LEAST), CHUNK_MOST)
+    chunk = CHUNK_LEAST if q.delimiter else most
+    while not left.empty:
+        rows = scan(left.low, left.high, chunk)
+        fold: str | None = None
+        for row in rows:
+            key = row[key_column]
+            fold = folded(key, q.prefix, q.delimiter)
+            if fold is not None:
+                yield fold
+                _skip(left, fold, q.reverse)
+                break
+            yield row
+        if fold is not None:
+            chunk = 2  # another common prefix is likely to follow: do not read what it folds
+            continue
+        if len(rows) < chunk:
+            return
+        chunk = min(chunk * 8, most)
+        last = rows[-1][key_column]
+        if q.reverse:
+            left.high = last
+        else:
+            left.low = last + "\x01"
+
+
+def _skip(left: Window, fold: str, reverse: bool) -> None:
+    if reverse:
+        left.high = fold
+    else:
+        bound = upper_bound(fold)
+        if bound is None:
+            left.high = left.low
+        else:
+            left.low = bound
+
+
+def _past_marker(left: Window, q: ListQuery) -> None:
+    """A marker at or under a common prefix: that prefix was shown on an earlier page."""
+    fold = folded(q.after, q.prefix, q.delimiter) if q.after.startswith(q.prefix) else None
+    if fold is None:
+        return
+    if not q.reverse:
+        bound = upper_bound(fold)
+        left.low = max(left.low, bound) if bound is not None else left.low
+        if bound is None:
+            left.high = left.low
+    elif left.high is None or left.high > fold:
+        left.high = fold
+
+
+def objects(reader: Reader, container_id: int, indexed: bool, q: ListQuery, now_us: int) -> Listing:
+    """A page of current, unexpired objects."""
+    if q.limit <= 0:
+        return Listing((), False, q.after)
+
+    def scan(low: str, high: str | None, limit: int) -> list[Row]:
+        span = listing_store.Span(container_id, low, high, limit, q.reverse)
+        return listing_store.current(reader, span, indexed, now_us)
+
+    found: list[Version | str] = []
+    for entry in entries(scan, q, 1):
+        if len(found) == q.limit:
+            return Listing(tuple(found), True, _name(found[-1]))
+        found.append(entry if isinstance(entry, str) else codec.version(entry))
+    return Listing(tuple(found), False, _name(found[-1]) if found else "")
+
+
+def _name(entry: Version | str) -> str:
+    return entry if isinstance(entry, str) else entry.key
+
+
+def versions(reader: Reader, container_id: int, q: VersionQuery, now_us: int) -> Listing:
+    """A page of all versions and markers, newest first within a key."""
+    if q.limit <= 0:
+        return Listing((), False, q.after_key)
+    found: list[Version | str] = []
+    low, high = q.prefix, upper_bound(q.prefix)
+    position = _version_start(reader, container_id, q)
+    if q.after_key:
+        low = max(low, q.after_key if position is not None else q.after_key + "\x01")
+        fold = folded(q.after_key, q.prefix, q.delimiter) if q.after_key.startswith(q.prefix) else None
+        if fold is not None:
+            low = max(low, upper_bound(fold) or "")
+            if upper_bound(fold) is None:
+                return Listing((), False, "")
+            position = None
+    below = (q.after_key, position) if position is not None else None
+    while high is None or low < high:
+        chunk = min(max(q.limit + 1 - len(found), CHUNK_LEAST), CHUNK_MOST)
+        rows = listing_store.versions(reader, listing_store.Span(container_id, low, high, chunk, False), below, now_us)
+        skipped = False
+        for row in rows:
+            fold = folded(row[1], q.prefix, q.delimiter)
+            if len(found) == q.limit:
+                return Listing(tuple(found), True, _name(found[-1]))
+            found.append(codec.version(row) if fold is None else fold)
+            if fold is not None:
+                bound = upper_bound(fold)
+                if bound is None:
+                    return Listing(tuple(found), False, fold)
+                low, below, skipped = bound, None, True
+                break
+        if skipped:
+            continue
+        if len(rows) < chunk:
+            break
+        low, below = rows[-1][1], (rows[-1][1], rows[-1][2])
+    return Listing(tuple(found), False, _name(found[-1]) if found else "")
+
+
+def _version_start(reader: Reader, container_id: int, q: VersionQuery) -> int | None:
+    """The sequence number of the version to continue behind, None when the key itself is done."""
+    if not q.after_key or not q.after_id:
+        return None
+    return listing_store.seq_of(reader, container_id, q.after_key, q.after_id)
+
+
+def uploads(reader: Reader, container_id: int, q: ListQuery, id_marker: str) -> UploadListing:
+    """A page of unfinished uploads. `q.after` with `id_marker` continues inside that key."""
+    from andromede.objects import upload_store
+
+    if q.limit <= 0:
+        return UploadListing((), False, q.after, id_marker)
+    found: list[Upload | str] = []
+    high = upper_bound(q.prefix)
+    low = (q.prefix, "")
+    if q.after >= q.prefix:
+        low = (q.after, id_marker or "\U0010ffff") if q.after else low
+        fold = folded(q.after, q.prefix, q.delimiter) if q.after.startswith(q.prefix) else None
+        if fold is not None:
+            low = (upper_bound(fold) or fold, "")
+    while True:
+        rows = upload_store.page(reader, container_id, low, high, q.limit + 1)
+        skipped = False
+        for row in rows:
+            fold = folded(row[1], q.prefix, q.delimiter)
+            if len(found) == q.limit:
+                return _upload_page(found, True)
+            found.append(codec.upload(row) if fold is None else fold)
+            low = (row[1], row[2])
+            if fold is not None:
+                bound = upper_bound(fold)
+                if bound is None:
+                    return _upload_page(found, False)
+                low, skipped = (bound, ""), True
+                break
+        if not skipped and len(rows) <= q.limit:
+            return _upload_page(found, False)
+
+
+def _upload_page(found: list[Upload | str], truncated: bool) -> UploadListing:
+    last = found[-1] if found else ""
+    if isinstance(last, str):
+        return UploadListing(tuple(found), truncated, last, "")
+    return UploadListing(tuple(found), truncated, last.key, last.id)

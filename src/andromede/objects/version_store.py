@@ -1,0 +1,194 @@
+"""Rows of versions and parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from andromede.db import Row, Tx
+from andromede.objects import codec
+from andromede.objects.codec import PART_COLUMNS, VERSION_COLUMNS
+from andromede.objects.container_store import Reader
+from andromede.objects.model import Location, Part, Version
+
+LISTED_INDEXED, LISTED_MARKER, LISTED_SCANNED, NOT_NEWEST = 1, 2, 3, 0
+
+_MARKS = ", ".join("?" * 20)
+_INSERT = f"INSERT INTO version ({VERSION_COLUMNS}) VALUES ({_MARKS})"
+_CURRENT = f"SELECT {VERSION_COLUMNS} FROM version WHERE container_id = ? AND key = ? ORDER BY seq DESC LIMIT 1"
+_HEAD = (
+    f"SELECT {VERSION_COLUMNS}, (SELECT value FROM sequence WHERE name = 'keys') "
+    "FROM version WHERE container_id = ? AND key = ?"
+)
+_NEWEST = f"{_HEAD} ORDER BY seq DESC LIMIT 1"
+_BY_ID = f"{_HEAD} AND is_null = 0 AND id = ?"
+_NULL = f"{_HEAD} AND is_null = 1 ORDER BY seq DESC LIMIT 1"
+
+
+def newest(reader: Reader, container_id: int, key: str) -> Row | None:
+    """VERSION_COLUMNS of a key's newest version, then the change counter of the keys."""
+    return reader.one(_NEWEST, (container_id, key))
+
+
+def by_shown_id(reader: Reader, container_id: int, key: str, shown: str) -> Row | None:
+    """The same of one version by the id that clients see."""
+    if shown == "null":
+        return reader.one(_NULL, (container_id, key))
+    return reader.one(_BY_ID, (container_id, key, shown))
+
+
+def current(tx: Tx, container_id: int, key: str) -> tuple[Version, int] | None:
+    """A key's newest version and its `listed`, for a write."""
+    row = tx.one(_CURRENT, (container_id, key))
+    return (codec.version(row), row[5]) if row else None
+
+
+def by_internal_id(reader: Reader, container_id: int, key: str, version_id: str) -> tuple[Version, int] | None:
+    """A version by its own id, null or not, and its `listed`."""
+    row = reader.one(
+        f"SELECT {VERSION_COLUMNS} FROM version WHERE container_id = ? AND key = ? AND id = ?",
+        (container_id, key, version_id),
+    )
+    return (codec.version(row), row[5]) if row else None
+
+
+def null(tx: Tx, container_id: int, key: str) -> tuple[Version, int] | None:
+    """A key's null version and its `listed`."""
+    row = tx.one(f"{_NULL}", (container_id, key))
+    return (codec.version(row), row[5]) if row else None
+
+
+def insert(tx: Tx, version: Version, listed: int) -> None:
+    """Add a row."""
+    tx.run(_INSERT, codec.version_row(version, listed))
+
+
+def delete(tx: Tx, version: Version) -> None:
+    """Remove a row, and with it its wrapped key."""
+    tx.run(
+        "DELETE FROM version WHERE container_id = ? AND key = ? AND seq = ?",
+        (version.container_id, version.key, version.seq),
+    )
+
+
+def replace(tx: Tx, old: Version, new: Version, listed: int) -> None:
+    """Write every column of a row anew (same container and key; sequence and id may differ)."""
+    delete(tx, old)
+    insert(tx, new, listed)
+
+
+def set_listed(tx: Tx, version: Version, listed: int) -> None:
+    """Change a row's place in listings."""
+    tx.run(
+        "UPDATE version SET listed = ? WHERE container_id = ? AND key = ? AND seq = ?",
+        (listed, version.container_id, version.key, version.seq),
+    )
+
+
+def index_rows(tx: Tx, container_id: int, after: str, limit: int) -> str | None:
+    """Put the next rows of a scanned container into the index; the last key done, None at the end."""
+    rows = tx.all(
+        "SELECT key FROM version WHERE container_id = ? AND key > ? ORDER BY key LIMIT ?", (container_id, after, limit)
+    )
+    if not rows:
+        return None
+    last: str = rows[-1][0]
+    tx.run(
+        "UPDATE version SET listed = 1 WHERE container_id = ? AND key > ? AND key <= ? AND listed = 3",
+        (container_id, after, last),
+    )
+    return last
+
+
+def any_row(reader: Reader, container_id: int) -> bool:
+    """Whether the container holds any version or marker."""
+    return reader.one("SELECT 1 FROM version WHERE container_id = ? LIMIT 1", (container_id,)) is not None
+
+
+def count_rows(reader: Reader, container_id: int, most: int) -> int:
+    """How many rows the container holds, counted no further than `most`."""
+    row = reader.one(
+        "SELECT count(*) FROM (SELECT 1 FROM version WHERE container_id = ? LIMIT ?) AS some", (container_id, most)
+    )
+    return int(row[0]) if row else 0
+
+
+def due(reader: Reader, now_us: int, limit: int) -> list[Version]:
+    """Versions whose X-Delete-At has come, oldest first."""
+    rows = reader.all(
+        f"SELECT {VERSION_COLUMNS} FROM version WHERE delete_at IS NOT NULL AND delete_at <= ? "
+        "ORDER BY delete_at, container_id, key LIMIT ?",
+        (now_us, limit),
+    )
+    return [codec.version(row) for row in rows]
+
+
+def move_bytes(tx: Tx, version: Version, old_ref: str, new_ref: str) -> bool:
+    """The same sealed bytes now lie elsewhere. False when the row no longer refers to the old place."""
+    return (
+        tx.run(
+            "UPDATE version SET ref = ? WHERE container_id = ? AND key = ? AND seq = ? AND ref = ?",
+            (new_ref, version.container_id, version.key, version.seq, old_ref),
+        )
+        == 1
+    )
+
+
+# --- parts
+
+
+def put_part(tx: Tx, owner: str, part: Part) -> None:
+    """Add a part; the caller removed an earlier one of that number."""
+    body = part.body
+    assert body is not None
+    tx.run(
+        f"INSERT INTO part (owner, {PART_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            owner, part.number, part.size, part.etag, codec.pack_checksum(part.checksum), part.created_us,
+            body.blob_id, body.ref, body.kek, body.wrapped,
+        ),
+    )  # fmt: skip
+
+
+def one_part(reader: Reader, owner: str, number: int) -> Part | None:
+    """One part by number."""
+    row = reader.one(f"SELECT {PART_COLUMNS} FROM part WHERE owner = ? AND number = ?", (owner, number))
+    return codec.part(row) if row else None
+
+
+def parts(reader: Reader, owner: str, after: int = 0, limit: int = 10_000) -> list[Part]:
+    """Parts in order of number."""
+    rows = reader.all(
+        f"SELECT {PART_COLUMNS} FROM part WHERE owner = ? AND number > ? ORDER BY number LIMIT ?",
+        (owner, after, limit),
+    )
+    return [codec.part(row) for row in rows]
+
+
+def part_start(reader: Reader, owner: str, number: int) -> int:
+    """The offset of a part's first byte in the whole."""
+    row = reader.one("SELECT coalesce(sum(size), 0) FROM part WHERE owner = ? AND number < ?", (owner, number))
+    return int(row[0]) if row else 0
+
+
+def delete_parts(tx: Tx, owner: str, numbers: Sequence[int]) -> None:
+    """Remove some parts."""
+    tx.many("DELETE FROM part WHERE owner = ? AND number = ?", [(owner, number) for number in numbers])
+
+
+def set_part_body(tx: Tx, owner: str, number: int, body: Location) -> None:
+    """A part's bytes lie elsewhere, or its data key is wrapped anew."""
+    tx.run(
+        "UPDATE part SET ref = ?, kek = ?, wrapped = ? WHERE owner = ? AND number = ?",
+        (body.ref, body.kek, body.wrapped, owner, number),
+    )
+
+
+def last_between(tx: Tx, container_id: int, low: str, high: str | None) -> tuple[Version, int] | None:
+    """The visible version with the greatest key of a range."""
+    below = " AND key < ?" if high is not None else ""
+    row = tx.one(
+        f"SELECT {VERSION_COLUMNS} FROM version WHERE container_id = ? AND key >= ?{below} AND listed IN (1, 3) "
+        "ORDER BY key DESC, seq DESC LIMIT 1",
+        (container_id, low, *((high,) if high is not None else ())),
+    )
+    return (codec.version(row), row[5]) if row else None
