@@ -27,6 +27,8 @@ from andromede.ops.layout import Layout
 from andromede.ops.pulse import Pulse
 from andromede.ops.supervise import Ready, Role
 
+CUSTODY = "file custody: the operator can decrypt everything stored here"
+
 
 def migrations() -> list[Migration]:
     """Every domain's steps of the schema."""
@@ -102,6 +104,54 @@ def initialise(config: Config) -> dict[str, Any]:
     clientfiles.write_clouds(place, logins, places)
     clientfiles.write_s3(place, AccessKey(secrets.access_key, secrets.secret_key), places)
     return {"new": True, "admin": {"user": "admin", "password": secrets.admin_password}, "changed": []}
+
+
+def inspect(config: Config) -> dict[str, Any]:
+    """What the database and the key files tell about the installation, for `status`."""
+    from andromede.audit import store
+
+    db = open_database(config.database_dsn)
+    try:
+        missing = [f"{step.domain} {step.version}: {step.name}" for step in pending(db, migrations())]
+        found: dict[str, Any] = {
+            "database": db.dialect,
+            "pending_migrations": missing,
+            "custody": CUSTODY,
+            "queues": {},
+        }
+        with db.read() as tx:
+            sources = store.sources(tx)
+    finally:
+        db.close()
+    gaps = [{"source": row[0], "missing": row[2] - row[1] + 1 - row[3]} for row in sources]
+    found["audit"] = {
+        "events": sum(row[3] for row in sources),
+        "sources": len(sources),
+        "gaps": [gap for gap in gaps if gap["missing"]],
+    }
+    return found
+
+
+def access_table() -> list[tuple[str, str]]:
+    """(action, who) of every action of the API port."""
+    from andromede.identity.policy import TABLE
+
+    return TABLE.table()
+
+
+def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
+    """Whether a user may do something, by which rule and in which scope."""
+    from andromede.identity import scopes
+    from andromede.identity.policy import TABLE
+    from andromede.ops import access
+
+    db = open_database(config.database_dsn)
+    try:
+        with db.read() as tx:
+            found = scopes.find_user(tx, user)
+            return access.explain(TABLE, found.name, scopes.actors(tx, found), action, resource)
+    finally:
+        db.close()
 
 
 def certificates(config: Config) -> tuple[str, str, str | None]:

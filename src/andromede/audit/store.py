@@ -55,3 +55,10 @@ def gaps(tx: Tx) -> list[Row]:
         "SELECT source, min(seq), max(seq), count(*) FROM audit_event GROUP BY source "
         "HAVING max(seq) - min(seq) + 1 <> count(*)"
     )
+
+
+def sources(tx: Tx) -> list[Row]:
+    """(source, lowest, highest, count, newest instant) of every source."""
+    return tx.all(
+        "SELECT source, min(seq), max(seq), count(*), max(ts) FROM audit_event GROUP BY source ORDER BY source"
+    )

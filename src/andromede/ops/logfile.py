@@ -43,3 +43,13 @@ def last_lines(path: Path, count: int, most: int = 1 << 20) -> list[str]:
             return file.read().decode("utf-8", "replace").splitlines()[-count:]
     except FileNotFoundError:
         return []
+
+
+def all_lines(path: Path) -> list[str]:
+    """Every line that is kept, oldest first."""
+    files = [path.with_name(f"{path.name}.{number}") for number in range(KEPT, 0, -1)]
+    lines: list[str] = []
+    for file in [*files, path]:
+        if file.exists():
+            lines += file.read_text("utf-8", "replace").splitlines()
+    return lines
