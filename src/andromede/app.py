@@ -210,6 +210,8 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     server = uvicorn.Server(serving)
     pulse = base.pulse()
     pulse.start()
+    # uvicorn raises the signal again after its orderly end: it must find this handler, not the default
+    signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
     _when(lambda: server.started, ready)
     server.run(sockets=[listener])
     pulse.stop()

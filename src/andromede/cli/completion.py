@@ -9,10 +9,10 @@ from andromede.cli import table
 from andromede.cli.output import Output
 from andromede.cli.table import COMMANDS, COMMON, Command
 
+Place = tuple[tuple[str, ...], Command]
 
-def walk(
-    commands: Sequence[Command] = COMMANDS, before: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Command]]:
+
+def walk(commands: Sequence[Command] = COMMANDS, before: tuple[str, ...] = ()) -> Iterator[Place]:
     """Every command and group with the words that lead to it."""
     for command in commands:
         path = (*before, command.name)
@@ -68,7 +68,7 @@ def fish() -> str:
     for path, command in walk():
         text = command.help.replace("'", "\\'")
         seen = " and ".join(f"__fish_seen_subcommand_from {word}" for word in path[:-1])
-        unless = f"not __fish_seen_subcommand_from {top}" if not seen else seen
+        unless = seen or f"not __fish_seen_subcommand_from {top}"
         lines.append(f"complete -c andromede -n '{unless}' -a {command.name} -d '{text}'")
         if not command.commands:
             here = " and ".join(f"__fish_seen_subcommand_from {word}" for word in path)

@@ -18,7 +18,10 @@ def target_of(resource: str, user_id: str) -> Target | None:
     kind, _, value = resource.partition(":")
     if kind not in ("project", "domain", "user") or not value:
         raise Invalid(f"{resource!r} is not project:ID, domain:ID or user:ID", "config")
-    return Target(**{f"{kind}_id": user_id if value == "self" else value})
+    found = user_id if value == "self" else value
+    if kind == "user":
+        return Target(user_id=found)
+    return Target(project_id=found) if kind == "project" else Target(domain_id=found)
 
 
 def explain(
@@ -28,7 +31,7 @@ def explain(
     grants = table.grants(action)
     if not grants:
         near = [known for known in table.rules if action.rpartition(":")[2] in known][:5]
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        hint = f"; did you mean {', '.join(near)}?" if near else "."
         raise NotFound(f"there is no action {action!r}{hint} All of them: andromede explain access", "action")
     rule = "; or ".join(grant.text() for grant in grants)
     because, allowed = [], any(grant.scope == "public" for grant in grants)

@@ -21,6 +21,7 @@ from andromede.ops import listeners, running
 from andromede.ops.layout import Layout
 
 Level = Literal["ok", "warning", "error"]
+NEWEST_TESTED = (3, 13)
 LOW_DISK = 1 << 30
 LOWEST_DISK = 64 << 20
 SLOW_FSYNC = 0.05
@@ -54,8 +55,8 @@ def _quoted(path: object) -> str:
 def python(patient: Patient) -> Iterator[Finding]:
     """The interpreter is one that we test."""
     shown = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        yield Finding("python", "error", f"Python {shown} is older than 3.11", "apt install python3.11")
+    if sys.version_info[:2] > NEWEST_TESTED:
+        yield Finding("python", "warning", f"Python {shown} is newer than what was tested", "python3.11 -m venv .venv")
     else:
         yield Finding("python", "ok", f"Python {shown}")
 
@@ -92,11 +93,8 @@ def fsync(patient: Patient) -> Iterator[Finding]:
             os.close(fd)
             path.unlink()
     except OSError as error:
-        mend = (
-            f"df -h {_quoted(patient.place.data)}"
-            if error.errno == errno.ENOSPC
-            else f"mount | grep {_quoted(patient.place.data)}"
-        )
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = f"df -h {_quoted(patient.place.data)}" if full else f"findmnt --target {_quoted(patient.place.data)}"
         yield Finding("fsync", "error", f"a file cannot be made durable: {error.strerror}", mend)
         return
     middle = sorted(times)[2]

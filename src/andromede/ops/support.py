@@ -20,35 +20,11 @@ from andromede.config import Config
 from andromede.ops import logfile
 from andromede.ops.layout import Layout, private_write
 
-KEPT_FIELDS = frozenset(
-    [
-        "ts",
-        "level",
-        "event",
-        "role",
-        "pid",
-        "child",
-        "child_pid",
-        "how",
-        "restart_in",
-        "alert",
-        "request_id",
-        "status",
-        "kind",
-        "method",
-        "seconds",
-        "mark",
-        "writes",
-        "reads",
-        "api",
-        "objects",
-        "count",
-        "code",
-        "size",
-        "bytes",
-        "host",
-    ]
-)
+_KEPT = """
+ts level event role pid child child_pid how restart_in alert request_id status kind method seconds mark writes reads api
+objects count size
+"""
+KEPT_FIELDS = frozenset(_KEPT.split())
 """Fields of log lines that hold no tenant's names; the values of all others are left out."""
 SECRET_SETTINGS = frozenset({"storage.database", "storage.s3_credentials"})
 LINES = 5000
@@ -80,7 +56,10 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    wanted = [re.split(r"[<>=\[; ]", name)[0] for name in metadata.requires("andromede") or ()]
+    try:
+        wanted = [re.split(r"[<>=\[; ]", name)[0] for name in metadata.requires("andromede") or ()]
+    except metadata.PackageNotFoundError:  # run from a source tree
+        wanted = []
     found = {"andromede": __version__, "python": sys.version, "platform": platform.platform()}
     for name in wanted:
         try:
