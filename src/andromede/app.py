@@ -12,7 +12,8 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from andromede import __version__
 from andromede.audit import Recorder
@@ -27,15 +28,29 @@ from andromede.ops.layout import Layout
 from andromede.ops.pulse import Pulse
 from andromede.ops.supervise import Ready, Role
 
+if TYPE_CHECKING:
+    import ssl
+
+    from andromede.keys import KeyRing
+    from andromede.objects.service import Objects
+    from andromede.web.stream.ports import Answerer
+
+PASSPHRASE = "ANDROMEDE_PASSPHRASE"
 CUSTODY = "file custody: the operator can decrypt everything stored here"
+
+
+def root_key(config: Config) -> Path:
+    """The file of the key at the top of the key tree."""
+    return Layout(config.data).keys / "root.json"
 
 
 def migrations() -> list[Migration]:
     """Every domain's steps of the schema."""
-    from andromede import audit
+    from andromede import audit, keys
     from andromede.identity import schema as identity
+    from andromede.objects import schema as objects
 
-    return [*audit.MIGRATIONS, *identity.MIGRATIONS]
+    return [*audit.MIGRATIONS, *keys.MIGRATIONS, *identity.MIGRATIONS, *objects.MIGRATIONS]
 
 
 def pending_migrations(config: Config) -> list[str]:
@@ -52,8 +67,12 @@ def preload() -> None:
     import uvicorn.protocols.http.httptools_impl  # noqa: F401
     import uvloop  # noqa: F401
 
+    from andromede.engines import disk  # noqa: F401
     from andromede.identity import routes, service  # noqa: F401
+    from andromede.objects import context, door  # noqa: F401
+    from andromede.objects.s3 import door as s3  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401
+    from andromede.web.stream import server  # noqa: F401
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +105,14 @@ def initialise(config: Config) -> dict[str, Any]:
     """
     from andromede.identity import bootstrap
     from andromede.identity import service as identity
+    from andromede.keys import create_root
 
     place, server = Layout(config.data), config.server
     ca = certificates(config)[2]
     base = Base.open(config, "operator")
     migrate(base.db, migrations())
+    if not root_key(config).exists():
+        create_root(root_key(config), base.ids, os.environ.get(PASSPHRASE))
     core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
     secrets = bootstrap.bootstrap(core, server.region, request_id(base.ids))
     base.db.close()
@@ -232,7 +254,77 @@ def _when(condition: Callable[[], bool], then: Callable[[], None]) -> None:
 
 def object_roles(config: Config, sockets: Sequence[socket.socket]) -> list[Role]:
     """One role per worker of the object port, each with its own listening socket."""
-    return []
+
+    def role(number: int, listener: socket.socket) -> Role:
+        name = f"objects-{number}"
+        return Role(name, lambda ready: _objects(config, name, listener, ready))
+
+    return [role(number, listener) for number, listener in enumerate(sockets)]
+
+
+def key_ring(base: Base) -> KeyRing:
+    """The key tree under the installation's root key."""
+    from andromede.keys import KeyRing, open_root
+
+    root = open_root(root_key(base.config), os.environ.get(PASSPHRASE))
+    return KeyRing(base.db, root, base.clock, base.ids, base.config.objects.key_cache_seconds)
+
+
+def object_service(base: Base) -> Objects:
+    """The object service of one process. Only one process may run under the name `base.recorder.source`."""
+    from andromede.engines.disk import DiskEngine
+    from andromede.objects.commit import CommitLimits
+    from andromede.objects.service import Objects, Tools
+
+    engine = DiskEngine(base.config.data / "blobs", base.recorder.source)
+    limits = CommitLimits(read_seconds=base.config.objects.read_audit_seconds)
+    return Objects(Tools(base.db, engine, key_ring(base), base.recorder, base.clock, base.ids, base.log, limits))
+
+
+def object_doors(base: Base, objects: Objects) -> Answerer:
+    """S3 and Swift over one object service."""
+    from andromede.identity.service import authenticator
+    from andromede.objects.access.evaluator import Evaluator
+    from andromede.objects.context import Context, IdentityDirectory
+    from andromede.objects.door import Dispatcher
+    from andromede.objects.s3.door import S3Door
+
+    config = base.config
+    auth = authenticator(base.db, config.data, base.clock)
+    context = Context(
+        objects, auth, Evaluator(), config, base.clock, base.ids, base.log, IdentityDirectory(auth)
+    )  # fmt: skip
+    s3 = S3Door(context)
+    return Dispatcher(s3, s3, [*config.objects.s3_domains, *config.objects.website_domains])
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """What the object port serves TLS with."""
+    import ssl
+
+    certificate, key, _ = certificates(config)
+    if not certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _objects(config: Config, name: str, listener: socket.socket, ready: Ready) -> None:
+    from andromede.web.stream.core import Parts
+    from andromede.web.stream.server import Edge
+
+    base = Base.open(config, name)
+    objects = object_service(base)
+    parts = Parts(object_doors(base, objects), objects.committer, base.clock, base.ids, base.log)
+    edge = Edge(parts, listener, tls_context(config))
+    pulse = base.pulse()
+    pulse.start()
+    signal.signal(signal.SIGTERM, lambda number, frame: edge.stop())
+    edge.run(ready)
+    objects.close()
+    pulse.stop()
+    base.db.close()
 
 
 def work_role(config: Config) -> Role:
