@@ -239,9 +239,9 @@ def _roles(tx: Tx, claims: Claims, project: Project | None, trust: Trust | None,
     wanted = trust.roles if trust else app.roles if app else None
     if wanted is not None:
         have = {role.id for role in roles}
-        if trust and not set(wanted) <= have:
-            raise _refuse("the trustor no longer holds the roles of the trust")
-        roles = roles_store.expand(tx, [role_id for role_id in wanted if role_id in have])
+        if not set(wanted) <= have:
+            raise _refuse("the delegated roles are no longer held")
+        roles = roles_store.expand(tx, wanted)
     if not roles:
         raise _refuse("the user has no role in this scope")
     return roles

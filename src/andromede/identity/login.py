@@ -81,6 +81,10 @@ class Login:
             return self._application_credential(call, identity.application_credential)
         raise refused(f"method {method!r} is unknown or has no part in the request")
 
+    def brake_address(self, call: Call[Any]) -> None:
+        """Count an attempt of the caller's address. Raises `OverQuota`."""
+        self._limits.address.take(call.peer)
+
     def find(self, who: AuthUser) -> User | None:
         """The user named by id, or by name with domain."""
         db = self._core.db

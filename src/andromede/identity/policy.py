@@ -20,7 +20,6 @@ D_READER = Grant("domain", "reader")
 D_GRANT = Grant(
     "domain", "manager", "user, target and role all of that domain; role neither admin nor another high one"
 )
-P_ADMIN = Grant("project", "admin")
 P_READER = Grant("project", "reader")
 
 Rules = dict[str, tuple[Grant, ...]]
@@ -52,8 +51,8 @@ _PRINCIPALS: Rules = {
     **_one(READER, D_READER, P_READER, actions="get_project"),
     **_one(READER, D_READER, SELF, actions="list_user_projects"),
     **_one(READER, D_READER, P_READER, actions="list_project_tags get_project_tag"),
-    **_one(ADMIN, D_MANAGER, P_ADMIN, actions="create_project_tag update_project_tags delete_project_tag"),
-    **_one(ADMIN, D_MANAGER, P_ADMIN, actions="delete_project_tags"),
+    **_one(ADMIN, D_MANAGER, actions="create_project_tag update_project_tags delete_project_tag"),
+    **_one(ADMIN, D_MANAGER, actions="delete_project_tags"),
     **_crud("user", "users", (READER, D_READER), (ADMIN, D_MANAGER)),
     **_one(READER, D_READER, SELF, actions="get_user"),
     **_crud("group", "groups", (READER, D_READER), (ADMIN, D_MANAGER)),
@@ -69,7 +68,6 @@ _PRINCIPALS: Rules = {
 
 _ROLES: Rules = {
     **_crud("role", "roles", (READER, D_READER), (ADMIN,)),
-    **_crud("domain_role", "domain_roles", (READER, D_READER), (ADMIN,)),
     **_one(
         READER, D_READER, actions="get_implied_role list_implied_roles check_implied_role list_role_inference_rules"
     ),
@@ -79,12 +77,11 @@ _ROLES: Rules = {
     **_one(READER, actions="list_system_grants check_system_grant"),
     **_one(ADMIN, actions="create_system_grant revoke_system_grant"),
     **_one(READER, D_READER, actions="list_role_assignments"),
-    **_one(READER, D_READER, P_ADMIN, actions="list_role_assignments_for_tree"),
 }
 
 _CREDENTIALS: Rules = {
-    **_crud("credential", "credentials", (READER, SELF), (ADMIN, SELF)),
-    **_one(READER, SELF, actions="ec2_get_credential ec2_list_credentials"),
+    **_crud("credential", "credentials", (ADMIN, SELF), (ADMIN, SELF)),
+    **_one(ADMIN, SELF, actions="ec2_get_credential ec2_list_credentials"),
     **_one(ADMIN, SELF, actions="ec2_create_credential ec2_delete_credential"),
     **_one(READER, SELF, actions="get_application_credential list_application_credentials"),
     **_one(SELF, actions="create_application_credential"),

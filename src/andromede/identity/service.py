@@ -11,13 +11,20 @@ from andromede.config import Config
 from andromede.db import Database
 from andromede.identity.auth import Tokens
 from andromede.identity.authenticator import Authenticator
+from andromede.identity.catalog import Catalog, Documents
 from andromede.identity.core import Core, credential_keys, token_keys, urls_of
+from andromede.identity.credentials import Credentials
+from andromede.identity.delegations import AppCredentials, Trusts
 from andromede.identity.guard import IdentityGuard, covered
+from andromede.identity.limits import UnifiedLimits
 from andromede.identity.login import Limits, Login
 from andromede.identity.model import Project, User
 from andromede.identity.passwords import Passwords
 from andromede.identity.policy import TABLE
+from andromede.identity.projects import Projects
+from andromede.identity.roles import Roles
 from andromede.identity.schema import MIGRATIONS
+from andromede.identity.users import Groups, Users
 from andromede.ids import Ids
 from andromede.web.access import AccessTable
 from andromede.web.limiter import RateLimiter
@@ -43,6 +50,16 @@ class Identity:
     core: Core
     login: Login
     tokens: Tokens
+    projects: Projects
+    users: Users
+    groups: Groups
+    roles: Roles
+    credentials: Credentials
+    app_credentials: AppCredentials
+    trusts: Trusts
+    catalog: Catalog
+    documents: Documents
+    limits: UnifiedLimits
 
     def guard(self, *tables: AccessTable) -> IdentityGuard:
         """The guard of the API port; `tables` are the access rules of other services."""
@@ -68,6 +85,20 @@ def build(config: Config, db: Database, clock: Clock, ids: Ids, recorder: Record
         authenticator=authenticator(db, config.data, clock),
         urls=urls_of(config),
     )
-    limits = Limits(address=RateLimiter(clock, 100.0, 1000), user=RateLimiter(clock, 20.0, 200))
-    login = Login(core, limits)
-    return Identity(core, login, Tokens(core, login))
+    brakes = Limits(address=RateLimiter(clock, 100.0, 1000), user=RateLimiter(clock, 20.0, 200))
+    login = Login(core, brakes)
+    return Identity(
+        core,
+        login,
+        tokens=Tokens(core, login),
+        projects=Projects(core),
+        users=Users(core, login),
+        groups=Groups(core),
+        roles=Roles(core),
+        credentials=Credentials(core),
+        app_credentials=AppCredentials(core),
+        trusts=Trusts(core),
+        catalog=Catalog(core),
+        documents=Documents(core),
+        limits=UnifiedLimits(core),
+    )

@@ -11,6 +11,7 @@ from andromede.web.call import Call
 S = TypeVar("S")
 Handler = Callable[..., Any]
 Version = tuple[int, int]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,12 @@ class Routes(Generic[S]):
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, method: str, path: str, needs: str, **optional: Any) -> Callable[[Handler], Handler]:
+    def add(self, method: str, path: str, needs: str, **optional: Any) -> Callable[[F], F]:
         """Declare a handler: `@routes.add("POST", "/v3/users", "identity:create_user", body=CreateUser, status=201)`.
         `optional` are the fields of `Spec`."""
         spec = Spec(**optional)
 
-        def declare(handler: Handler) -> Handler:
+        def declare(handler: F) -> F:
             doc = (handler.__doc__ or "").strip()
             self.include(
                 Route(
