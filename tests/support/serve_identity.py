@@ -34,7 +34,10 @@ def main() -> None:
     if made:
         document = made.clouds(f"http://{listen}/identity/v3")
         (data / "clouds.yaml").write_text(json.dumps(document))
-        os.chmod(data / "clouds.yaml", 0o600)
+        lines = [f"{name}={value}" for name, value in made.s3(f"http://{settings.server.objects}").items()]
+        (data / "s3.env").write_text("\n".join(lines) + "\n")
+        for name in ("clouds.yaml", "s3.env"):
+            os.chmod(data / name, 0o600)
     app = build_api(Parts([mount(identity)], identity.guard(), clock, ids, Log(clock=clock, role="api")))
     host, _, port = listen.rpartition(":")
     uvicorn.run(app, host=host, port=int(port), log_level="warning", access_log=False)  # type: ignore[arg-type]

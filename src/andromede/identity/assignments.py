@@ -83,6 +83,7 @@ def effective(tx: Tx, asked: Filter) -> list[Found]:
     if asked.user_id is not None:
         where["actor_id"] = [asked.user_id, *principals_store.user_groups(tx, asked.user_id)]
     implied = roles_store.implications(tx)
+    shown = {role.id for role in roles_store.ROLES.select(tx, {"domain_id": ""})}
     wanted = _targets(tx, asked)
     found: dict[Assignment, Found] = {}
     for row in roles_store.assignments(tx, where):
@@ -93,7 +94,7 @@ def effective(tx: Tx, asked: Filter) -> list[Found]:
                 if asked.user_id not in (None, user_id):
                     continue
                 for role_id, prior in roles_store.closure([row.role_id], implied).items():
-                    if asked.role_id in (None, role_id):
+                    if role_id in shown and asked.role_id in (None, role_id):
                         one = replace(placed, actor_kind="user", actor_id=user_id, role_id=role_id)
                         found.setdefault(one, Found(one, group_id, prior, row))
     return list(found.values())

@@ -75,10 +75,7 @@ def _subject(call: IdentityCall) -> tuple[str, Session]:
 
 
 def _subject_target(call: IdentityCall, body: None) -> Target | None:
-    try:
-        _, session = _subject(call)
-    except NotFound:
-        return None
+    _, session = _subject(call)
     return Target(user_id=session.user.id, domain_id=session.user.domain_id)
 
 

@@ -268,18 +268,23 @@ def _trust_view(call: IdentityCall, trust: Trust, roles: bool = True) -> dict[st
     return body
 
 
+def _known_to(call: IdentityCall, trust: Trust, party: str | None) -> Target:
+    """To a stranger the trust does not exist."""
+    if party is None and not TABLE.allows(call.who, call.action, Target()):
+        found(None, "trust", trust.id)
+    return Target(user_id=party)
+
+
 def _trust_parties(call: IdentityCall, body: Any) -> Target | None:
     """The party of the trust that the caller is."""
-    trust = TRUSTS.find(call.services.core.db, id=call.params["trust_id"], deleted_us=None)
-    if trust is None:
-        return None
-    mine = call.who.user_id in (trust.trustor_user_id, trust.trustee_user_id)
-    return Target(user_id=call.who.user_id if mine else trust.trustor_user_id)
+    trust, me = call.services.trusts.get(call.params["trust_id"]), call.who.user_id
+    return _known_to(call, trust, me if me in (trust.trustor_user_id, trust.trustee_user_id) else None)
 
 
 def _trustor(call: IdentityCall, body: Any) -> Target | None:
-    trust = TRUSTS.find(call.services.core.db, id=call.params["trust_id"], deleted_us=None)
-    return None if trust is None else Target(user_id=trust.trustor_user_id)
+    trust, me = call.services.trusts.get(call.params["trust_id"]), call.who.user_id
+    target = _known_to(call, trust, me if me in (trust.trustor_user_id, trust.trustee_user_id) else None)
+    return Target(user_id=trust.trustor_user_id) if target.user_id else target
 
 
 def _trustor_in_body(call: IdentityCall, body: TrustRequest) -> Target:

@@ -46,7 +46,15 @@ def list_domains(call: IdentityCall) -> dict[str, Any]:
     return listing(call, "domains", views, paging.next_url(call, last.id) if last else None)
 
 
-@routes.add("GET", "/v3/domains/{domain_id}", "identity:get_domain", target=domain_target)
+def _shown_domain(call: IdentityCall, body: Any) -> Target | None:
+    """The domain of the path; it is the caller's own when its account or project lies in it."""
+    target = domain_target(call, body)
+    if target is None or target.domain_id not in (call.who.user_domain_id, call.who.project_domain_id):
+        return target
+    return Target(domain_id=target.domain_id, user_id=call.who.user_id)
+
+
+@routes.add("GET", "/v3/domains/{domain_id}", "identity:get_domain", target=_shown_domain)
 def show_domain(call: IdentityCall) -> dict[str, Any]:
     """A domain."""
     domain = call.services.projects.domain(call.params["domain_id"])

@@ -45,6 +45,7 @@ _AUTH: Rules = {
 
 _PRINCIPALS: Rules = {
     **_crud("domain", "domains", (READER, D_READER), (ADMIN,)),
+    **_one(READER, D_READER, Grant("self", note="whose account or project lies in it"), actions="get_domain"),
     **_one(ADMIN, actions="create_domain_config update_domain_config delete_domain_config"),
     **_one(READER, actions="get_domain_config get_domain_config_default"),
     **_crud("project", "projects", (READER, D_READER), (ADMIN, D_MANAGER)),

@@ -158,12 +158,13 @@ class Projects:
             raise Denied(f"Cannot disable project {project.id} since its subtree contains enabled projects.", "subtree")
 
     def remove(self, call: Call[Any], project_id: str) -> None:
-        """Delete a project that has none below it."""
+        """Delete a project that has none below it. A domain seen as a project follows the rules of domains."""
+        if self.get(project_id).is_domain:
+            self.remove_domain(call, project_id)
+            return
         with self._core.change(call, f"project:{project_id}", project_id) as change:
             project = found(PROJECTS.find(change.tx, id=project_id), "project", project_id)
             not_immutable("project", project_id, project.options)
-            if project.is_domain:
-                raise Denied("A domain is deleted under /v3/domains.", "domain")
             if principals_store.subtree(change.tx, project_id):
                 raise Denied(f"Cannot delete project {project_id}: it is not a leaf in the hierarchy.", "subtree")
             self._forget(change.tx, project_id)
