@@ -111,6 +111,42 @@ def test_a_client_that_does_not_read_pipelined_answers_is_bounded_and_cut_off() 
         assert until(lambda: served.edge.counters.connections == 0)
 
 
+def test_clients_that_read_slowly_hold_no_thread(tls: Any) -> None:
+    size = 30 << 20
+
+    def chunks() -> Iterator[Chunk]:
+        buffer = memoryview(bytearray(1 << 20))
+        for number in range(30):
+            buffer[:] = bytes([number]) * len(buffer)
+            yield buffer
+
+    def handle(request: Request) -> Response:
+        return Response(200, [], chunks(), size) if request.path == b"/big" else Response(200, [], b"quick")
+
+    limits = Limits(tick_seconds=0.05, threads=1, patience_seconds=0.05)
+    with serving(handle, tls=tls, limits=limits) as served, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(served.connect()) for _ in range(3)]
+        for client in slow:
+            client.sendall(b"GET /big HTTP/1.1\r\n" + CLOSE)
+        assert served.ask(b"GET / HTTP/1.1\r\n" + CLOSE).endswith(b"quick")
+        for client in slow:
+            body = read_all(client).split(b"\r\n\r\n", 1)[1]
+            assert len(body) == size and body == b"".join(bytes([number]) * (1 << 20) for number in range(30))
+
+
+def test_clients_that_send_slowly_leave_threads_to_others(tls: Any) -> None:
+    limits = Limits(tick_seconds=0.05, threads=3, upload_threads=2)
+    with serving(plain, tls=tls, limits=limits) as served, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(served.connect()) for _ in range(4)]
+        for client in slow:
+            client.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100000\r\n\r\nabc")
+        for _ in range(3):
+            assert served.ask(b"GET / HTTP/1.1\r\n" + CLOSE).endswith(b"0")
+        for client in slow:
+            client.sendall(bytes(99_997))
+            assert read_all(client).endswith(b"\r\n\r\n100000")
+
+
 def test_a_slow_reader_gets_everything_in_order() -> None:
     def handle(request: Request) -> Response:
         return Response(200, [], request.path * 10_000)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
-from andromede.web.stream.faults import Gone, ShortBody
+from andromede.web.stream.faults import Gone, ShortBody, Slow
+from andromede.web.stream.limits import Limits
 from andromede.web.stream.message import Chunk
 
 
@@ -18,7 +21,13 @@ class Channel(Protocol):
         """Wait for bytes; 0 when the client has ended. Raises `ShortBody` on a stall."""
 
     def send(self, data: Chunk, more: bool = False) -> None:
-        """Send all; the memory may be reused on return. Raises `Gone` when the client is lost or stalls."""
+        """Send all; the memory may be reused on return. `more`: other bytes follow at once.
+
+        Raises `Gone` when the client is lost, `Slow` when it does not read.
+        """
+
+    def when_writable(self, then: Callable[[], None]) -> None:
+        """After `Slow`, on the loop's thread: call `then` there once sending makes sense again."""
 
     def shut(self) -> None:
         """The connection is lost: wake whoever waits."""
@@ -38,13 +47,22 @@ class DirectChannel:
     there the descriptor cannot be closed and given to another connection meanwhile.
     """
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_limits", "_loop", "_socket", "_timeout", "_watching")
 
-    def __init__(self, fileno: int, family: int, stall_seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, fileno: int, family: int) -> None:
+        self._loop = loop
+        self._limits = limits
         self._socket = socket.socket(family, socket.SOCK_STREAM, fileno=os.dup(fileno))
-        self._socket.settimeout(stall_seconds)
+        self._timeout = 0.0
+        self._watching = False
+
+    def _wait_at_most(self, seconds: float) -> None:
+        if self._timeout != seconds:
+            self._timeout = seconds
+            self._socket.settimeout(seconds)
 
     def recv_into(self, view: memoryview) -> int:
+        self._wait_at_most(self._limits.stall_seconds)
         try:
             return self._socket.recv_into(view)
         except TimeoutError:
@@ -53,13 +71,29 @@ class DirectChannel:
             return 0
 
     def send(self, data: Chunk, more: bool = False) -> None:
+        self._wait_at_most(self._limits.patience_seconds)
         flags = socket.MSG_MORE if more else 0
         rest = memoryview(data)
         try:
             while rest:
                 rest = rest[self._socket.send(rest, flags) :]
+        except TimeoutError:
+            raise Slow(rest) from None
         except OSError as error:
             raise Gone(str(error)) from None
+
+    def when_writable(self, then: Callable[[], None]) -> None:
+        def ready() -> None:
+            self._forget()
+            then()
+
+        self._watching = True
+        self._loop.add_writer(self._socket.fileno(), ready)
+
+    def _forget(self) -> None:
+        if self._watching:
+            self._watching = False
+            self._loop.remove_writer(self._socket.fileno())
 
     def shut(self) -> None:
         with contextlib.suppress(OSError):
@@ -69,6 +103,7 @@ class DirectChannel:
         return b""
 
     def close(self) -> None:
+        self._forget()
         self._socket.close()
 
 
@@ -82,6 +117,9 @@ class LostChannel:
 
     def send(self, data: Chunk, more: bool = False) -> None:
         raise Gone("the client closed the connection")
+
+    def when_writable(self, then: Callable[[], None]) -> None:
+        then()
 
     def shut(self) -> None:
         return None

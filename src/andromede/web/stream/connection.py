@@ -279,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
     def _while_busy(self, nbytes: int) -> None:
         exchange = self._exchange
         if exchange is not None and isinstance(exchange.channel, Relay) and exchange.channel.active:
-            self._touch()
+            self.touch()
             exchange.channel.filled(nbytes)
         else:
             self._keep(self._core.scratch_view[:nbytes])
@@ -305,11 +305,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._state == CLOSED:
             return LostChannel()
         if core.scheme == "https":
-            relay = Relay(core.loop, transport, core.buffers, self._touch)
+            relay = Relay(core, transport, self.touch)
             relay.drained(not self._unsent)
             return relay
         socket = transport.get_extra_info("socket")
-        return DirectChannel(socket.fileno(), socket.family, core.limits.stall_seconds)
+        return DirectChannel(core.loop, core.limits, socket.fileno(), socket.family)
 
     def when_drained(self, then: Callable[[], None]) -> None:
         """Call `then` once nothing waits in the transport: from there on a thread may write directly."""
@@ -434,7 +434,8 @@ class Connection(asyncio.BufferedProtocol):
     def _deadline_in(self, seconds: float) -> None:
         self._deadline = self._core.ticks_for(seconds)
 
-    def _touch(self) -> None:
+    def touch(self) -> None:
+        """Something is expected of the client from now on."""
         self._deadline_in(self._core.limits.stall_seconds)
 
     def look(self, ticks: int) -> None:
@@ -460,7 +461,9 @@ class Connection(asyncio.BufferedProtocol):
         elif self._state == SMALL:
             self._refuse(BadRequest("the request body did not arrive in time", 408))
         elif self._state == BUSY:
-            if self._exchange is not None and isinstance(self._exchange.channel, Relay):
+            if self._exchange is not None and self._exchange.parked:
+                self.abort()
+            elif self._exchange is not None and isinstance(self._exchange.channel, Relay):
                 self._exchange.channel.expire()
         elif self._state == IDLE:
             self._end()

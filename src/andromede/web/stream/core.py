@@ -82,7 +82,7 @@ class Core:
         self.access_log = parts.access_log
         self.counters = counters
         self.mailbox = Mailbox(loop)
-        self.threads = Threads(limits.threads, limits.queued_jobs)
+        self.threads = Threads(limits.threads, limits.upload_threads, limits.queued_jobs)
         self.buffers = Buffers(limits.buffer_bytes, limits.buffers_total)
         self.dated = render.Dated(parts.clock)
         self.scratch = bytearray(limits.head_bytes + limits.small_body + 4)

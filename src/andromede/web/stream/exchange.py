@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from andromede.errors import Fatal
 from andromede.web.stream import render
 from andromede.web.stream.body import StreamBody
 from andromede.web.stream.channel import Channel
-from andromede.web.stream.faults import Gone, Overloaded
+from andromede.web.stream.faults import Overloaded
 from andromede.web.stream.head import Head
 from andromede.web.stream.mailbox import Mailbox
-from andromede.web.stream.message import Chunk, Commit, Request, Response
+from andromede.web.stream.message import Commit, Request, Response
 from andromede.web.stream.ports import Access
+from andromede.web.stream.sending import Framing, Sending, Sent, close_body
 
 if TYPE_CHECKING:
     from andromede.web.stream.connection import Connection
     from andromede.web.stream.core import Core
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A thread has sent an answer (`whole`), or broke off after its head: then the connection must be cut."""
-
-    status: int
-    size: int
-    whole: bool
-    close: bool
 
 
 class Exchange:
@@ -38,7 +25,7 @@ class Exchange:
     Methods run on the loop's thread, except `__call__`, `post` (any thread) and `_in_thread`, `_stream` (pool).
     """
 
-    __slots__ = ("_connection", "_core", "_open", "channel", "head", "request", "started")
+    __slots__ = ("_connection", "_core", "_open", "channel", "head", "parked", "request", "started")
 
     def __init__(self, core: Core, connection: Connection, head: Head, request: Request) -> None:
         self._core = core
@@ -47,6 +34,7 @@ class Exchange:
         self.head = head
         self.request = request
         self.channel: Channel | None = None
+        self.parked = False
         self.started = core.loop.time()
 
     # --- outcomes from other threads
@@ -86,6 +74,9 @@ class Exchange:
                 return
             except Exception as error:
                 outcome = error
+        if isinstance(outcome, Sending):
+            self._park(outcome)
+            return
         if not isinstance(outcome, Response | BaseException | Sent):
             try:
                 outcome = outcome()
@@ -116,7 +107,7 @@ class Exchange:
 
     def _offload(self) -> None:
         self.channel = self.channel or self._connection.open_channel()
-        if not self._core.threads.submit(self._in_thread):
+        if not self._core.threads.submit(self._in_thread, not self.request.body.buffered):
             self.settle(Overloaded("too many requests wait for a thread; try again shortly"))
 
     def _respond(self, response: Response) -> None:
@@ -124,7 +115,7 @@ class Exchange:
         length = len(body) if isinstance(body, bytes) else response.length
         if render.bodyless(self.request.method, response.status):
             if not isinstance(body, bytes):
-                _close(body)
+                close_body(body)
             if response.length is not None:
                 length = response.length
             if response.status < 200 or response.status == 204 or self.request.method != "HEAD":
@@ -150,8 +141,22 @@ class Exchange:
             self(self._stream(response))
 
         if not self._core.threads.submit(job):
-            _close(response.body)
+            close_body(response.body)
             self.settle(Overloaded("too many requests wait for a thread; try again shortly"))
+
+    def _park(self, sending: Sending) -> None:
+        """The client does not read: wait for it here instead of on a thread."""
+        assert self.channel is not None
+
+        def go_on() -> None:
+            if self._core.threads.submit(lambda: self(sending.step() or sending)):
+                self.parked = False
+            else:
+                self._core.loop.call_later(1.0, go_on)
+
+        self.parked = True
+        self._connection.touch()
+        self.channel.when_writable(go_on)
 
     def _must_close(self) -> bool:
         """Whether the connection cannot serve another request after this answer."""
@@ -193,58 +198,20 @@ class Exchange:
         self(outcome)
 
     def _stream(self, response: Response) -> Any:
-        """Send an answer chunk by chunk. The first chunk is made before the head goes out, so that a
-        failure until then still gets a proper error."""
-        body = response.body
-        try:
-            if render.bodyless(self.request.method, response.status):
-                return response
-            chunks = iter(body)
-            first = next(chunks, b"")
-            return self._send(response, first, chunks)  # type: ignore[arg-type]
-        except Exception as error:
-            return error
-        finally:
-            _close(body)
-
-    def _send(self, response: Response, first: Chunk, rest: Iterator[Chunk]) -> Sent:
-        channel = self.channel
-        assert channel is not None
-        length = response.length
-        chunked = length is None and not self.head.http10
+        """Send an answer in chunks: the outcome, or what is left to do once the client reads again."""
+        if render.bodyless(self.request.method, response.status):
+            return response
+        chunked = response.length is None and not self.head.http10
         close = self._must_close()
-        head = render.head(response, self._core.dated, render.CHUNKED if chunked else length, close)
-        size = 0
-        chunk: Chunk | None = first
         try:
-            channel.send(head, len(first) > 0)
-            while chunk is not None:
-                count = chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
-                if length is not None and size + count > length:
-                    raise Fatal(f"the answer is longer than its declared {length} bytes")
-                if chunked and count:
-                    channel.send(b"%x\r\n" % count, True)
-                    channel.send(chunk, True)
-                    channel.send(b"\r\n")
-                elif count:
-                    channel.send(chunk, False)
-                size += count
-                chunk = next(rest, None)
-            if length is not None and size != length:
-                raise Fatal(f"the answer ended after {size} of its declared {length} bytes")
-            channel.send(b"0\r\n\r\n" if chunked else b"")
-            return Sent(response.status, size, True, close)
-        except Gone:
-            return Sent(response.status, size, False, True)
+            assert self.channel is not None
+            head = render.head(response, self._core.dated, render.CHUNKED if chunked else response.length, close)
+            sending = Sending(response, Framing(head, chunked, close), self.channel, self._report)
+            sending.begin()
         except Exception as error:
-            self._core.report(self.request, error)
-            return Sent(response.status, size, False, True)
+            close_body(response.body)
+            return error
+        return sending.step() or sending
 
-
-def _close(body: Any) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        try:
-            close()
-        except Exception:  # the answer is decided; a failing clean-up must not change it
-            traceback.print_exc()
+    def _report(self, error: Exception) -> None:
+        self._core.report(self.request, error)

@@ -33,5 +33,13 @@ class ShortBody(Invalid):
         super().__init__(public, "short_body")
 
 
+class Slow(Exception):
+    """The client has not read for a while; `rest` is still to be sent once the channel can be written again."""
+
+    def __init__(self, rest: memoryview) -> None:
+        super().__init__("the client does not read")
+        self.rest = rest
+
+
 class Gone(Exception):
     """The client's connection is lost while an answer is being sent."""

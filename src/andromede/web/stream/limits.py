@@ -22,10 +22,12 @@ class Limits:
     idle_seconds: float = 75.0  # keep-alive without a request
     head_seconds: float = 20.0  # from the first byte of a head to its last
     stall_seconds: float = 30.0  # a body or an answer without progress
+    patience_seconds: float = 0.5  # a thread waits so long for a client to read, then leaves the waiting to the loop
     linger_seconds: float = 2.0  # after the last answer, before the close
     tick_seconds: float = 1.0
     connections: int = 20_000
     threads: int = 64
+    upload_threads: int = 48  # of those, for bodies read from the client: slow senders leave the rest to others
     queued_jobs: int = 1024  # requests that wait for a thread; beyond: 503
     held_bytes: int = 64 * MIB  # heads and small bodies in the making, over all connections; beyond: 503
     buffer_bytes: int = 256 * KIB  # one receive buffer of a TLS body

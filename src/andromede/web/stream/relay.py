@@ -6,9 +6,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from andromede.web.stream.faults import Gone, ShortBody
+from andromede.web.stream.faults import Gone, ShortBody, Slow
 from andromede.web.stream.message import Chunk
+
+if TYPE_CHECKING:
+    from andromede.web.stream.core import Core
 
 
 class Buffers:
@@ -46,17 +50,13 @@ class Relay:
     `touch` is called whenever bytes from the client are waited for anew.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        transport: asyncio.Transport,
-        buffers: Buffers,
-        touch: Callable[[], None],
-    ) -> None:
-        self._loop = loop
+    def __init__(self, core: Core, transport: asyncio.Transport, touch: Callable[[], None]) -> None:
+        self._loop = core.loop
+        self._patience = core.limits.patience_seconds
         self._transport = transport
-        self._buffers = buffers
+        self._buffers = core.buffers
         self._touch = touch
+        self._then: Callable[[], None] | None = None
         self._lock = threading.Condition(threading.Lock())
         self._full: deque[tuple[bytearray, int]] = deque()
         self._taking: tuple[bytearray, int] | None = None
@@ -149,11 +149,24 @@ class Relay:
         with self._lock:
             self._writable = writable
             self._lock.notify_all()
+        if writable:
+            self._go_on()
+
+    def when_writable(self, then: Callable[[], None]) -> None:
+        self._then = then
+        if self._writable or self._lost:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def shut(self) -> None:
         with self._lock:
             self._lost = True
             self._lock.notify_all()
+        self._go_on()
 
     def close(self) -> None:
         """Give the buffers back (on the loop's thread, after the handler is done)."""
@@ -236,7 +249,8 @@ class Relay:
         self._loop.call_soon_threadsafe(write)
         sent.wait()
         with self._lock:
-            while not self._writable and not self._lost:
-                self._lock.wait()
+            self._lock.wait_for(lambda: self._writable or self._lost, self._patience)
             if self._lost:
                 raise Gone("the client closed the connection")
+            if not self._writable:
+                raise Slow(memoryview(b""))
