@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.fernet import InvalidToken
 
 from andromede.audit import Draft
-from andromede.errors import Denied, Unauthenticated
+from andromede.errors import Denied, NotFound, Unauthenticated
 from andromede.identity import credentials_store, principals_store
 from andromede.identity.authenticator import REFUSED
 from andromede.identity.bodies import AuthApplicationCredential, AuthIdentity, AuthUser, DomainRef
@@ -169,7 +169,7 @@ class Login:
         try:
             session = self._core.authenticator.session(text)
         except Unauthenticated as error:
-            raise refused(error.cause) from error
+            raise NotFound(f"Could not find token: {text[:8]}...", "token", cause=error.cause) from error
         if session.trust or session.app_credential:
             raise Denied("A delegated token (trust, application credential) cannot be exchanged.", "delegated")
         return Proof(session.user.id, "token", session.claims)
