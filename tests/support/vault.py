@@ -25,6 +25,7 @@ from andromede.objects.model import (
     ContainerChange,
     DeleteOptions,
     DeleteResult,
+    ListQuery,
     NewContainer,
     Receive,
     Trace,
@@ -90,6 +91,9 @@ class Vault:
         self, box: Container, key: str, version_id: str | None = None, options: DeleteOptions = WHOLE
     ) -> DeleteResult:
         return self.objects.run(self.objects.delete(box, key, version_id, options, TRACE))
+
+    def every(self) -> ListQuery:
+        return ListQuery(limit=10_000)
 
     def events(self) -> Sequence[tuple[object, ...]]:
         return self.db.all("SELECT body FROM audit_event ORDER BY id")

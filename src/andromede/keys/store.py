@@ -140,6 +140,11 @@ def formers(reader: Reader, key_id: str) -> list[tuple[int, bytes]]:
     return [(row[0], bytes(row[1])) for row in rows]
 
 
+def all_formers(reader: Reader) -> list[tuple[str, int]]:
+    """(key id, version) of every rotated version still kept."""
+    return [(row[0], row[1]) for row in reader.all("SELECT id, version FROM key_former ORDER BY id, version")]
+
+
 def drop_former(tx: Tx, key_id: str, version: int) -> None:
     """Forget a rotated version."""
     tx.run("DELETE FROM key_former WHERE id = ? AND version = ?", (key_id, version))

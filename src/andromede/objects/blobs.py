@@ -130,3 +130,8 @@ def records(reader: BlobReader, size: int, name: str) -> Iterator[tuple[bytes, E
         body = at + _HEAD.size + owner_size
         yield bytes(owner), Extent(name, body, data_size)
         at = body + data_size
+
+
+def is_log(name: str) -> bool:
+    """Whether a blob is a log; the names of logs begin so in every engine."""
+    return name.startswith("log/")

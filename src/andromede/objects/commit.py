@@ -120,6 +120,21 @@ class Committer:
         result: T = waiter.wait()
         return result
 
+    def run_all(self, steps: Sequence[Step[T]]) -> list[T | Error]:
+        """Commit many, sharing batches, and wait for all. Failures other than `Error` are raised."""
+        waiters = []
+        for step in steps:
+            waiter = Waiter()
+            self._put(_Job(Commit(step.work, _unrendered, step.record), waiter, raw=True))
+            waiters.append(waiter)
+        results: list[T | Error] = []
+        for waiter in waiters:
+            try:
+                results.append(waiter.wait())
+            except Error as error:
+                results.append(error)
+        return results
+
     def note(self, draft: Draft) -> None:
         """Queue the audit event of a read. Raises `Unavailable` when too many are not yet durable."""
         if len(self._reads) >= self._limits.queued_reads:

@@ -191,3 +191,12 @@ def delete_account(tx: Tx, project_id: str) -> None:
 def all_ids(reader: Reader) -> list[Row]:
     """(id, project, name) of every container."""
     return reader.all("SELECT id, project_id, name FROM container ORDER BY id")
+
+
+def with_document(reader: Reader, kind: str, after: int, limit: int) -> list[Container]:
+    """Containers that hold a document, in order of id."""
+    rows = reader.all(
+        f"SELECT {CONTAINER_COLUMNS} FROM container WHERE id > ? AND documents LIKE ? ORDER BY id LIMIT ?",
+        (after, f'%"{kind}":%', limit),
+    )
+    return [codec.container(row) for row in rows]

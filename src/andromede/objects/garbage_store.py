@@ -26,6 +26,11 @@ def forget(tx: Tx, rows: Sequence[Row]) -> None:
     tx.many("DELETE FROM moved WHERE blob_id = ?", [(row[2],) for row in rows])
 
 
+def waits(reader: Reader, name: str) -> bool:
+    """Whether garbage of this blob still waits for its grace."""
+    return reader.one("SELECT 1 FROM garbage WHERE ref >= ? AND ref < ? LIMIT 1", (f"{name}:", f"{name};")) is not None
+
+
 def pending(reader: Reader) -> list[Row]:
     """(ref,) of everything that waits for collection."""
     return reader.all("SELECT ref FROM garbage ORDER BY id")

@@ -6,14 +6,14 @@ a worker thread runs (`Objects.run`). Everything a step decides, it decides insi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from andromede.audit import Draft, Recorder
 from andromede.clock import Clock
 from andromede.db import Database, Row, Tx
-from andromede.errors import Fatal, NotFound
+from andromede.errors import Error, Fatal, NotFound
 from andromede.ids import Ids
 from andromede.keys import KeyRing
 from andromede.log import Log
@@ -112,6 +112,14 @@ class Objects:
         """Do a write now and wait for it. Worker threads only."""
         return self.committer.run(step)
 
+    def run_all(self, steps: Sequence[Step[T]]) -> list[T | Error]:
+        """Do many writes, sharing commits; each ends in its result or in its `Error`."""
+        return self.committer.run_all(steps)
+
+    def new_id(self) -> str:
+        """A fresh version id."""
+        return self._intake.new_id()
+
     # --- containers and accounts
 
     def container(self, project_id: str, name: str) -> Container:
@@ -154,6 +162,10 @@ class Objects:
                 found.append((codec.container(entry), Usage(entry[14], entry[15])))
                 last = entry[2]
         return ContainerListing(tuple(found), False, last)
+
+    def containers_with(self, document: str, after: int, limit: int) -> list[Container]:
+        """Containers that hold a document of this kind, in order of id, behind the id `after`."""
+        return container_store.with_document(self._db, document, after, limit)
 
     def create_container(self, new: NewContainer, trace: Trace) -> Step[tuple[Container, bool]]:
         """Conflict reason `bucket_taken`; (existing, False) when the project has it already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from andromede.db import Row, Tx
 from andromede.objects import codec
@@ -122,14 +123,24 @@ def due(reader: Reader, now_us: int, limit: int) -> list[Version]:
     return [codec.version(row) for row in rows]
 
 
-def move_bytes(tx: Tx, version: Version, old_ref: str, new_ref: str) -> bool:
-    """The same sealed bytes now lie elsewhere. False when the row no longer refers to the old place."""
-    return (
-        tx.run(
-            "UPDATE version SET ref = ? WHERE container_id = ? AND key = ? AND seq = ? AND ref = ?",
-            (new_ref, version.container_id, version.key, version.seq, old_ref),
-        )
-        == 1
+def move_bytes(tx: Tx, version_id: str, old_ref: str, new_ref: str, place: tuple[int, str]) -> None:
+    """The same sealed bytes of a version at (container, key) now lie elsewhere."""
+    tx.run(
+        "UPDATE version SET ref = ? WHERE container_id = ? AND key = ? AND id = ? AND ref = ?",
+        (new_ref, *place, version_id, old_ref),
+    )
+
+
+def move_part(tx: Tx, owner: str, number: int, new_ref: str) -> None:
+    """The same of a part."""
+    tx.run("UPDATE part SET ref = ? WHERE owner = ? AND number = ?", (new_ref, owner, number))
+
+
+def set_delete_at(tx: Tx, version: Version, delete_at_us: int) -> None:
+    """Put an expiry off."""
+    tx.run(
+        "UPDATE version SET delete_at = ? WHERE container_id = ? AND key = ? AND seq = ?",
+        (delete_at_us, version.container_id, version.key, version.seq),
     )
 
 
@@ -192,3 +203,46 @@ def last_between(tx: Tx, container_id: int, low: str, high: str | None) -> tuple
         (container_id, low, *((high,) if high is not None else ())),
     )
     return (codec.version(row), row[5]) if row else None
+
+
+# --- wrapping anew
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a walk over all wrapped data keys came: first versions, then parts."""
+
+    version: tuple[int, str, int] = (0, "", 0)
+    part: tuple[str, int] | None = None
+    done: bool = False
+
+
+Spot = tuple[int, str, int] | tuple[str, int]
+
+
+def wrapped_under(tx: Tx, key_id: str, cursor: Cursor, limit: int) -> tuple[list[tuple[Spot, Location]], Cursor]:
+    """Of the next `limit` rows, those whose data key is wrapped under this key; and where to go on."""
+    if cursor.part is None:
+        rows = tx.all(
+            "SELECT container_id, key, seq, blob_id, ref, kek, wrapped FROM version "
+            "WHERE (container_id, key, seq) > (?, ?, ?) ORDER BY container_id, key, seq LIMIT ?",
+            (*cursor.version, limit),
+        )
+        found: list[tuple[Spot, Location]] = [(row[:3], Location(*row[3:])) for row in rows if row[5] == key_id]
+        return found, Cursor(rows[-1][:3]) if rows else Cursor(part=("", 0))
+    rows = tx.all(
+        "SELECT owner, number, blob_id, ref, kek, wrapped FROM part WHERE (owner, number) > (?, ?) "
+        "ORDER BY owner, number LIMIT ?",
+        (*cursor.part, limit),
+    )
+    found = [(row[:2], Location(*row[2:])) for row in rows if row[4] == key_id]
+    return found, Cursor(part=rows[-1][:2]) if rows else Cursor(part=("", 0), done=True)
+
+
+def set_wrapped(tx: Tx, spot: Spot, body: Location) -> None:
+    """A data key is wrapped anew."""
+    where = "version WHERE container_id = ? AND key = ? AND seq = ?"
+    if len(spot) == 2:
+        where = "part WHERE owner = ? AND number = ?"
+    table, condition = where.split(" WHERE ")
+    tx.run(f"UPDATE {table} SET wrapped = ? WHERE {condition}", (body.wrapped, *spot))

@@ -46,7 +46,8 @@ def put(batch: Batch, draught: Draught, conditions: Conditions, trace: Trace) ->
     return version
 
 
-def _marker(container_id: int, key: str, marker_id: str, owner_id: str) -> Draught:
+def marker_draught(container_id: int, key: str, marker_id: str, owner_id: str) -> Draught:
+    """A delete marker about to be laid."""
     attributes = Attributes(content_type="", kind=Kind.MARKER)
     return Draught(marker_id, container_id, key, 0, "", None, 0, owner_id, attributes, None)
 
@@ -68,7 +69,7 @@ def delete(
         if archive.target_name(state.container):
             return archive.delete(batch, state, newest)
         return DeleteResult(remove(batch, state, newest), None)
-    draught = _marker(container_id, key, marker_id, state.container.owner_id)
+    draught = marker_draught(container_id, key, marker_id, state.container.owner_id)
     return DeleteResult(None, place(batch, state, draught, newest))
 
 

@@ -1,0 +1,117 @@
+"""Compaction: live records of mostly dead logs are appended anew, then the log is removed.
+
+Moving a record is an ordinary group commit: the sealed bytes go to the worker's own log, and the row
+changes its reference only if it still names the old place. The old place becomes garbage with its grace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from andromede.db import Database, Tx
+from andromede.objects import garbage_store, version_store
+from andromede.objects.batch import Batch
+from andromede.objects.blobs import BlobEngine, BlobInfo, Extent, records
+from andromede.objects.commit import Step
+from andromede.objects.model import Location, SmallRecord
+from andromede.objects.service import Objects
+
+TOGETHER = 64
+LOGS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The row that a record belongs to: a version (container, key, blob id) or a part (owner, number)."""
+
+    kind: str
+    scope: str
+    blob_id: str
+    name: str
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Owner:
+        """Read a record's header."""
+        return cls(*raw.decode().split("\0", 3))
+
+    def body(self, reader: Database | Tx) -> Location | None:
+        """Where the row says its bytes are; None when there is no such row."""
+        if self.kind == "p":
+            part = version_store.one_part(reader, self.scope, int(self.name))
+            return part.body if part is not None else None
+        found = version_store.by_internal_id(reader, int(self.scope), self.name, self.blob_id)
+        if found is None and (moved := garbage_store.where_moved(reader, self.blob_id)) is not None:
+            found = version_store.by_internal_id(reader, moved[0], moved[1], self.blob_id)
+        return found[0].body if found is not None else None
+
+    def move(self, tx: Tx, old: str, new: str) -> bool:
+        """Point the row at the new place if it still names the old one."""
+        body = self.body(tx)
+        if body is None or body.ref != old:
+            return False
+        if self.kind == "p":
+            version_store.move_part(tx, self.scope, int(self.name), new)
+        else:
+            version_store.move_bytes(tx, self.blob_id, old, new, self._place(tx))
+        return True
+
+    def _place(self, tx: Tx) -> tuple[int, str]:
+        moved = garbage_store.where_moved(tx, self.blob_id)
+        return (moved[0], moved[1]) if moved is not None else (int(self.scope), self.name)
+
+
+class Compactor:
+    """Runs in the `work` role."""
+
+    def __init__(self, db: Database, engine: BlobEngine, objects: Objects, share: float = 0.5) -> None:
+        self._db = db
+        self._engine = engine
+        self._objects = objects
+        self._share = share
+
+    def compact(self) -> bool:
+        """Deal with a few logs; True when more are waiting."""
+        dead = garbage_store.dead(self._db)
+        mostly = [
+            info
+            for info in self._engine.listing()
+            if info.is_log and info.sealed and dead.get(info.name, 0) >= info.size * self._share
+        ]
+        for info in mostly[:LOGS_AT_ONCE]:
+            self._empty(info)
+        return len(mostly) > LOGS_AT_ONCE
+
+    def _empty(self, info: BlobInfo) -> None:
+        steps: list[Step[bool]] = []
+        live = 0
+        reader = self._engine.open(Extent(info.name, 0, info.size))
+        try:
+            for raw, extent in records(reader, info.size, info.name):
+                owner, old = Owner.parse(raw), extent.text()
+                body = owner.body(self._db)
+                if body is None or body.ref != old:
+                    continue
+                live += 1
+                steps.append(self._moving(raw, owner, old, self._engine.read(extent)))
+                if len(steps) == TOGETHER:
+                    self._objects.run_all(steps)
+                    steps = []
+        finally:
+            reader.close()
+        if steps:
+            self._objects.run_all(steps)
+        if not live and not garbage_store.waits(self._db, info.name):
+            self._engine.remove(info.name)
+            with self._db.write() as tx:
+                garbage_store.forget_log(tx, info.name)
+
+    def _moving(self, raw: bytes, owner: Owner, old: str, data: bytes) -> Step[bool]:
+        record = SmallRecord(data)
+        record.owner = raw
+
+        def work(tx: Tx) -> bool:
+            moved = owner.move(tx, old, record.extent)
+            Batch.of(tx).drop(old if moved else record.extent, "")
+            return moved
+
+        return Step(work, record)

@@ -1,0 +1,33 @@
+"""Leases: who does a piece of work. Losing one changes nothing, because every step is repeatable."""
+
+from __future__ import annotations
+
+from andromede.clock import US, Clock
+from andromede.db import Database
+from andromede.work import lease_store
+from andromede.work.lease_store import MIGRATIONS
+
+__all__ = ["MIGRATIONS", "Leases"]
+
+
+class Leases:
+    """The leases of one process, known by its `holder` name."""
+
+    def __init__(self, db: Database, holder: str, clock: Clock) -> None:
+        self._db = db
+        self._holder = holder
+        self._clock = clock
+
+    def claim(self, name: str, seconds: int) -> bool:
+        """Take or prolong a lease. Costs no write while somebody else holds it."""
+        now = self._clock.now_us()
+        row = lease_store.held(self._db, name)
+        if row is not None and row[0] != self._holder and row[1] > now:
+            return False
+        with self._db.write() as tx:
+            return lease_store.claim(tx, name, self._holder, now, now + seconds * US)
+
+    def release(self, name: str) -> None:
+        """Let others have it at once."""
+        with self._db.write() as tx:
+            lease_store.release(tx, name, self._holder)
