@@ -25,7 +25,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	@echo "installing Andromède and the development tools into $(VENV)"
-	@$(PIP) --editable '.[dev,postgresql]'
+	@$(PIP) --editable '.[dev,postgresql,s3]'
 	@touch $@ $(VENV)/.run
 
 test: lint check unit postgres e2e clients conformance  ## everything that CI runs

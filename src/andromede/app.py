@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import ssl
 
     from andromede.keys import KeyRing
+    from andromede.objects.blobs import BlobEngine
     from andromede.objects.service import Objects
     from andromede.web.stream.ports import Answerer
 
@@ -270,13 +271,27 @@ def key_ring(base: Base) -> KeyRing:
     return KeyRing(base.db, root, base.clock, base.ids, base.config.objects.key_cache_seconds)
 
 
+def blob_engine(base: Base) -> BlobEngine:
+    """The engine that `storage.engine` names, under the name of this process."""
+    source = base.recorder.source
+    storage = base.config.storage
+    if storage.engine == "disk":
+        from andromede.engines.disk import DiskEngine
+
+        return DiskEngine(base.config.data / "blobs", source)
+    from andromede.engines.s3 import S3Engine, S3Target
+
+    ca = Path(storage.s3_ca) if storage.s3_ca else None
+    target = S3Target(storage.s3_endpoint, storage.s3_bucket, storage.s3_region, Path(storage.s3_credentials), ca)
+    return S3Engine(target, source, base.ids)
+
+
 def object_service(base: Base) -> Objects:
     """The object service of one process. Only one process may run under the name `base.recorder.source`."""
-    from andromede.engines.disk import DiskEngine
     from andromede.objects.commit import CommitLimits
     from andromede.objects.service import Objects, Tools
 
-    engine = DiskEngine(base.config.data / "blobs", base.recorder.source)
+    engine = blob_engine(base)
     limits = CommitLimits(read_seconds=base.config.objects.read_audit_seconds)
     return Objects(Tools(base.db, engine, key_ring(base), base.recorder, base.clock, base.ids, base.log, limits))
 

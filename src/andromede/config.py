@@ -159,6 +159,9 @@ def _contradictions(config: Config) -> list[str]:
         found.append("objects.key_cache_seconds: must be between 0 and 300")
     if config.storage.engine not in ("disk", "s3"):
         found.append(f"storage.engine: {config.storage.engine!r} is neither disk nor s3")
+    if config.storage.engine == "s3":
+        wanted = ("s3_endpoint", "s3_bucket", "s3_credentials")
+        found += [f"storage.{word}: needed by engine s3" for word in wanted if not getattr(config.storage, word)]
     if bool(config.server.tls_certificate) != bool(config.server.tls_key):
         found.append("server.tls_certificate and server.tls_key: give both or neither")
     for word in ("listen", "objects"):
