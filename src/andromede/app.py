@@ -303,14 +303,16 @@ def object_doors(base: Base, objects: Objects) -> Answerer:
     from andromede.objects.context import Context, IdentityDirectory
     from andromede.objects.door import Dispatcher
     from andromede.objects.s3.door import S3Door
+    from andromede.objects.swift.door import SwiftDoor
 
     config = base.config
     auth = authenticator(base.db, config.data, base.clock)
     context = Context(
         objects, auth, Evaluator(), config, base.clock, base.ids, base.log, IdentityDirectory(auth)
     )  # fmt: skip
-    s3 = S3Door(context)
-    return Dispatcher(s3, s3, [*config.objects.s3_domains, *config.objects.website_domains])
+    return Dispatcher(
+        S3Door(context), SwiftDoor(context), [*config.objects.s3_domains, *config.objects.website_domains]
+    )
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
