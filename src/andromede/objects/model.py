@@ -221,6 +221,8 @@ class Trace:
     door: str = "s3"
     purpose: str = "CUSTOMER_ACCESS"
     label: str | None = None
+    owner_id: str | None = None
+    """The project that will own what is written, where the container's rules name another than the caller's."""
 
     @property
     def actor_label(self) -> str:

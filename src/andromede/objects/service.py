@@ -489,8 +489,10 @@ class Objects:
 
 
 def _owner(trace: Trace, container: Container) -> str:
-    """Who owns what is stored: the caller's project, the container's owner for anonymous callers."""
-    if trace.actor is not None and trace.actor.project_id:
+    """Who owns what is stored: in S3 the caller's project; else, and for anonymous callers, the container's owner."""
+    if trace.owner_id is not None:
+        return trace.owner_id
+    if trace.door == "s3" and trace.actor is not None and trace.actor.project_id:
         return trace.actor.project_id
     return container.owner_id
 

@@ -25,6 +25,7 @@ from andromede.objects.model import Container, ObjectChange, Version
 from andromede.objects.s3 import documents
 from andromede.objects.s3.call import S3Call
 from andromede.objects.s3.operations import operation
+from andromede.objects.s3.reading import described, may_know
 from andromede.objects.s3.xml import Node, element, malformed
 from andromede.web.stream.message import Commit, Response
 
@@ -146,7 +147,8 @@ def parse(call: S3Call, owner: str) -> Acl:
         raise Denied("the owner in the ACL is not the present owner, and an ACL cannot change it", "access")
     listed = root.need("AccessControlList").only("Grant")
     grants = tuple(_xml_grant(call.context.directory, node) for node in listed.children)
-    return _bounded(Acl(owner, grants))
+    # groups first, as canned ACLs have them: clients compare lists in that order
+    return _bounded(Acl(owner, tuple(sorted(grants, key=lambda grant: not grant.group))))
 
 
 def _xml_grant(directory: Directory, node: Node) -> Grant:
@@ -216,10 +218,9 @@ def put_bucket_acl(call: S3Call) -> Commit[Any]:
 def _object(call: S3Call) -> Version:
     try:
         call.version = call.objects.head(call.bucket, call.name, call.version_id)
-    except NotFound:
-        # whether a key exists is for those to know who may list
-        call.require("s3:ListBucket", container=call.bucket)
-        raise
+    except NotFound as missing:
+        may_know(call, missing)
+        raise described(missing) from missing
     return call.version
 
 

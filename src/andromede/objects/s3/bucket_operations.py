@@ -1,4 +1,4 @@
-"""The operations on a bucket's documents and on ACLs; importing them fills the table."""
+"""The operations on a bucket's documents, ACLs and websites; importing them fills the table."""
 
 from andromede.objects.s3 import (
     acl,
@@ -10,6 +10,7 @@ from andromede.objects.s3 import (
     policy,
     public_access,
     tagging_bucket,
+    website,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "policy",
     "public_access",
     "tagging_bucket",
+    "website",
 ]

@@ -32,7 +32,8 @@ class S3Call:
 
     `query`: decoded parameters. `container`: the bucket, present whenever the operation `opens` it (use
     `bucket`, which is never None). `key`: None for operations on buckets. `proof`: how the caller proved
-    itself and how the body is signed. `recorded`: a write of this request already left its audit event.
+    itself and how the body is signed. `recorded`: a write of this request already left its audit event. `owner_id`: the
+    project that will own what this request uploads, once its ACL headers were read.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class S3Call:
         "now_us",
         "objects",
         "operation",
+        "owner_id",
         "place",
         "proof",
         "query",
@@ -67,6 +69,7 @@ class S3Call:
         self.container: Container | None = None
         self.version: Version | None = None
         self.recorded = False
+        self.owner_id: str | None = None
         self._conditions: Mapping[str, Value] | None = None
         self.operation: Operation
         self.proof: Proof
@@ -143,7 +146,7 @@ class S3Call:
 
     def trace(self, action: str | None = None) -> Trace:
         """Who does what, for the audit event."""
-        return Trace(self.actor, action or self.operation.action, self.request.request_id)
+        return Trace(self.actor, action or self.operation.action, self.request.request_id, owner_id=self.owner_id)
 
     def label(self) -> str:
         """The object of the audit event: `bucket`, `bucket/key` or `bucket/key?v=<id>`."""

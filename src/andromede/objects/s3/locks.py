@@ -6,7 +6,7 @@ API reference, "Using S3 Object Lock". COMPLIANCE only lengthens; the core refus
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from andromede.clock import US, iso_second
 from andromede.errors import Conflict, Invalid, NotFound
@@ -151,7 +151,7 @@ def _need_lock(call: S3Call) -> None:
 
 
 @operation("PutObjectRetention", "PUT", on="object", query="retention", action="s3:PutObjectRetention")
-def put_retention(call: S3Call) -> Commit[object]:
+def put_retention(call: S3Call) -> Commit[Any]:
     """Set, lengthen or (with the right to bypass) weaken the retention of a version; an empty document removes it."""
     call.require()
     _need_lock(call)
@@ -188,7 +188,7 @@ def get_retention(call: S3Call) -> Response:
 
 
 @operation("PutObjectLegalHold", "PUT", on="object", query="legal-hold", action="s3:PutObjectLegalHold")
-def put_hold(call: S3Call) -> Commit[object]:
+def put_hold(call: S3Call) -> Commit[Any]:
     """Set or lift the legal hold of a version."""
     call.require()
     _need_lock(call)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from andromede.errors import Invalid, Unsupported
 from andromede.web.stream.message import Commit, Response
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from andromede.objects.s3.call import S3Call
 
 Handler = Callable[["S3Call"], "Response | Commit[Any]"]
+H = TypeVar("H", bound=Handler)
 On = Literal["service", "bucket", "object", "website"]
 
 
@@ -53,14 +54,14 @@ SUBRESOURCES = frozenset(_SUBRESOURCES_WORDS.split())
 
 def operation(
     name: str, method: str, *, on: On, query: str = "", action: str, copy: bool = False, opens: bool = True
-) -> Callable[[Handler], Handler]:
+) -> Callable[[H], H]:
     """Declare the handler of an operation.
 
     `@operation("GetBucketAcl", "GET", on="bucket", query="acl", action="s3:GetBucketAcl")`
     """
     key = (method, on, query, copy)
 
-    def declare(handler: Handler) -> Handler:
+    def declare(handler: H) -> H:
         if key in TABLE:
             raise AssertionError(f"two operations for {key}: {TABLE[key].name} and {name}")
         TABLE[key] = Operation(name, method, on, query, action, handler, copy, opens)
@@ -99,7 +100,8 @@ PARAMETERS = frozenset(_PARAMETERS_WORDS.split())
 
 def find(method: str, on: str, query: Mapping[str, str], copy: bool) -> Operation:
     """The operation that a request means. Raises `Unsupported` (501, or 405 for a method that nothing here takes)."""
-    sub = subresource(query)
+    # the query string of a website belongs to its pages
+    sub = subresource(query) if on != "website" else ""
     found = TABLE.get((method, on, sub, copy))
     if found is None and copy:
         found = TABLE.get((method, on, sub, False))

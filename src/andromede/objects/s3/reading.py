@@ -57,8 +57,8 @@ def find(call: S3Call, action: str, version_action: str) -> Version:
 
 
 def may_know(call: S3Call, missing: NotFound) -> None:
-    """A caller who may not list the bucket does not learn that an object is absent."""
-    if not call.allowed("s3:ListBucket", container=call.bucket):
+    """A caller who may not list the bucket (at this key) does not learn that an object is absent."""
+    if not call.allowed("s3:ListBucket", container=call.bucket, extra={"s3:prefix": call.key or ""}):
         raise Denied("access denied", "access") from missing
 
 

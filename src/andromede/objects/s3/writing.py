@@ -39,23 +39,20 @@ def wish_of(call: S3Call, action: str = "s3:PutObject") -> Wish:
     """Read the headers of a put, copy or new upload and check the rights to each.
 
     Raises `Invalid` and `Denied`."""
+    # rights first: a policy that demands certain headers refuses before anyone judges their values
+    require_put(call, action)
     container = call.bucket
     default = encryption.default_encryption(container) if "encryption" in container.documents else None
     keys = sse.wanted(call, default)
     owner, document = acl.for_upload(call, container)
     about = attributes.of_request(call, keys, document, locks.of_request(call))
-    require_put(call, action, about)
+    call.owner_id = owner
     return Wish(about, keys, owner)
 
 
-def require_put(call: S3Call, action: str, about: Attributes) -> None:
-    """The right to put, with the request's tags as condition keys, and to set a lock."""
-    if about.tags:
-        extra = {f"s3:RequestObjectTag/{name}": value for name, value in about.tags.items()}
-        extra["s3:RequestObjectTagKeys"] = ",".join(about.tags)
-        call.require(action, extra=extra)
-    else:
-        call.require(action)
+def require_put(call: S3Call, action: str) -> None:
+    """The right to put (its tags are condition keys), and to set a lock."""
+    call.require(action)
     if locks.MODE in call.headers:
         call.require("s3:PutObjectRetention")
     if locks.HOLD in call.headers:
