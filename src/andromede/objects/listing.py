@@ -100,7 +100,7 @@ def _skip(left: Window, fold: str, reverse: bool) -> None:
 def _past_marker(left: Window, q: ListQuery) -> None:
     """A marker at or under a common prefix: that prefix was shown on an earlier page."""
     fold = folded(q.after, q.prefix, q.delimiter) if q.after.startswith(q.prefix) else None
-    if fold is None:
+    if fold is None or (q.inside and fold != q.after):
         return
     if not q.reverse:
         bound = upper_bound(fold)

@@ -236,7 +236,8 @@ class Trace:
 class ListQuery:
     """A listing of current objects. `after` is exclusive (S3 marker, start-after, Swift marker);
     `before` is exclusive (Swift end_marker). With `reverse` the order is descending and the two
-    keep their meaning as bounds in that order (after = larger)."""
+    keep their meaning as bounds in that order (after = larger). `inside`: an `after` within a common prefix
+    does not hide that prefix, unless it is that very prefix (Swift; S3 hides it)."""
 
     prefix: str = ""
     delimiter: str = ""
@@ -244,6 +245,7 @@ class ListQuery:
     before: str = ""
     limit: int = 1000
     reverse: bool = False
+    inside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
