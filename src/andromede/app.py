@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from andromede import __version__
-from andromede.audit import Recorder
+from andromede.audit import Draft, Recorder
 from andromede.clock import Clock, SystemClock
 from andromede.config import Config
-from andromede.db import Database, Migration, migrate, open_database, pending
+from andromede.db import Database, Migration, open_database, pending
 from andromede.ids import Ids, RandomIds, request_id
 from andromede.log import Log
-from andromede.ops import clientfiles, listeners
+from andromede.ops import clientfiles, listeners, migration
 from andromede.ops.clientfiles import AccessKey, Login, Places
 from andromede.ops.layout import Layout
 from andromede.ops.pulse import Pulse
@@ -31,6 +31,7 @@ from andromede.ops.supervise import Ready, Role
 if TYPE_CHECKING:
     import ssl
 
+    from andromede.identity.service import Authenticator
     from andromede.keys import KeyRing
     from andromede.objects.blobs import BlobEngine
     from andromede.objects.service import Objects
@@ -110,8 +111,10 @@ def initialise(config: Config) -> dict[str, Any]:
 
     place, server = Layout(config.data), config.server
     ca = certificates(config)[2]
+    applied, _ = migration.upgrade(place, config.database_dsn, migrations(), SystemClock())
     base = Base.open(config, "operator")
-    migrate(base.db, migrations())
+    for name in applied:
+        base.log.event("schema.migrated", step=name)
     if not root_key(config).exists():
         create_root(root_key(config), base.ids, os.environ.get(PASSPHRASE))
     core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
@@ -296,21 +299,44 @@ def object_service(base: Base) -> Objects:
     return Objects(Tools(base.db, engine, key_ring(base), base.recorder, base.clock, base.ids, base.log, limits))
 
 
+def authenticator(base: Base) -> Authenticator:
+    """Tokens and access keys to actors, for a process without identity routes."""
+    from andromede.identity import service
+
+    return service.authenticator(base.db, base.config.data, base.clock)
+
+
+def note_operation(base: Base, actor: str, action: str, what: str, purpose: str) -> None:
+    """Leave the audit event of an operator's command."""
+    with base.db.write() as tx:
+        base.recorder.record(tx, [Draft("", actor, action, what, request_id(base.ids), purpose=purpose)])
+
+
+def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[dict[str, Any]]:
+    """Problems of the stored data: `kind` and `text` each; empty when rows, bytes, keys and counters agree."""
+    db = open_database(config.database_dsn)
+    try:
+        return [{"kind": "database", "text": text} for text in db.check()]
+    finally:
+        db.close()
+
+
 def object_doors(base: Base, objects: Objects) -> Answerer:
     """S3 and Swift over one object service."""
-    from andromede.identity.service import authenticator
     from andromede.objects.access.evaluator import Evaluator
     from andromede.objects.context import Context, IdentityDirectory
     from andromede.objects.door import Dispatcher
     from andromede.objects.s3.door import S3Door
+    from andromede.objects.swift.door import SwiftDoor
 
     config = base.config
-    auth = authenticator(base.db, config.data, base.clock)
+    auth = authenticator(base)
     context = Context(
         objects, auth, Evaluator(), config, base.clock, base.ids, base.log, IdentityDirectory(auth)
     )  # fmt: skip
-    s3 = S3Door(context)
-    return Dispatcher(s3, s3, [*config.objects.s3_domains, *config.objects.website_domains])
+    return Dispatcher(
+        S3Door(context), SwiftDoor(context), [*config.objects.s3_domains, *config.objects.website_domains]
+    )
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:

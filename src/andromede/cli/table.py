@@ -105,11 +105,13 @@ COMMANDS: tuple[Command, ...] = (
     )),
     Command("keys", "the key tree: who holds what, and its life", commands=(
         Command("list", "keys by level, tenant and state", "keys:list_keys", (
-            _PROJECT, _arg("--level", help="only this level: root, tenant or bucket", metavar="LEVEL"),
+            _PROJECT, _arg("--level", help="only this level: tenant, container or named", metavar="LEVEL"),
         )),
         Command("show", "one key", "keys:show", (_KEY,)),
-        Command("create", "make a tenant's key ahead of its first use", "keys:create", (
-            _arg("project", help="project id", metavar="PROJECT"),)),
+        Command("create", "make a key for SSE-KMS, or a project's own key before its first use", "keys:create", (
+            _arg("project", help="project id or name", metavar="PROJECT"),
+            _arg("--name", help="name that the project uses in SSE-KMS headers", metavar="NAME"),
+        )),
         Command("disable", "stop every use of a key and of those below it", "keys:disable", (_KEY,)),
         Command("enable", "allow use again", "keys:enable", (_KEY,)),
         Command("rotate", "make a new version; existing keys below it are wrapped again", "keys:rotate", (_KEY,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from andromede.db.base import Row, Tx
@@ -109,7 +111,7 @@ class PostgresDatabase:
 
     def backup(self, path: str) -> None:
         """A custom-format archive by `pg_dump`, which must be on the PATH."""
-        subprocess.run(["pg_dump", "--format=custom", f"--file={path}", self._dsn], check=True, capture_output=True)
+        _client(["pg_dump", "--format=custom", "--no-owner", f"--file={path}"], self._dsn)
 
     def check(self) -> list[str]:
         row = self.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid")
@@ -117,3 +119,22 @@ class PostgresDatabase:
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _client(command: list[str], dsn: str) -> None:
+    """Run a PostgreSQL client program; the password goes by the environment, where other users cannot see it.
+    Raises `Unavailable` with what the program said, `FileNotFoundError` when it is not installed."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
+    password = parts.pop("password", "")
+    secret = {"PGPASSWORD": password} if password else {}
+    line = [*command, f"--dbname={make_conninfo('', **parts)}"]
+    done = subprocess.run(line, env={**os.environ, **secret}, check=False, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise Unavailable(f"{command[0]} failed: {said[0]}", "database", cause=done.stderr.strip())
+
+
+def load_dump(dsn: str, path: str, replace: bool = False) -> None:
+    """Fill a database from an archive of `backup`, all or nothing; `replace` drops what it holds first."""
+    drop = ["--clean", "--if-exists"] if replace else []
+    _client(["pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", *drop, path], dsn)

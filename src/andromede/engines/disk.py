@@ -206,11 +206,15 @@ class DiskEngine:
         number = (self._own_logs() or [0])[-1] + 1
         self._log_name = f"log/{self._source}-{number:08d}"
         path = self._root / self._log_name
-        self._log_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._log_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hidden = path.with_name(f".{path.name}")
+        hidden.unlink(missing_ok=True)
+        self._log_fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._log_fd, fcntl.LOCK_EX)
         self._log_at = 0
         os.posix_fallocate(self._log_fd, 0, self._log_size)
         os.fsync(self._log_fd)
+        os.link(hidden, path)  # nobody ever sees it without our lock, so nobody takes it for a finished one
+        hidden.unlink()
         _sync_directory(path.parent)
 
     def _end_log(self) -> None:
@@ -301,6 +305,8 @@ class DiskEngine:
 
     def listing(self) -> Iterator[BlobInfo]:
         for path in sorted((self._root / "log").iterdir()):
+            if path.name.startswith("."):
+                continue
             yield from self._info(path, f"log/{path.name}", True)
         for directory in sorted((self._root / "file").iterdir()):
             for path in directory.iterdir():

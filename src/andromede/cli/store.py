@@ -1,0 +1,113 @@
+"""fsck, backup, restore, migrate."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from andromede import config as settings
+from andromede.cli import common, table
+from andromede.cli.output import Output, size
+from andromede.clock import SystemClock
+from andromede.errors import Conflict
+from andromede.ids import RandomIds
+from andromede.ops import backup as copies
+from andromede.ops import running
+
+
+def operator() -> str:
+    """Who runs the command, for the audit trail."""
+    return f"operator:{getpass.getuser()}"
+
+
+def backup(args: argparse.Namespace, out: Output) -> int:
+    """`andromede backup DEST`."""
+    from andromede import app
+
+    place, config = common.installed(args)
+    folder = Path(args.dest).absolute()
+    key_file = Path(args.key_file).absolute() if args.key_file else folder.with_name(folder.name + ".key")
+    if key_file.exists():
+        raise Conflict(f"{key_file} exists; name another file with --key-file", "backup_key")
+    if place.data in (folder, *folder.parents):
+        raise Conflict(f"{folder} lies inside the installation; a backup belongs on another disk", "backup")
+    base = app.Base.open(config, "operator")
+    app.note_operation(base, operator(), "operator:backup", str(folder), "BACKUP")
+    with out.progress("blobs copied") as progress:
+        job = copies.Job(place, config, folder, key_file, base.clock, base.ids, progress.step)
+        made = copies.take(job, base.db)
+    base.db.close()
+    out.result({**asdict(made), "folder": str(folder), "key_file": str(key_file)})
+    out.say(f"backup {made.id} in {folder}: {made.blobs} blob files, {size(made.blob_bytes)}")
+    if made.engine != "disk":
+        out.say(f"The blobs lie in the {made.engine} store and were not copied: keep that store's own backups.")
+    out.say(f"Its key is {key_file}. Without it the backup cannot be opened; keep it in another place.")
+    return table.OK
+
+
+def restore(args: argparse.Namespace, out: Output) -> int:
+    """`andromede restore SRC`: then checks the result."""
+    from andromede import app
+
+    place = common.layout(args)
+    folder = Path(args.src).absolute()
+    key_file = Path(args.key_file).absolute() if args.key_file else folder.with_name(folder.name + ".key")
+    clock, ids = SystemClock(), RandomIds()
+    with out.progress("blobs copied") as progress:
+        job = copies.Job(place, settings.Config(place.data), folder, key_file, clock, ids, progress.step)
+        made = copies.restore(job, args.database or "")
+    config = common.load(args)
+    base = app.Base.open(config, "operator")
+    app.note_operation(base, operator(), "operator:restore", made.id, "BACKUP")
+    base.db.close()
+    out.say(f"restored {made.blobs} blob files ({size(made.blob_bytes)}) of backup {made.id} into {place.data}")
+    problems = app.check_store(config, False, lambda: None)
+    out.result({**asdict(made), "data": str(place.data), "problems": problems})
+    return _problems(problems, out, f"start it with: andromede up --data {place.data}")
+
+
+def _problems(problems: list[dict[str, Any]], out: Output, good: str) -> int:
+    for problem in problems:
+        out.say(f"{problem['kind']:10} {problem['text']}")
+    if problems:
+        out.say(f"{len(problems)} problems")
+        return table.FINDINGS
+    out.say("checked: no problems. " + good)
+    return table.OK
+
+
+def fsck(args: argparse.Namespace, out: Output) -> int:
+    """`andromede fsck`: exit code 4 when something is wrong."""
+    from andromede import app
+
+    _, config = common.installed(args)
+    with out.progress("objects checked") as progress:
+        problems = app.check_store(config, args.deep, progress.step)
+    out.result({"ok": not problems, "deep": args.deep, "problems": problems})
+    good = "Every stored byte was read and authenticated." if args.deep else "To read every byte too: --deep"
+    return _problems(problems, out, good)
+
+
+def migrate(args: argparse.Namespace, out: Output) -> int:
+    """`andromede migrate`."""
+    from andromede import app
+    from andromede.ops import migration
+
+    place, config = common.installed(args)
+    missing = app.pending_migrations(config)
+    if args.check:
+        out.result({"pending": missing})
+        for name in missing or ["the schema is current"]:
+            out.say(name)
+        return table.FINDINGS if missing else table.OK
+    if missing:
+        running.acquire(place)
+    done, snapshot = migration.upgrade(place, config.database_dsn, app.migrations(), SystemClock())
+    out.result({"applied": done, "snapshot": str(snapshot) if snapshot else None})
+    for name in done:
+        out.say(f"applied {name}")
+    out.say(f"snapshot from before: {snapshot}" if snapshot else "the schema is current")
+    return table.OK

@@ -1,0 +1,183 @@
+"""The Swift door of the object port: place, caller, signed URLs and forms, then the handler."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from andromede.errors import Denied, Error, Unauthenticated, Unsupported
+from andromede.objects.model import Container
+from andromede.objects.swift import (
+    access,
+    account,
+    bulk_delete,
+    bulk_upload,
+    container,
+    contents,
+    copying,
+    cors,
+    errors,
+    formpost,
+    info,
+    reading,
+    slo,
+    staticweb,
+    symlink,
+    tempurl,
+    writing,
+)
+from andromede.objects.swift.answers import dressed
+from andromede.objects.swift.call import Call
+from andromede.objects.swift.place import parse_path
+from andromede.web.stream.message import Commit, Request, Response
+
+if TYPE_CHECKING:
+    from andromede.objects.context import Context
+
+Handler = Callable[[Call], "Response | Commit[Any]"]
+QUICK_BODY = 64 * 1024
+
+
+def put_object(call: Call) -> Response | Commit[Any]:
+    """PUT of an object: what its headers and query make of it."""
+    if call.params.get("multipart-manifest") == "put":
+        return slo.put(call)
+    if call.version_id is not None:
+        return writing.restore(call)
+    if call.header("x-copy-from"):
+        return copying.put(call)
+    if call.header("x-symlink-target"):
+        return symlink.put(call)
+    return writing.put(call)
+
+
+def delete_object(call: Call) -> Response | Commit[Any]:
+    """DELETE of an object, or of a large object with its segments."""
+    if call.params.get("multipart-manifest") == "delete":
+        return slo.delete(call)
+    return writing.delete(call)
+
+
+ROUTES: dict[tuple[str, str], Handler] = {
+    ("account", "GET"): account.read,
+    ("account", "HEAD"): account.read,
+    ("account", "POST"): account.change,
+    ("account", "DELETE"): account.remove,
+    ("container", "GET"): contents.read,
+    ("container", "HEAD"): container.head,
+    ("container", "PUT"): container.put,
+    ("container", "POST"): container.post,
+    ("container", "DELETE"): container.delete,
+    ("object", "GET"): reading.read,
+    ("object", "HEAD"): reading.read,
+    ("object", "PUT"): put_object,
+    ("object", "POST"): writing.post,
+    ("object", "DELETE"): delete_object,
+    ("object", "COPY"): copying.copy,
+}
+
+
+def methods(level: str) -> list[str]:
+    """What OPTIONS and 405 name."""
+    return [method for found, method in ROUTES if found == level] + ["OPTIONS"]
+
+
+class SwiftDoor:
+    """One per process. Refusals are `errors.Error`, which the edge hands to `error`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def quick(self, request: Request) -> bool:
+        """Whether `handle` never waits: a plain request with its small body in memory."""
+        if not request.body.buffered or (request.body.length or 0) > QUICK_BODY or request.query:
+            return False
+        if request.method in ("GET", "HEAD", "DELETE"):
+            return True
+        if request.method == "POST":
+            return not (request.headers.get("content-type") or "").lower().startswith("multipart/")
+        return request.method == "PUT" and "x-copy-from" not in request.headers
+
+    def handle(self, request: Request) -> Response | Commit[Any]:
+        """Answer one request."""
+        open_answer = info.answer(request.path, request.method, self._context.config)
+        if open_answer is not None:
+            return dressed(request, open_answer, None, self._context.clock.now_us())
+        call = Call(self._context, request, parse_path(request.path))
+        if request.method == "OPTIONS":
+            place = self._container(call)
+            answer = cors.preflight(request, place, methods(call.place.level))
+            return dressed(request, answer, None, call.now_us)
+        answered = self._perform(call)
+        if isinstance(answered, Commit):
+            render = answered.render
+            return dataclasses.replace(answered, render=lambda result: self._dress(call, render(result)))
+        return self._dress(call, answered)
+
+    def _perform(self, call: Call) -> Response | Commit[Any]:
+        signed = None
+        access.identify(call)
+        try:
+            if tempurl.present(call):
+                signed = tempurl.admit(call)
+            elif formpost.present(call):
+                return formpost.handle(call)
+            answer = self._route(call, signed is not None)
+        except (Denied, Unauthenticated):
+            self._note(call, "denied")
+            raise
+        if isinstance(answer, Response) and call.method in ("GET", "HEAD"):
+            self._note(call, "success")
+        if signed is not None and isinstance(answer, Response):
+            return tempurl.dress(call, signed, answer)
+        return answer
+
+    @staticmethod
+    def _route(call: Call, signed: bool) -> Response | Commit[Any]:
+        if "bulk-delete" in call.params and call.method in ("POST", "DELETE"):
+            return bulk_delete.handle(call)
+        if "extract-archive" in call.params and call.method == "PUT":
+            return bulk_upload.handle(call)
+        handler = ROUTES.get((call.place.level, call.method))
+        if handler is None:
+            allow = [("Allow", ", ".join(methods(call.place.level)))]
+            raise Unsupported(f"{call.method} is not allowed here", "method", headers=allow)
+        if not signed and staticweb.concerns(call):
+            return staticweb.serve(call, handler)
+        return handler(call)
+
+    @staticmethod
+    def _note(call: Call, outcome: str) -> None:
+        """The audit event of a read or a refusal, where something of a tenant was reached."""
+        action = f"swift:{call.method.title()}{call.place.level.title()}"
+        found = call.container
+        if found is not None:
+            label = f"{found.name}/{call.place.key}" if call.place.key else found.name
+            call.objects.touch_read(found, call.trace(action), label, outcome)
+        elif call.place.container is None and outcome == "success":
+            call.objects.touch_account(call.place.project_id, call.trace(action), outcome)
+
+    def _dress(self, call: Call, response: Response) -> Response:
+        return dressed(call.request, response, call.container, call.now_us)
+
+    def _container(self, call: Call) -> Container | None:
+        try:
+            return self._context.objects.container(call.place.project_id, call.name) if call.name else None
+        except Error:
+            return None
+
+    def error(self, request: Request | None, error: BaseException) -> Response:
+        """Render a failure; cross-origin readers may see it too."""
+        now_us = self._context.clock.now_us()
+        if request is None:
+            return errors.render(error, "GET", "")
+        name, found = "", None
+        try:
+            place = parse_path(request.path)
+            name = place.account
+            if request.headers.get("origin"):
+                found = self._container(Call(self._context, request, place))
+        except Error:
+            pass
+        return dressed(request, errors.render(error, request.method, name), found, now_us)

@@ -1,0 +1,234 @@
+"""Backups: a sealed state (database, keys, settings, client files) beside copies of the sealed blobs.
+
+Order: all blobs, then the database, then the blobs that came meanwhile. Bytes that the database refers
+to at its snapshot are kept by the collector for `garbage_grace_seconds` more, so the second pass finds
+whatever the first one missed, provided that it ends within that time; else the backup is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from andromede import __version__
+from andromede.clock import US, Clock
+from andromede.config import Config
+from andromede.db import Database, open_database
+from andromede.errors import Conflict, Fatal, Invalid, NoCapacity, Unavailable
+from andromede.ids import Ids
+from andromede.ops import copying, sealing
+from andromede.ops.layout import Layout, private_write, read_manifest
+
+FORMAT = 1
+STATE = "state.sealed"
+MANIFEST = "backup.json"
+BLOBS = "blobs"
+KEPT_FILES = ("installation.json", "andromede.toml", "clouds.yaml", "s3.env")
+KEPT_FOLDERS = ("keys", "tls")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `backup.json` tells without the key."""
+
+    format: int
+    id: str
+    installation: str
+    program: str
+    taken_us: int
+    database: str
+    engine: str
+    blobs: int
+    blob_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A backup or restore to do. `step` is called once per blob."""
+
+    place: Layout
+    config: Config
+    folder: Path
+    key_file: Path
+    clock: Clock
+    ids: Ids
+    step: Callable[[], None]
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of a backup. Raises `Invalid`."""
+    try:
+        found = Manifest(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise Invalid(f"{folder} holds no complete backup: {MANIFEST} cannot be read ({error})", "backup") from error
+    if found.format > FORMAT:
+        raise Invalid(f"{folder} was made by release {found.program}, which is newer than this one", "backup")
+    return found
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise Conflict(f"{folder} is not empty; name a new directory for each backup", "backup")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid(f"{folder} cannot be made: {error.strerror}; name another directory", "backup") from error
+
+
+def take(job: Job, db: Database) -> Manifest:
+    """Write the backup. Raises `Conflict`, `Invalid`, `NoCapacity` or `Unavailable`; what was written stays,
+    without a manifest, and is no backup."""
+    _make_folder(job.folder)
+    try:
+        return _take(job, db)
+    except OSError as error:
+        raise NoCapacity(
+            f"the backup in {job.folder} could not be written: {error.strerror}; make room and take a new one", "backup"
+        ) from error
+
+
+def _take(job: Job, db: Database) -> Manifest:
+    backup_id = job.ids.dashed()
+    blobs, copied = job.place.data / BLOBS, copying.Copied()
+    if job.config.storage.engine == "disk":
+        copying.copy_changed(blobs, job.folder / BLOBS, copied, job.step)
+    snapshot = job.place.run / f"backup-{backup_id}.part"  # in the clear: never on the backup's medium
+    taken_us = job.clock.now_us()
+    try:
+        return _finish(job, db, snapshot, (backup_id, taken_us, copied))
+    finally:
+        snapshot.unlink(missing_ok=True)
+
+
+def _finish(job: Job, db: Database, snapshot: Path, so_far: tuple[str, int, copying.Copied]) -> Manifest:
+    backup_id, taken_us, copied = so_far
+    _snapshot(db, snapshot)
+    if job.config.storage.engine == "disk":
+        copying.copy_changed(job.place.data / BLOBS, job.folder / BLOBS, copied, job.step)
+    seconds = (job.clock.now_us() - taken_us) // US
+    if seconds >= job.config.objects.garbage_grace_seconds:
+        raise Unavailable(
+            f"blobs written meanwhile took {seconds} s to copy, longer than they are kept; "
+            "raise objects.garbage_grace_seconds above that, or take the backup at a quieter time",
+            "backup",
+        )
+    key = sealing.new_key(job.key_file, job.ids, backup_id)
+    _seal(job, snapshot, db.dialect, key)
+    manifest = Manifest(
+        FORMAT, backup_id, str(read_manifest(job.place)["id"]), __version__, taken_us, db.dialect,
+        job.config.storage.engine, copied.files, copied.bytes,
+    )  # fmt: skip
+    private_write(job.folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+    copying.sync_folder(job.folder)
+    private_write(job.place.last_backup, json.dumps({"taken_us": taken_us, "dest": str(job.folder), "id": backup_id}))
+    return manifest
+
+
+def _snapshot(db: Database, target: Path) -> None:
+    try:
+        db.backup(str(target))
+    except FileNotFoundError as error:
+        raise Unavailable("pg_dump is not installed; get it with: apt install postgresql-client", "backup") from error
+
+
+def _seal(job: Job, snapshot: Path, dialect: str, key: bytes) -> None:
+    with open(job.folder / STATE, "xb", opener=lambda path, flags: _private(path, flags)) as file:
+        sealer = sealing.Sealer(file, key)
+        with tarfile.open(fileobj=cast(BinaryIO, sealer), mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            archive.add(snapshot, "andromede.db" if dialect == "sqlite" else "postgresql.dump")
+            for name in (*KEPT_FILES, *KEPT_FOLDERS):
+                path = job.place.data / name
+                if path.exists():
+                    archive.add(path, name)
+        sealer.close()
+        file.flush()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def restore(job: Job, dsn: str) -> Manifest:
+    """Make `job.place` from the backup in `job.folder`; `dsn` is the empty PostgreSQL database to fill, if the
+    backup is of one. Raises `Conflict` for a directory that is not empty."""
+    manifest = read(job.folder)
+    key = sealing.read_key(job.key_file)
+    data = job.place.data
+    if data.exists() and any(data.iterdir()):
+        raise Conflict(f"{data} is not empty; restore into a new directory with --data DIR", "data")
+    if (manifest.database == "postgresql") != bool(dsn):
+        need = "name an empty one with --database DSN" if not dsn else "leave out --database"
+        raise Invalid(f"this backup is of a {manifest.database} installation: {need}", "config")
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data.chmod(0o700)
+    try:
+        _unseal(job, key)
+        copied = copying.Copied()
+        if (job.folder / BLOBS).is_dir():
+            copying.copy_changed(job.folder / BLOBS, data / BLOBS, copied, job.step)
+        if copied.files < manifest.blobs:
+            raise Fatal(
+                f"the backup lacks {manifest.blobs - copied.files} of its {manifest.blobs} blob files; "
+                "use another copy of it",
+                "backup",
+            )
+        if dsn:
+            _load(dsn, data)
+    except BaseException:
+        shutil.rmtree(data, ignore_errors=True)
+        raise
+    for folder in (job.place.run, job.place.logs):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return manifest
+
+
+def _unseal(job: Job, key: bytes) -> None:
+    with open(job.folder / STATE, "rb") as file:
+        opener = sealing.Opener(file, key)
+        with tarfile.open(fileobj=cast(BinaryIO, opener), mode="r|") as archive:
+            archive.extractall(job.place.data, filter="data")
+        while opener.read(1 << 20):
+            pass  # the last frame proves that nothing was cut off
+
+
+def _load(dsn: str, data: Path) -> None:
+    from andromede.db.postgresql import load_dump
+
+    dump = data / "postgresql.dump"
+    db = open_database(dsn)
+    try:
+        if db.one("SELECT 1 FROM information_schema.tables WHERE table_schema = 'public'"):
+            raise Conflict("the database is not empty; make a new one with: createdb NAME", "database")
+    finally:
+        db.close()
+    load_dump(dsn, str(dump))
+    dump.unlink()
+    name_database(data / "andromede.toml", dsn)
+
+
+def name_database(settings: Path, dsn: str) -> None:
+    """Write the database's address into the settings file."""
+    lines = settings.read_text().splitlines() if settings.exists() else []
+    entry = f"database = {json.dumps(dsn)}"
+    kept = [line for line in lines if not _names_database(line)]
+    if "[storage]" in [line.strip() for line in kept]:
+        at = [line.strip() for line in kept].index("[storage]") + 1
+        kept.insert(at, entry)
+    else:
+        kept += ["", "[storage]", entry]
+    private_write(settings, "\n".join(kept).lstrip("\n") + "\n")
+
+
+def _names_database(line: str) -> bool:
+    return line.partition("=")[0].strip() == "database"
+
+
+def describe(manifest: Manifest) -> dict[str, Any]:
+    """The manifest for printing."""
+    return asdict(manifest)

@@ -1,0 +1,105 @@
+"""Copies of blob files: durable, sparse, told apart by modification time."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_CHUNK = 64 << 20
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a copy has brought over so far; `seen` maps a relative path to the source's mtime then."""
+
+    files: int = 0
+    bytes: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+def _stretches(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the parts of a file that hold data."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+            stop = os.lseek(fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            start, stop = at, size
+        yield start, min(stop, size)
+        at = stop
+
+
+def _move(source: int, target: int, start: int, stop: int) -> None:
+    while start < stop:
+        wanted = min(_CHUNK, stop - start)
+        try:
+            count = os.copy_file_range(source, target, wanted, start, start)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            count = os.pwrite(target, os.pread(source, min(wanted, 1 << 20), start), start)
+        if not count:
+            return
+        start += count
+
+
+def copy_file(source: Path, target: Path) -> int:
+    """Copy one file whole and make it durable; its size in bytes. Holes stay holes."""
+    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(reading).st_size
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            for start, stop in _stretches(reading, size):
+                _move(reading, writing, start, stop)
+            os.ftruncate(writing, size)
+            os.fsync(writing)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+    return size
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        yield from (Path(folder) / name for name in names)
+
+
+def copy_changed(source: Path, target: Path, copied: Copied, step: Callable[[], None]) -> None:
+    """Copy every file that is new or was modified since `copied` saw it. Files that vanish meanwhile
+    were garbage."""
+    folders = {target}
+    for path in _files(source):
+        name = str(path.relative_to(source))
+        try:
+            modified = path.stat().st_mtime_ns
+            if copied.seen.get(name) == modified:
+                continue
+            goal = target / name
+            goal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders |= {goal.parent, goal.parent.parent}
+            copied.bytes += copy_file(path, goal)
+        except FileNotFoundError:
+            continue
+        copied.files += name not in copied.seen
+        copied.seen[name] = modified
+        step()
+    for folder in folders:
+        if folder.is_dir():
+            sync_folder(folder)
