@@ -36,10 +36,11 @@ class KeyRing:
 
     def sync(self, changes: int | None) -> None:
         """Forget every plaintext key if any key has changed since the last look."""
-        if changes != self._seen:
+        count = changes or 0
+        if count != self._seen:
             self._open.clear()
             self._newest.clear()
-            self._seen = changes if changes is not None else 0
+            self._seen = count
 
     def forget(self) -> None:
         """Drop every plaintext key."""
