@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from andromede.errors import Fatal
 from andromede.web.stream import render
 from andromede.web.stream.body import StreamBody
 from andromede.web.stream.channel import Channel
@@ -54,9 +55,14 @@ class Exchange:
         if self.request.body.buffered and self._quick():
             try:
                 outcome: Any = self._core.answerer.handle(self.request)
+                if type(outcome) is Response and type(outcome.body) is not bytes:
+                    outcome = self._gathered(outcome)
             except Exception as error:
                 outcome = error
-            self.settle(outcome)
+            try:
+                self.settle(outcome)
+            finally:
+                del outcome  # an error holds this frame by its traceback: without this, a cycle for the collector
         else:
             self._connection.when_drained(self._offload)
 
@@ -104,6 +110,20 @@ class Exchange:
         except Exception as error:
             self._core.report(self.request, error)
             return False
+
+    def _gathered(self, response: Response) -> Response:
+        """A short body in one piece: what a quick handler made is not worth a thread."""
+        if response.length is None or response.length > self._core.limits.small_body:
+            return response
+        if render.bodyless(self.request.method, response.status):
+            return response
+        try:
+            body = b"".join(response.body)  # type: ignore[arg-type]
+        finally:
+            close_body(response.body)
+        if len(body) != response.length:
+            raise Fatal(f"the answer has {len(body)} of its declared {response.length} bytes")
+        return Response(response.status, response.headers, body)
 
     def _offload(self) -> None:
         self.channel = self.channel or self._connection.open_channel()
@@ -195,7 +215,10 @@ class Exchange:
                 outcome = self._stream(outcome)
         except Exception as error:
             outcome = error
-        self(outcome)
+        try:
+            self(outcome)
+        finally:
+            del outcome
 
     def _stream(self, response: Response) -> Any:
         """Send an answer in chunks: the outcome, or what is left to do once the client reads again."""

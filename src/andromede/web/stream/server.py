@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import socket
 import ssl
@@ -12,6 +13,8 @@ from typing import Any
 
 from andromede.web.stream.connection import Connection
 from andromede.web.stream.core import Core, Counters, Parts
+
+_COLLECT = (5000, 20, 20)  # requests leave no cycles behind, so the collector may look less often
 
 
 def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
@@ -47,6 +50,9 @@ class Edge:
 
     def run(self, ready: Callable[[], None] | None = None, loop_factory: Callable[[], Any] | None = None) -> None:
         """Serve until `stop`. `ready` is called once connections are accepted."""
+        gc.collect()
+        gc.freeze()  # what exists by now stays: the collector need not walk it again and again
+        gc.set_threshold(*_COLLECT)
         _allow_files(2 * self._parts.limits.connections + 1024)
         with asyncio.Runner(loop_factory=loop_factory or fast_loop) as runner:
             runner.run(self._serve(ready))
