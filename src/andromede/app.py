@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from andromede.audit import Draft, Recorder
 from andromede.clock import Clock, SystemClock
 from andromede.config import Config
 from andromede.db import Database, Migration, open_database, pending
+from andromede.errors import Invalid
 from andromede.ids import Ids, RandomIds, request_id
 from andromede.log import Log
 from andromede.ops import clientfiles, listeners, migration
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from andromede.identity.service import Authenticator
     from andromede.keys import KeyRing
     from andromede.objects.blobs import BlobEngine
-    from andromede.objects.service import Objects
+    from andromede.objects.service import Objects, Tools
     from andromede.web.stream.ports import Answerer
 
 PASSPHRASE = "ANDROMEDE_PASSPHRASE"
@@ -48,11 +49,11 @@ def root_key(config: Config) -> Path:
 
 def migrations() -> list[Migration]:
     """Every domain's steps of the schema."""
-    from andromede import audit, keys
+    from andromede import audit, keys, work
     from andromede.identity import schema as identity
     from andromede.objects import schema as objects
 
-    return [*audit.MIGRATIONS, *keys.MIGRATIONS, *identity.MIGRATIONS, *objects.MIGRATIONS]
+    return [*audit.MIGRATIONS, *work.MIGRATIONS, *keys.MIGRATIONS, *identity.MIGRATIONS, *objects.MIGRATIONS]
 
 
 def pending_migrations(config: Config) -> list[str]:
@@ -71,8 +72,13 @@ def preload() -> None:
 
     from andromede.engines import disk  # noqa: F401
     from andromede.identity import routes, service  # noqa: F401
-    from andromede.objects import context, door  # noqa: F401
+    from andromede.objects import (  # noqa: F401
+        context,
+        door,
+        worker,
+    )
     from andromede.objects.s3 import door as s3  # noqa: F401
+    from andromede.objects.swift import door as swift  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401
     from andromede.web.stream import server  # noqa: F401
 
@@ -282,21 +288,24 @@ def blob_engine(base: Base) -> BlobEngine:
         from andromede.engines.disk import DiskEngine
 
         return DiskEngine(base.config.data / "blobs", source)
-    from andromede.engines.s3 import S3Engine, S3Target
-
+    try:
+        from andromede.engines.s3 import S3Engine, S3Target
+    except ModuleNotFoundError as error:
+        text = "storage.engine = s3 needs a library that is missing; get it with: pip install 'andromede[s3]'"
+        raise Invalid(text, "config") from error
     ca = Path(storage.s3_ca) if storage.s3_ca else None
     target = S3Target(storage.s3_endpoint, storage.s3_bucket, storage.s3_region, Path(storage.s3_credentials), ca)
     return S3Engine(target, source, base.ids)
 
 
-def object_service(base: Base) -> Objects:
-    """The object service of one process. Only one process may run under the name `base.recorder.source`."""
+def object_tools(base: Base) -> Tools:
+    """What the object service of one process stands on. Only one process may run under the name of its source."""
     from andromede.objects.commit import CommitLimits
-    from andromede.objects.service import Objects, Tools
+    from andromede.objects.service import Tools
 
-    engine = blob_engine(base)
+    engine, keys = blob_engine(base), key_ring(base)
     limits = CommitLimits(read_seconds=base.config.objects.read_audit_seconds)
-    return Objects(Tools(base.db, engine, key_ring(base), base.recorder, base.clock, base.ids, base.log, limits))
+    return Tools(base.db, engine, keys, base.recorder, base.clock, base.ids, base.log, limits)
 
 
 def authenticator(base: Base) -> Authenticator:
@@ -313,12 +322,14 @@ def note_operation(base: Base, actor: str, action: str, what: str, purpose: str)
 
 
 def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[dict[str, Any]]:
-    """Problems of the stored data: `kind` and `text` each; empty when rows, bytes, keys and counters agree."""
-    db = open_database(config.database_dsn)
+    """Findings over the stored data, as `objects.fsck.Finding` has them; no errors when all of it agrees."""
+    from andromede.objects.fsck import fsck
+
+    base = Base.open(config, "operator")
     try:
-        return [{"kind": "database", "text": text} for text in db.check()]
+        return [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep)]
     finally:
-        db.close()
+        base.db.close()
 
 
 def object_doors(base: Base, objects: Objects) -> Answerer:
@@ -352,11 +363,13 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
 
 
 def _objects(config: Config, name: str, listener: socket.socket, ready: Ready) -> None:
+    from andromede.objects.service import Objects
     from andromede.web.stream.core import Parts
     from andromede.web.stream.server import Edge
 
     base = Base.open(config, name)
-    objects = object_service(base)
+    tools = object_tools(base)
+    objects = Objects(tools)
     parts = Parts(object_doors(base, objects), objects.committer, base.clock, base.ids, base.log)
     edge = Edge(parts, listener, tls_context(config))
     pulse = base.pulse()
@@ -364,6 +377,7 @@ def _objects(config: Config, name: str, listener: socket.socket, ready: Ready) -
     signal.signal(signal.SIGTERM, lambda number, frame: edge.stop())
     edge.run(ready)
     objects.close()
+    tools.engine.close()
     pulse.stop()
     base.db.close()
 
@@ -374,13 +388,24 @@ def work_role(config: Config) -> Role:
 
 
 def _work(config: Config, ready: Ready) -> None:
+    from andromede.objects.service import Objects
+    from andromede.objects.worker import Rhythm, reconcilers
+    from andromede.work import Leases, Loop
+
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ending.set())
     base = Base.open(config, "work-0")
+    tools = object_tools(base)
+    objects = Objects(tools)
+    rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
+    leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
+    loop = Loop(reconcilers(tools, objects, rhythm), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
     ready()
-    ending.wait()
+    loop.run(ending)
+    objects.close()
+    tools.engine.close()
     pulse.stop()
     base.db.close()
 

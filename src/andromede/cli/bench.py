@@ -67,7 +67,7 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     if not 0 < args.connections <= 256 or not 0 < args.seconds <= 600:
         raise Invalid("--connections must be 1 to 256 and --seconds up to 600", "config")
     bucket = f"bench-{RandomIds().hex()[:12]}"
-    keys = max(1, min(64, (256 << 20) // size // args.connections))
+    keys = max(1, min(16, (256 << 20) // size // args.connections))
     if (status := load.once(target, clock, "PUT", f"/{bucket}")) != 200:
         raise Unavailable(f"a bucket could not be made: status {status}", "bench")
     results, processes = [], min(4, os.cpu_count() or 1)
@@ -80,18 +80,10 @@ def bench(args: argparse.Namespace, out: Output) -> int:
             if tally.failures:
                 out.note(f"{tally.failures} failures, the first: {tally.first_failure}")
     finally:
-        _clean(target, clock, bucket, (args.connections, keys))
+        load.run(target, Phase("DELETE", bucket, 0, 0.0, keys), clock, args.connections, processes)
+        load.once(target, clock, "DELETE", f"/{bucket}")
     out.result({"size": size, "connections": args.connections, "seconds": args.seconds, "results": results})
     heads = ("method", "requests", "per_second", "mib_per_second", "p50_ms", "p95_ms", "p99_ms", "failures")
     out.table(heads, [[row[head] for head in heads] for row in results])
     out.say("The clients run on this machine too and take part of it; compare ratios, not absolute figures.")
     return table.FAILED if any(row["failures"] for row in results) else table.OK
-
-
-def _clean(target: Target, clock: SystemClock, bucket: str, extent: tuple[int, int]) -> None:
-    connection = load.Connection(target, load.Signer(target, clock))
-    for number in range(extent[0]):
-        for turn in range(extent[1]):
-            connection.call("DELETE", f"/{bucket}/{number:03d}/{turn:04d}")
-    connection.call("DELETE", f"/{bucket}")
-    connection.close()

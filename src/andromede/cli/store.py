@@ -71,11 +71,12 @@ def restore(args: argparse.Namespace, out: Output) -> int:
 
 def _problems(problems: list[dict[str, Any]], out: Output, good: str) -> int:
     for problem in problems:
-        out.say(f"{problem['kind']:10} {problem['text']}")
-    if problems:
-        out.say(f"{len(problems)} problems")
+        out.say(f"{problem['severity']:7} {problem['kind']:10} {problem['subject']}: {problem['text']}")
+    errors = sum(problem["severity"] == "error" for problem in problems)
+    if errors:
+        out.say(f"{errors} errors. Keep this installation as it is, and restore the newest sound backup elsewhere.")
         return table.FINDINGS
-    out.say("checked: no problems. " + good)
+    out.say("checked: no errors. " + good)
     return table.OK
 
 
@@ -86,7 +87,9 @@ def fsck(args: argparse.Namespace, out: Output) -> int:
     _, config = common.installed(args)
     with out.progress("objects checked") as progress:
         problems = app.check_store(config, args.deep, progress.step)
-    out.result({"ok": not problems, "deep": args.deep, "problems": problems})
+    out.result(
+        {"ok": not any(problem["severity"] == "error" for problem in problems), "deep": args.deep, "problems": problems}
+    )
     good = "Every stored byte was read and authenticated." if args.deep else "To read every byte too: --deep"
     return _problems(problems, out, good)
 

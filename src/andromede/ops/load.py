@@ -115,23 +115,23 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What each connection does until the time is up."""
+    """What each connection does until the time is up and every one of its keys was used once."""
 
     method: str
     bucket: str
     size: int
     seconds: float
-    keys: int = 64
+    keys: int = 16
 
 
 def _work(target: Target, phase: Phase, clock: Clock, number: int, tally: Tally) -> None:
     connection = Connection(target, Signer(target, clock))
     body = bytes(phase.size) if phase.method == "PUT" else b""
     end, turn = clock.monotonic() + phase.seconds, 0
-    while (begin := clock.monotonic()) < end:
+    while (begin := clock.monotonic()) < end or turn < phase.keys:
         path = f"/{phase.bucket}/{number:03d}/{turn % phase.keys:04d}"
         status, _ = connection.call(phase.method, path, body)
-        if status == 200:
+        if status in (200, 204):
             tally.times.append(clock.monotonic() - begin)
         else:
             tally.failures += 1
