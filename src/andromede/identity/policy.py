@@ -37,7 +37,7 @@ def _one(*grants: Grant, actions: str) -> Rules:
 
 _AUTH: Rules = {
     **_one(ANYONE, actions="discover authenticate"),
-    **_one(SELF, READER, SERVICE, actions="validate_token check_token"),
+    **_one(SELF, READER, SERVICE, actions="validate_token"),
     **_one(SELF, ADMIN, actions="revoke_token"),
     **_one(USERS, actions="get_auth_catalog get_auth_projects get_auth_domains get_auth_system"),
     **_one(ANYONE, actions="change_password"),
