@@ -35,7 +35,8 @@ def prepare(installation: Installation, scratch: Path) -> None:
         login = {"username": person, "password": password}
         domains.append({"name": name, "manager": login, "member_role": "member"})
     (scratch / "domain-manager-test.yaml").write_text(yaml.safe_dump({"domains": domains}), encoding="utf-8")
-    (scratch / "clouds.yaml").write_bytes((installation.data / "clouds.yaml").read_bytes())
+    cloud = {**installation.clouds["andromede"], "auth": {"auth_url": f"{installation.identity_url}/v3"}}
+    (scratch / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"andromede": cloud}}), encoding="utf-8")
 
 
 def check(checkout: Path, python: Path, scratch: Path) -> list[str]:
