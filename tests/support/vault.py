@@ -36,6 +36,7 @@ from andromede.objects.service import Objects, Tools
 from andromede.web.actor import Actor
 
 ACTOR = Actor("user-1", "demo", "default", frozenset({"member"}), project_id="p1", project_name="demo")
+READ_SECONDS = 0.01
 PLAIN = Attributes()
 WHOLE = DeleteOptions()
 TRACE = Trace(ACTOR, "s3:PutObject", "req-1")
@@ -109,7 +110,7 @@ def vault(
     path = folder / "keys" / "root.json"
     root = keys.open_root(path) if path.exists() else keys.create_root(path, ids)
     ring = keys.KeyRing(db, root, clock, ids)
-    limits = CommitLimits(read_seconds=0.01)
+    limits = CommitLimits(read_seconds=READ_SECONDS)
     objects = Objects(Tools(db, engine, ring, Recorder(source, clock), clock, ids, Log(level="error"), limits))
     try:
         yield Vault(objects, ring, engine, db, clock)

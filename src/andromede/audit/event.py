@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from andromede.errors import Invalid
 
+_encode = msgspec.json.Encoder(order="sorted").encode
 PURPOSES = frozenset(
     {
         "CUSTOMER_ACCESS",
@@ -24,8 +26,7 @@ PURPOSES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """An event before it is numbered. `tenant` is the project whose data is concerned ("" for the
     installation itself); `object` names what was touched, e.g. `bucket/key?v=id`; `outcome` is
     `success`, `denied` or `failure`. `detail` holds strings and integers only."""
@@ -59,6 +60,8 @@ def event_bytes(draft: Draft, source: str, seq: int, ts: int) -> bytes:
     }
     if draft.detail:
         record["detail"] = draft.detail
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(
-        "utf-8", "surrogateescape"
-    )
+    try:
+        return _encode(record)
+    except UnicodeEncodeError:  # bytes that were no UTF-8, kept as surrogates
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return text.encode("utf-8", "surrogateescape")

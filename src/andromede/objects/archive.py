@@ -7,7 +7,7 @@ key `<length of the name, 3 hex digits><name>/<time>`, all in the transaction of
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from andromede.errors import Precondition
 from andromede.objects import container_store, garbage_store, placing, version_store
@@ -53,7 +53,7 @@ def _rewrapped(batch: Batch, body: Location, kek_id: str) -> Location:
         return body
     plain = batch.keys.open_data_key(body.kek, body.blob_id, body.wrapped, batch)
     wrapped = batch.keys.seal_data_key(batch.keys.newest(kek_id, batch), body.blob_id, plain)
-    return dataclasses.replace(body, kek=kek_id, wrapped=wrapped)
+    return msgspec.structs.replace(body, kek=kek_id, wrapped=wrapped)
 
 
 def move(batch: Batch, found: tuple[Version, int], source: State, target: State, key: str) -> Version:

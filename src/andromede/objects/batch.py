@@ -21,7 +21,7 @@ Mark = tuple[int, dict[int, tuple[int, int]], int]
 class Batch:
     """Works get one of these as their `tx`."""
 
-    __slots__ = ("_dropped", "_next_seq", "_size", "_states", "_tx", "_usage", "drafts", "keys", "now_us")
+    __slots__ = ("_dropped", "_last_seq", "_next_seq", "_size", "_states", "_tx", "_usage", "drafts", "keys", "now_us")
 
     def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1) -> None:
         self._tx = tx
@@ -32,7 +32,7 @@ class Batch:
         self._states: dict[int, State | None] = {}
         self._usage: dict[int, tuple[int, int]] = {}
         self._dropped: list[tuple[str, str]] = []
-        self._next_seq = range(0)
+        self._next_seq = self._last_seq = 0
 
     @staticmethod
     def of(tx: Tx) -> Batch:
@@ -64,12 +64,11 @@ class Batch:
 
     def next_seq(self) -> int:
         """The next version sequence: rises within every key. Numbers are reserved for the whole batch."""
-        if not self._next_seq:
-            first = self._tx.take("version", self._size)
-            self._next_seq = range(first, first + self._size)
-        value = self._next_seq[0]
-        self._next_seq = self._next_seq[1:]
-        return value
+        if self._next_seq == self._last_seq:
+            self._next_seq = self._tx.take("version", self._size)
+            self._last_seq = self._next_seq + self._size
+        self._next_seq += 1
+        return self._next_seq - 1
 
     def state(self, container_id: int) -> State:
         """The container as it is now. Raises NotFound reason `bucket` when it is gone."""
@@ -115,7 +114,7 @@ class Batch:
         self._usage = dict(mark[1])
         del self._dropped[mark[2] :]
         self._states.clear()
-        self._next_seq = range(0)
+        self._next_seq = self._last_seq = 0
 
     def finish(self) -> None:
         """Write what was collected; the last thing before the audit events."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -80,9 +81,17 @@ def pack_documents(documents: Mapping[str, bytes]) -> str:
     return pack_map({name: base64.b64encode(value).decode() for name, value in documents.items()})
 
 
+def _plain(a: Attributes) -> bool:
+    lock = a.lock
+    unlocked = lock.mode is None and not lock.legal_hold
+    return unlocked and a.storage_class == "STANDARD" and a.encryption.mode == "default"
+
+
 def pack_wide(a: Attributes) -> str:
     """The JSON column of a version or upload."""
     lock, enc = a.lock, a.encryption
+    if a.acl is None and not a.metadata and not a.headers and not a.settings and not a.tags and _plain(a):
+        return "{}"
     wide = Wide(
         a.headers, a.metadata, a.settings, a.tags,
         None if a.acl is None else base64.b64encode(a.acl).decode(),
@@ -91,8 +100,10 @@ def pack_wide(a: Attributes) -> str:
     return _encode(wide).decode()
 
 
+@lru_cache(maxsize=8192)
 def unpack_wide(text: str, content_type: str, kind: str, delete_at: int | None) -> Attributes:
-    """Read `pack_wide` back, with the attributes that have columns of their own."""
+    """Read `pack_wide` back, with the attributes that have columns of their own. Values are never changed,
+    and many objects share theirs: equal ones are made once."""
     w = _decode_wide(text)
     lock = Lock(w.lock_mode, w.lock_until, w.hold) if w.lock_mode or w.hold else _NO_LOCK
     enc = _NO_ENCRYPTION if w.enc == "default" else Encryption(w.enc, w.enc_key, w.enc_md5)

@@ -97,11 +97,7 @@ class Intake:
             raise too_large(want.max_length)
         secret = self._secret(state, want)
         if want.length is not None and want.length <= SMALL:
-            data = memoryview(bytearray(want.length))
-            got = _fill(body, data)
-            if got != want.length:
-                raise short_body(got, want.length)
-            stored = self._small(data, want, secret)
+            stored = self._small(_whole(body, want.length), want, secret)
         else:
             stored = self._streamed(body, want, secret)
         if want.verify is not None:
@@ -132,7 +128,7 @@ class Intake:
         wrapped = self._keys.seal_data_key(kek, blob_id, plain, random[42:54])
         return _Secret(blob_id, data_key, kek.id, wrapped)
 
-    def _small(self, data: memoryview, want: Receive, secret: _Secret) -> Stored:
+    def _small(self, data: bytes | memoryview, want: Receive, secret: _Secret) -> Stored:
         md5 = digests.md5(data) if data else _EMPTY_MD5
         sums = {name: digests.checksum(name, data) for name in want.algorithms}
         record = SmallRecord(Sealer(secret.data_key, secret.blob_id).seal_one(data)) if data else None
@@ -159,6 +155,18 @@ class Intake:
         finally:
             self._lanes.give(lane)
             self.pool.give(buffers)
+
+
+def _whole(body: Readable, length: int) -> bytes | memoryview:
+    if getattr(body, "buffered", False):
+        data: bytes | memoryview = body.read()  # type: ignore[attr-defined]  # already one object in memory
+        got = len(data)
+    else:
+        data = memoryview(bytearray(length))
+        got = _fill(body, data)
+    if got != length:
+        raise short_body(got, length)
+    return data
 
 
 def _fill(body: Readable, view: memoryview) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from andromede.objects import garbage_store, rules, version_store
 from andromede.objects.batch import Batch
@@ -12,8 +12,7 @@ from andromede.objects.model import Attributes, Checksum, Kind, Location, Stored
 from andromede.objects.version_store import LISTED_INDEXED, LISTED_MARKER, LISTED_SCANNED, NOT_NEWEST
 
 
-@dataclass(frozen=True, slots=True)
-class Draught:
+class Draught(msgspec.Struct, frozen=True):
     """A version about to be put: everything but what the commit decides."""
 
     id: str
@@ -65,6 +64,23 @@ def counted(found: tuple[Version, int] | None) -> tuple[int, int]:
     return 1, found[0].size
 
 
+def _version(batch: Batch, d: Draught, seq: int, is_null: bool) -> Version:
+    return Version(
+        d.id, d.container_id, d.key, seq, is_null, True, d.size, d.etag, d.checksum, d.parts, d.owner_id,
+        batch.now_us, d.attributes, d.body,
+    )  # fmt: skip
+
+
+def _overwrite(batch: Batch, state: State, draught: Draught, gone: tuple[Version, int]) -> Version:
+    """The newest row is the null version and is replaced by another: it keeps its place in the order."""
+    version = _version(batch, draught, gone[0].seq, True)
+    listed = _rank(state, draught.attributes.kind is Kind.MARKER)
+    version_store.overwrite(batch, version, listed)
+    before, after = counted(gone), counted((version, listed))
+    batch.count(draught.container_id, after[0] - before[0], after[1] - before[1])
+    return version
+
+
 def place(batch: Batch, state: State, draught: Draught, newest: tuple[Version, int] | None) -> Version:
     """Lay a version over its key by the rules of the container's versioning, and count it.
 
@@ -77,14 +93,13 @@ def place(batch: Batch, state: State, draught: Draught, newest: tuple[Version, i
         gone = newest if newest[0].is_null else version_store.null(batch, draught.container_id, draught.key)
     if gone is not None:
         rules.check_unlocked(gone[0], batch.now_us)
-        version_store.delete(batch, gone[0])
         release(batch, gone[0])
+        if gone is newest:
+            return _overwrite(batch, state, draught, gone)
+        version_store.delete(batch, gone[0])
     if newest is not None and (gone is None or gone[0].seq != newest[0].seq):
         version_store.set_listed(batch, newest[0], NOT_NEWEST)
-    version = Version(
-        draught.id, draught.container_id, draught.key, batch.next_seq(), not versioned, True, draught.size,
-        draught.etag, draught.checksum, draught.parts, draught.owner_id, batch.now_us, draught.attributes, draught.body,
-    )  # fmt: skip
+    version = _version(batch, draught, batch.next_seq(), not versioned)
     listed = _rank(state, marker)
     version_store.insert(batch, version, listed)
     after = counted((version, listed))

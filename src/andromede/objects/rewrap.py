@@ -3,7 +3,7 @@ former version is forgotten once nothing is wrapped under it."""
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from andromede.db import Database, Tx
 from andromede.keys import KeyRing
@@ -48,4 +48,4 @@ class Rewrapper:
     def _anew(self, tx: Tx, body: Location) -> Location:
         plain = self._keys.open_data_key(body.kek, body.blob_id, body.wrapped, tx)
         wrapped = self._keys.seal_data_key(self._keys.newest(body.kek, tx), body.blob_id, plain)
-        return dataclasses.replace(body, wrapped=wrapped)
+        return msgspec.structs.replace(body, wrapped=wrapped)

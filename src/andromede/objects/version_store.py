@@ -77,6 +77,18 @@ def replace(tx: Tx, old: Version, new: Version, listed: int) -> None:
     insert(tx, new, listed)
 
 
+_REST = VERSION_COLUMNS.split(", ")[3:]
+_OVERWRITE = (
+    f"UPDATE version SET {', '.join(name + ' = ?' for name in _REST)} WHERE container_id = ? AND key = ? AND seq = ?"
+)
+
+
+def overwrite(tx: Tx, version: Version, listed: int) -> None:
+    """Write every column of the row with this version's container, key and sequence number."""
+    row = codec.version_row(version, listed)
+    tx.run(_OVERWRITE, (*row[3:], *row[:3]))
+
+
 def set_listed(tx: Tx, version: Version, listed: int) -> None:
     """Change a row's place in listings."""
     tx.run(

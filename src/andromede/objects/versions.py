@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from andromede.errors import NotFound
 from andromede.objects import archive, codec, rules, trail, version_store
 from andromede.objects.batch import Batch
@@ -26,6 +28,8 @@ from andromede.objects.placing import Draught, counted, place, remove
 
 def check_room(batch: Batch, state: State, newest: tuple[Version, int] | None, size: int) -> None:
     """Quotas, when there are any."""
+    if not state.container.settings and not state.account.settings:
+        return
     if any(limit is not None for limit in rules.quotas(state)):
         batch.settle()
         objects, used = counted(newest)
@@ -95,7 +99,7 @@ def change(batch: Batch, version: Version, new: ObjectChange, trace: Trace) -> V
     old, listed = found
     attributes = _changed(old.attributes, new, batch.now_us)
     created = batch.now_us if new.touched else old.created_us
-    changed = dataclasses.replace(old, attributes=attributes, created_us=created)
+    changed = msgspec.structs.replace(old, attributes=attributes, created_us=created)
     version_store.replace(batch, old, changed, listed)
     batch.drafts.append(trail.version_event(state.container, trace, changed))
     return changed

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from andromede.clock import US
@@ -61,7 +61,7 @@ DAYS = "<Expiration><Days>1</Days></Expiration>"
 
 def made(key: str = "p/k", created: int = NOON, kind: Kind = Kind.DATA, **more: Any) -> Version:
     attributes = Attributes(kind=kind, tags={"a": "b"})
-    return dataclasses.replace(version(), key=key, created_us=created, attributes=attributes, size=100, **more)
+    return msgspec.structs.replace(version(), key=key, created_us=created, attributes=attributes, size=100, **more)
 
 
 def test_all_parts_of_a_rule_are_read() -> None:

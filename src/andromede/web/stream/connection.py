@@ -73,6 +73,7 @@ class Connection(asyncio.BufferedProtocol):
         core.counters.connections += 1
         self._deadline = core.ticks_for(core.limits.idle_seconds)
         if len(core.connections) >= core.limits.connections:
+            core.counters.refused += 1
             self._refuse(Overloaded("too many connections; try again shortly"))
         core.connections.add(self)
 
@@ -193,14 +194,12 @@ class Connection(asyncio.BufferedProtocol):
         if head.length == 0:
             self._begin(head, BufferedBody())
             return used
-        if head.length is None or head.length > limits.small_body:
+        if head.length is None or head.length > limits.small_body or head.expects:
             return used + self._begin_stream(head, bytes(view[used:]))
         ready = bytes(view[used : used + head.length])
         if len(ready) == head.length:
             self._begin(head, BufferedBody(ready))
             return used + head.length
-        if head.expects:
-            return used + self._begin_stream(head, ready)
         return used + self._begin_small(head, ready)
 
     def _incomplete(self, front: bytes) -> None:
@@ -387,7 +386,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _refuse(self, fault: BadRequest | Overloaded) -> None:
         """Answer a request that could not be read, then close."""
-        self._core.counters.refused += 1
         self.write(*self._core.refusal(fault))
         self._forget()
         self._linger()
