@@ -35,6 +35,7 @@ SETTINGS: dict[str, object] = {
     "identity.lockout_seconds": 5,
     "identity.password_history": 2,
     "objects.test_mode": True,
+    "objects.tempurl_sha1": True,  # its form posts are signed with SHA-1
     "objects.worker_seconds": 1,
 }
 

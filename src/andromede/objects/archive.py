@@ -81,18 +81,21 @@ def move(batch: Batch, found: tuple[Version, int], source: State, target: State,
 
 def before_put(batch: Batch, state: State, newest: tuple[Version, int] | None) -> tuple[Version, int] | None:
     """Archive what a put replaces. Precondition reason `versions_location` when there is no archive."""
-    target = _target(batch, state)
     if newest is None:
         return None
+    target = _target(batch, state)
     move(batch, newest, state, target, _archive_key(batch, target, newest[0].key, newest[0].created_us))
     return None
 
 
 def delete(batch: Batch, state: State, newest: tuple[Version, int]) -> DeleteResult:
-    """Delete under either mode."""
-    target = _target(batch, state)
+    """Delete under either mode. Nothing can be brought back from an archive that is not there."""
     key = newest[0].key
-    if not state.container.settings.get("x-versions-location"):
+    restores = state.container.settings.get("x-versions-location")
+    if restores and container_store.named(batch, state.container.project_id, restores) is None:
+        return DeleteResult(placing.remove(batch, state, newest), None)
+    target = _target(batch, state)
+    if not restores:
         move(batch, newest, state, target, _archive_key(batch, target, key, newest[0].created_us))
         attributes = Attributes(content_type=MARKER_TYPE)
         name = _archive_key(batch, target, key, batch.now_us)

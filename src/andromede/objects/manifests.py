@@ -211,14 +211,15 @@ class Opener:
 
     def follow(self, container: Container, version: Version) -> tuple[Container, Version, bool]:
         """The end of a chain of symlinks, whether there was one, rights checked at each step."""
-        for hop in range(SYMLOOP_MAX + 1):
+        linked = version.kind is Kind.SYMLINK
+        for _ in range(SYMLOOP_MAX):
             if version.kind is not Kind.SYMLINK:
-                return container, version, hop > 0
+                break
             container, version = self._target(container, version)
             self._may_read(container, version)
         if version.kind is Kind.SYMLINK:
             raise Conflict(f"more than {SYMLOOP_MAX} symlinks in a row lead to this object", "symloop")
-        return container, version, True
+        return container, version, linked
 
     def _target(self, container: Container, link: Version) -> tuple[Container, Version]:
         settings = link.attributes.settings

@@ -41,7 +41,7 @@ def read(call: Call) -> Response:
     call.require_account("s3:ListAllMyBuckets")
     form = listing.chosen_format(call.params, call.header("accept"))
     account = call.account()
-    kind = listing.FORMATS[form]
+    kind = listing.TYPES[form]
     if call.method == "HEAD":
         return Response(204, [("Content-Type", f"{kind}; charset=utf-8"), *headers(call, account)])
     query = listing.parse(call.params)

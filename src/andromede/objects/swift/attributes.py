@@ -20,10 +20,10 @@ US = 1_000_000
 
 
 def user_metadata(call: Call) -> dict[str, str]:
-    """`X-Object-Meta-*` of the request, checked; an empty value is the same as none."""
+    """`X-Object-Meta-*` of the request, checked. An object keeps empty values: each POST replaces them all."""
     given = metadata.given(call.headers.items(), "object")
     metadata.check(given, "object")
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value or "" for name, value in given.items()}
 
 
 def stored_headers(call: Call) -> dict[str, str]:
@@ -41,7 +41,7 @@ def delete_at_us(call: Call) -> int | None:
         if seconds <= 0:
             raise Invalid("X-Delete-After in past", "delete_at")
         moment = now + seconds
-    elif at:
+    elif at is not None:
         moment = _integer(at, "X-Delete-At")
         if moment <= now:
             raise Invalid("X-Delete-At in past", "delete_at")
@@ -63,7 +63,7 @@ def _integer(value: str, name: str) -> int:
 def content_type(call: Call, key: str) -> str:
     """The given type, or one guessed from the name. Bytes are kept as received."""
     given = call.header("content-type")
-    if given is None or truth(call.header("x-detect-content-type")):
+    if not given or truth(call.header("x-detect-content-type")):
         return guessed_type(key)
     return checked_type(given)
 
@@ -87,9 +87,9 @@ def checked_type(given: str) -> str:
 def manifest_target(call: Call) -> str | None:
     """`X-Object-Manifest`, checked for its form `container/prefix`."""
     value = call.header(DLO_TARGET)
-    if not value:
+    if value is None or (not value and call.method == "POST"):
         return None
-    container, slash, prefix = decode(value.encode("latin-1")).lstrip("/").partition("/")
+    container, slash, prefix = decode(value.encode("latin-1")).partition("/")
     if not slash or not container or not prefix or "?" in value or "&" in value:
         raise Invalid("X-Object-Manifest must be in the format container/prefix", "manifest")
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote_to_bytes
 
 from andromede.errors import Error, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.objects.model import Container
@@ -11,6 +10,7 @@ from andromede.objects.swift import reports, writing
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.errors import phrase, status_of
 from andromede.objects.swift.info import MAX_BULK_DELETES, MAX_BULK_FAILURES
+from andromede.objects.swift.place import decode
 from andromede.web.stream.message import Response
 
 MAX_BODY = MAX_BULK_DELETES * 4096
@@ -89,7 +89,7 @@ def handle(call: Call) -> Response:
         deletion.report.status = phrase(406)
         return Response(200, [("Content-Type", "text/html; charset=UTF-8")], reports.render(deletion.report, "plain"))
     try:
-        names = parse(call.small_body(MAX_BODY, what="the list of names"))
+        names = parse(call.small_body(MAX_BODY, what="the list of names"), deletion.report)
     except Error as error:
         deletion.report.status, deletion.report.body = phrase(status_of(error)), error.public
         return Response(200, [("Content-Type", reports.content_type(form))], reports.render(deletion.report, form))
@@ -97,15 +97,19 @@ def handle(call: Call) -> Response:
 
 
 def _running(deletion: Deletion, names: list[Name], form: str) -> Iterator[bytes]:
+    before = b""
     try:
-        yield from deletion.run(names)
+        for beat in deletion.run(names):
+            before = b"\r\n\r\n"
+            yield beat
     except Error as error:
         deletion.report.status, deletion.report.body = phrase(status_of(error)), error.public
-    yield b"\r\n\r\n" + deletion.finished(form)
+    yield before + deletion.finished(form)
 
 
-def parse(body: bytes) -> list[Name]:
-    """(container, key) per line; key "" for a container. Raises `TooLarge`, `Invalid`."""
+def parse(body: bytes, report: reports.Report) -> list[Name]:
+    """(container, key) per line; key "" for a container. Lines that are no names become errors of the
+    report. Raises `TooLarge`."""
     lines = [line.strip() for line in body.split(b"\n")]
     lines = [line for line in lines if line]
     if len(lines) > MAX_BULK_DELETES:
@@ -113,11 +117,10 @@ def parse(body: bytes) -> list[Name]:
     found = []
     for line in lines:
         try:
-            text = unquote_to_bytes(line).decode("utf-8")
-        except UnicodeDecodeError:
-            raise Invalid("a name in the list is not UTF-8", "utf8") from None
-        if "\0" in text:
-            raise Invalid("a name in the list contains NUL", "utf8")
+            text = decode(line)
+        except Invalid as error:
+            report.errors.append((line.decode("latin-1"), phrase(status_of(error))))
+            continue
         container, _, key = text.lstrip("/").partition("/")
         if container:
             found.append((container, key))

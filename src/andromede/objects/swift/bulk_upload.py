@@ -24,7 +24,6 @@ _BEAT = 64
 def handle(call: Call) -> Response:
     """Always 200, the truth in the body."""
     kind = call.params["extract-archive"].strip().lower()
-    kind = "tar.gz" if kind == "tgz" else "tar.bz2" if kind == "tbz2" else kind
     if kind not in KINDS:
         raise Invalid("Unsupported archive format", "archive")
     if call.actor is None:
@@ -52,6 +51,7 @@ class Extraction:
     def run(self, kind: str, form: str) -> Iterator[bytes]:
         """White space while it goes on, then the report."""
         report = self._report
+        before = b""
         try:
             archive = TarReader(self._call.request.body, kind, MAX_UNPACKED)
             for count, member in enumerate(archive.members(), 1):
@@ -59,11 +59,12 @@ class Extraction:
                 if len(report.errors) >= MAX_BULK_FAILURES:
                     raise Invalid("Too many failures", "bulk")
                 if count % _BEAT == 0:
+                    before = b"\r\n\r\n"
                     yield b" "
         except Error as error:
             named = f"Invalid Tar File: {error.public}" if error.reason == "tar" else message_of(error)
             report.status, report.body = phrase(status_of(error)), named
-        yield b"\r\n\r\n" + self._finished(form)
+        yield before + self._finished(form)
 
     def _finished(self, form: str) -> bytes:
         report = self._report

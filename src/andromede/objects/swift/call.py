@@ -30,11 +30,11 @@ HEADERS = frozenset(
     destination-account if-match if-none-match if-modified-since if-unmodified-since if-range origin
     range referer transfer-encoding x-auth-token x-storage-token x-container-read x-container-write
     x-copy-from x-copy-from-account x-delete-after x-delete-at x-detect-content-type x-fresh-metadata
-    x-history-location x-object-manifest x-robots-tag x-storage-policy x-symlink-target x-symlink-
-    target-account x-symlink-target-etag x-versions-enabled x-versions-location x-web-mode x-remove-
-    container-read x-remove-container-write x-remove-history-location x-remove-versions-location
-    x-account-quota-bytes x-account-quota-count x-remove-account-quota-bytes x-remove-account-quota-
-    count
+    x-history-location x-object-manifest x-robots-tag x-storage-policy x-symlink-target
+    x-symlink-target-account x-symlink-target-etag x-versions-enabled x-versions-location x-web-mode
+    x-remove-container-read x-remove-container-write x-remove-history-location
+    x-remove-versions-location x-account-quota-bytes x-account-quota-count x-remove-account-quota-bytes
+    x-remove-account-quota-count
     """.split()  # noqa: SIM905 - a column of names reads better than a list
 )
 """What this door reads. Nothing else of a request's headers reaches the model: not the control headers of

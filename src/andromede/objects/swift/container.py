@@ -56,7 +56,7 @@ def head(call: Call) -> Response:
     """HEAD: 204 with the headers."""
     form = listing.chosen_format(call.params, call.header("accept"))
     container = call.open("s3:ListBucket")
-    return Response(204, [("Content-Type", f"{listing.FORMATS[form]}; charset=utf-8"), *headers(call, container)])
+    return Response(204, [("Content-Type", f"{listing.TYPES[form]}; charset=utf-8"), *headers(call, container)])
 
 
 def _wanted(call: Call, old: Container | None) -> ContainerChange:

@@ -22,10 +22,10 @@ def read(call: Call) -> Response:
     form = listing.chosen_format(call.params, call.header("accept"))
     query = listing.parse(call.params)
     entries = objects(call, container, query)
-    if form == "xml":
+    if form.endswith("xml"):
         entries = [found if "subdir" in found else xml_entry(found) for found in entries]
     body = listing.render(entries, form, ("container", container.name), "object")
-    return listed(call.method, body, listing.FORMATS[form], headers(call, container))
+    return listed(call.method, body, listing.TYPES[form], headers(call, container))
 
 
 def objects(call: Call, container: Container, query: Query) -> list[Entry]:
@@ -35,11 +35,24 @@ def objects(call: Call, container: Container, query: Query) -> list[Entry]:
     if query.path is not None:
         return _by_path(call, container, query)
     account = own_account(container.project_id)
-    found = call.objects.list_objects(
-        container,
-        ListQuery(query.prefix, query.delimiter, query.marker, query.end_marker, query.limit, query.reverse),
-    )
-    return [{"subdir": item} if isinstance(item, str) else entry(item, account) for item in found.entries]
+    wanted = ListQuery(query.prefix, query.delimiter, query.marker, query.end_marker, query.limit, query.reverse)
+    entries = call.objects.list_objects(container, wanted).entries
+    if (group := _cut_group(call, container, wanted)) is not None:
+        entries = (group, *entries)[: query.limit]
+    return [{"subdir": item} if isinstance(item, str) else entry(item, account) for item in entries]
+
+
+def _cut_group(call: Call, container: Container, q: ListQuery) -> str | None:
+    """The common prefix that the marker lies inside of, when names of it follow the marker: Swift shows it
+    again, while the model takes a marker inside a group as standing behind it."""
+    if not q.delimiter or not q.after.startswith(q.prefix):
+        return None
+    stem, found, rest = q.after[len(q.prefix) :].partition(q.delimiter)
+    group = q.prefix + stem + q.delimiter
+    if not found or not rest:
+        return None
+    inside = ListQuery(prefix=group, after=q.after, before=q.before, limit=1, reverse=q.reverse)
+    return group if call.objects.list_objects(container, inside).entries else None
 
 
 def _by_path(call: Call, container: Container, query: Query) -> list[Entry]:

@@ -86,6 +86,8 @@ def _perform(call: Call, target: Target) -> Response | Commit[Version]:
     _check_conditions(call, opened)
     wish = dataclasses.replace(merged(call, opened.version.attributes, place.key), settings=settings, kind=kind)
     extra = _extra(source, opened.version, version) + metadata.shown(wish.metadata, "object")
+    if wish.delete_at_us is not None:
+        extra.append(("X-Delete-At", str(wish.delete_at_us // 1_000_000)))
     return _transfer(call, container, opened, wish, extra)
 
 

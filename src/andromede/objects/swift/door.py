@@ -47,7 +47,7 @@ def put_object(call: Call) -> Response | Commit[Any]:
         return writing.restore(call)
     if call.header("x-copy-from"):
         return copying.put(call)
-    if call.header("x-symlink-target"):
+    if call.header("x-symlink-target") is not None:
         return symlink.put(call)
     return writing.put(call)
 

@@ -37,6 +37,7 @@ _REASONS = {
     ("not_found", "slo_segments"): 400,
 }
 _DAMAGED = "the stored object is damaged and was not sent; the operator has been alerted"
+_CONFLICT = "There was a conflict when trying to complete your request."
 _UNKNOWN = "an internal error occurred; try again, and give the operator the transaction id if it stays"
 PAGE = "text/html; charset=UTF-8"
 
@@ -55,6 +56,8 @@ def message_of(error: BaseException) -> str:
     """What a client may read about it."""
     if isinstance(error, errors.Fatal):
         return _DAMAGED
+    if isinstance(error, errors.Conflict):
+        return f"{_CONFLICT} {error.public}"
     return error.public if isinstance(error, errors.Error) else _UNKNOWN
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import andromede
 from andromede.objects.manifests import SYMLOOP_MAX
 from andromede.objects.swift import metadata, place
 from andromede.objects.swift.listing import LIMIT
@@ -14,6 +13,8 @@ from andromede.web.stream.message import Response
 if TYPE_CHECKING:
     from andromede.config import Config
 
+SWIFT_LEVEL = "2.38.0"
+"""The release of OpenStack Swift whose behaviour this door keeps to; clients compare it with what they need."""
 POLICY = "default"
 """The one storage policy."""
 MAX_FILE = 5_368_709_122
@@ -34,7 +35,7 @@ def features(config: Config) -> dict[str, object]:
     """The document of `/info`: only what works."""
     return {
         "swift": {
-            "version": andromede.__version__,
+            "version": SWIFT_LEVEL,
             "account_autocreate": True,
             "account_listing_limit": LIMIT,
             "allow_account_management": False,

@@ -13,11 +13,12 @@ from andromede.objects.swift.place import text
 
 LIMIT = 10_000
 FORMATS = {"plain": "text/plain", "json": "application/json", "xml": "application/xml"}
+TYPES = {**FORMATS, "text-xml": "text/xml"}
 _ACCEPTED = {
     "text/plain": "plain",
     "application/json": "json",
     "application/xml": "xml",
-    "text/xml": "xml",
+    "text/xml": "text-xml",
 }
 MAX_ACCEPT = 1024
 
@@ -59,14 +60,14 @@ def parse(params: dict[str, str]) -> Query:
 
 
 def chosen_format(params: dict[str, str], accept: str | None) -> str:
-    """`plain`, `json` or `xml`. Raises `Invalid` (406) when `Accept` allows none of them."""
+    """A key of `TYPES`. Raises `Invalid` (406) when `Accept` allows none of them."""
     wanted = params.get("format", "").lower()
     if wanted:
         return wanted if wanted in FORMATS else "plain"
     if not accept or not accept.strip():
         return "plain"
-    if len(accept) > MAX_ACCEPT:
-        raise Invalid("the Accept header is too long", "accept")
+    if len(accept) > MAX_ACCEPT or any("/" not in item for item in accept.split(",")):
+        raise Invalid("Invalid Accept header", "accept_header")
     best = _best(accept)
     if best is None:
         raise Invalid("listings come as text/plain, application/json, application/xml or text/xml", "accept")
@@ -112,20 +113,22 @@ def render(entries: list[Entry], form: str, root: tuple[str, str], item: str) ->
     """`root`: element and name of the whole; `item`: element of one entry."""
     if form == "json":
         return json.dumps(entries, ensure_ascii=False, separators=(", ", ": ")).encode("utf-8", "replace")
-    if form == "xml":
+    if form.endswith("xml"):
         return _xml(entries, root, item)
     return "".join(f"{entry.get('name', entry.get('subdir'))}\n" for entry in entries).encode("utf-8", "replace")
 
 
 def _xml(entries: Iterable[Entry], root: tuple[str, str], item: str) -> bytes:
-    out = ['<?xml version="1.0" encoding="UTF-8"?>\n', f"<{root[0]} name={_attribute(root[1])}>"]
+    # accounts are written a line each, containers in one: clients have come to look for either
+    line = "\n" if root[0] == "account" else ""
+    out = ['<?xml version="1.0" encoding="UTF-8"?>\n', f"<{root[0]} name={_attribute(root[1])}>{line}"]
     for entry in entries:
         if "subdir" in entry:
             name = entry["subdir"]
-            out.append(f"<subdir name={_attribute(name)}><name>{xml_text(name)}</name></subdir>")
+            out.append(f"<subdir name={_attribute(name)}><name>{xml_text(name)}</name></subdir>{line}")
             continue
         inner = "".join(f"<{key}>{xml_text(str(value))}</{key}>" for key, value in entry.items())
-        out.append(f"<{item}>{inner}</{item}>")
+        out.append(f"<{item}>{inner}</{item}>{line}")
     out.append(f"</{root[0]}>")
     return "".join(out).encode("utf-8", "replace")
 

@@ -41,8 +41,7 @@ class FormReader:
         self._mark = b"\r\n--" + boundary
         # the first boundary has no line break before it: pretend one
         self._buffer = bytearray(b"\r\n")
-        self._ended = False
-        self._inside = False
+        self._inside = True  # in the preamble
 
     def fields(self) -> Iterator[Field]:
         """Raises `Invalid` for anything that is no form."""
@@ -58,7 +57,6 @@ class FormReader:
             self._skip()
 
     def _skip(self) -> None:
-        self._inside = True
         scratch = memoryview(bytearray(_PIECE))
         while self.readinto(scratch):
             pass

@@ -27,8 +27,9 @@ def parse(header: str, size: int) -> list[Span] | None:
         return None
     asked: list[tuple[int | None, int | None]] = []
     for item in rest.split(","):
-        match = _SPEC.match(item.strip())
-        if match is None or item.strip() == "-" or len(item) > 60:
+        text = item.replace(" ", "")
+        match = _SPEC.match(text)
+        if match is None or text == "-" or len(text) > 60:
             return None
         first, last = (int(digits) if digits else None for digits in match.groups())
         if first is not None and last is not None and last < first:

@@ -72,6 +72,9 @@ def read(call: Call) -> Response:
     extra: Pairs = []
     if container.versioning is not Versioning.OFF:
         extra.append(("X-Object-Version-Id", version.shown_id))
+        if call.version_id is None and not version.is_null:
+            named = quote(f"{own_account(container.project_id)}/{container.name}/{version.key}")
+            extra.append(("Content-Location", f"/v1/{named}?version-id={version.shown_id}"))
     if call.params.get("symlink") == "get" and version.kind is Kind.SYMLINK:
         return _link(call, version, extra)
     if call.params.get("multipart-manifest") == "get":

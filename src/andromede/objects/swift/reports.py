@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
-from andromede.objects.swift.listing import FORMATS, chosen_format
+from andromede.objects.swift.listing import TYPES, chosen_format
 
 Value = int | str
 
@@ -34,7 +34,7 @@ def form_of(accept: str | None, *, default: str = "plain") -> str:
 
 def content_type(form: str) -> str:
     """The media type of a form."""
-    return FORMATS[form]
+    return TYPES[form]
 
 
 def render(report: Report, form: str) -> bytes:
@@ -42,7 +42,7 @@ def render(report: Report, form: str) -> bytes:
     values: dict[str, Value] = {"Response Status": report.status, "Response Body": report.body, **report.counts}
     if form == "json":
         return json.dumps({**values, "Errors": [list(error) for error in report.errors]}).encode()
-    if form == "xml":
+    if form.endswith("xml"):
         return _xml(report, values)
     lines = [f"{name}: {values[name]}" for name in sorted(values)]
     return "\n".join([*lines, "Errors:", *(", ".join(error) for error in report.errors), ""]).encode()
@@ -65,7 +65,7 @@ def render_errors(errors: list[tuple[str, str]], form: str) -> bytes:
     """The body of a refusal that lists what is wrong."""
     if form == "json":
         return json.dumps({"Errors": [list(error) for error in errors]}).encode()
-    if form == "xml":
+    if form.endswith("xml"):
         inner = "".join(
             f"<object><name>{escape(name)}</name><status>{escape(status)}</status></object>\n"
             for name, status in errors

@@ -54,7 +54,7 @@ def put(call: Call) -> Response | Commit[Version]:
     writing.declared_length(call)
     entries = slo_manifest.parse(call.small_body(MAX_MANIFEST_SIZE, what="the manifest"))
     if any(entry.data is None and (entry.container, entry.key) == (container.name, call.key) for entry in entries):
-        raise Conflict("the manifest must not include itself as a segment", "manifest")
+        raise Invalid("manifest must not include itself as a segment", "manifest")
     plan = Plan(container, wish, when, entries, writing.expected_md5(call))
     if truth(call.params.get("heartbeat")):
         return Response(202, [("Content-Type", reports.content_type(form))], _beating(call, plan, form))
@@ -94,6 +94,11 @@ def _prepare(call: Call, plan: Plan) -> tuple[Stored, Attributes]:
     opener = call.opener()
     problems: Problems = []
     found = [_segment(call, opener, entry, problems) for entry in plan.entries]
+    problems += [
+        (entry.path, "Too Small; each segment must be at least 1 byte.")
+        for entry, segment in zip(plan.entries[:-1], found, strict=False)
+        if segment is not None and not segment.size
+    ]
     if problems:
         raise BadSegments(problems)
     segments = tuple(segment for segment in found if segment is not None)
@@ -167,8 +172,6 @@ def _compared(entry: Wanted, version: Version, problems: Problems) -> Segment | 
         problems.append((entry.path, "Etag Mismatch"))
     if entry.size is not None and entry.size != size:
         problems.append((entry.path, "Size Mismatch"))
-    if size < 1:
-        problems.append((entry.path, "Too Small; each segment must be at least 1 byte."))
     start, stop = _resolved(entry.span, size)
     if size and start >= stop:
         problems.append((entry.path, "Unsatisfiable Range"))

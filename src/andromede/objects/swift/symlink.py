@@ -31,6 +31,8 @@ def put(call: Call) -> Commit[Version]:
     writing.check_key(call.key)
     if call.request.body.length != 0:
         raise Invalid("Symlink requests require a zero byte body", "symlink")
+    if call.headers[LINK_TARGET].startswith("/"):
+        raise Invalid("X-Symlink-Target header must be of the form <container name>/<object name>", "header_form")
     name, key = split_name(call.headers[LINK_TARGET], "X-Symlink-Target")
     account = decode(call.headers.get(LINK_ACCOUNT, "").encode("latin-1"))
     if account and ("/" in account or not account.startswith(ACCOUNT_PREFIX)):

@@ -68,7 +68,7 @@ def admit(call: Call) -> Signed:
     _check_address(call)
     scope = _scope(call, signed)
     if call.method == "PUT":
-        for name in ("x-object-manifest", "x-symlink-target", "x-versions-location"):
+        for name in ("x-object-manifest", "x-symlink-target", "x-copy-from"):
             if call.header(name) is not None:
                 raise Invalid(f"The header '{name}' is not allowed in this tempurl", "tempurl_header")
     if call.params.get("multipart-manifest") or "extract-archive" in call.params or "bulk-delete" in call.params:
@@ -176,8 +176,6 @@ def _disposition(call: Call, given: str | bytes | None) -> str | bytes:
         return given
     kind = "inline" if inline else "attachment"
     name = name or call.key.rstrip("/").rpartition("/")[2]
-    plain = name.encode("utf-8", "replace").decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
-    plain = "".join(char if char.isprintable() else "_" for char in plain)
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=' /', errors='replace')}".encode(
-        "latin-1"
-    )
+    plain = quote(name, safe=" /", errors="replace")
+    encoded = quote(name, safe="/", errors="replace")
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from andromede.errors import Conflict, Invalid, NotFound, TooLarge
+from andromede.errors import Invalid, NotFound, TooLarge
 from andromede.objects.manifests import DLO_TARGET, LINK_ACCOUNT, LINK_TARGET
 from andromede.objects.model import (
     NO_CONDITIONS,
@@ -108,7 +108,7 @@ def created(container: Container, version: Version, etag: str | None = None, ext
 
 def version_headers(container: Container, version: Version) -> Pairs:
     """The version's id in a container that keeps versions."""
-    if container.versioning is Versioning.OFF:
+    if container.versioning is Versioning.OFF or version.is_null:
         return []
     return [("X-Object-Version-Id", version.shown_id)]
 
@@ -196,7 +196,7 @@ def restore(call: Call) -> Commit[Version]:
         raise Invalid("Invalid version parameter", "version_id")
     version = call.objects.head(container, call.key, call.version_id)
     if version.is_marker:
-        raise Conflict("this version is a delete marker: delete it to bring back the one below", "marker")
+        raise Invalid("this version is a delete marker: delete it to bring back the one below", "version_id")
     call.require("s3:GetObjectVersion", container, call.key, version)
     source = CopySource(version)
     trace = call.trace("swift:RestoreVersion")
