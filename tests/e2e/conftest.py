@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 
@@ -34,9 +35,19 @@ def secure_cloud() -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="session")
-def demo(cloud: Installation) -> Keystone:
+def demo(cloud: Installation) -> Iterator[Keystone]:
     """The demo user, logged in."""
-    return Keystone.log_in(cloud, cloud.clouds["andromede"]["auth"])
+    user = Keystone.log_in(cloud, cloud.clouds["andromede"]["auth"])
+    with contextlib.closing(user.http):
+        yield user
+
+
+@pytest.fixture(scope="session")
+def admin(cloud: Installation) -> Iterator[Keystone]:
+    """The first administrator, logged in."""
+    user = Keystone.admin(cloud)
+    with contextlib.closing(user.http):
+        yield user
 
 
 @pytest.fixture(scope="session")

@@ -306,9 +306,8 @@ def odd_json(chance: random.Random, depth: int = 0) -> Any:
 
 @pytest.mark.parametrize("who", ["nobody", "admin"])
 @pytest.mark.parametrize("seed", range(3))
-def test_garbage_on_the_identity_api(cloud: Installation, who: str, seed: int) -> None:
+def test_garbage_on_the_identity_api(cloud: Installation, admin: Keystone, who: str, seed: int) -> None:
     chance = random.Random(seed)
-    admin = Keystone.admin(cloud)
     kinds = {"domains": "domain", "users": "user", "projects": "project", "groups": "group", "roles": "role"}
     for _ in range(300):
         collection = chance.choice(COLLECTIONS)

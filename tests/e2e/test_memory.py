@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -52,15 +53,15 @@ def blocks(size: int) -> Iterator[bytes]:
         yield BLOCK
 
 
-def request(cloud: Installation, method: str, target: str, size: int = 0) -> http.client.HTTPResponse:
+@contextlib.contextmanager
+def request(cloud: Installation, method: str, target: str, size: int = 0) -> Iterator[http.client.HTTPResponse]:
     """A signed request with a body of `size` bytes that is never whole in memory here either."""
     host = urlsplit(cloud.objects_url).netloc
-    headers = {"host": host, "content-length": str(size)}
-    connection = http.client.HTTPConnection(host, timeout=600)
-    connection.request(
-        method, target, blocks(size) if size else b"", Signer.of(cloud.s3).headers(method, target, headers)
-    )
-    return connection.getresponse()
+    headers = Signer.of(cloud.s3).headers(method, target, {"host": host, "content-length": str(size)})
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=600)) as connection:
+        connection.request(method, target, blocks(size) if size else b"", headers)
+        with connection.getresponse() as answer:
+            yield answer
 
 
 def test_a_large_object_goes_in_and_out_in_bounded_memory(cloud: Installation) -> None:
