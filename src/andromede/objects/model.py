@@ -215,7 +215,8 @@ NO_CONDITIONS = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Who does what in which request: becomes the audit event of the operation."""
+    """Who does what in which request: becomes the audit event of the operation. `owner_id`: the project that
+    owns what is stored, where it is not the actor's own (S3 object ownership)."""
 
     actor: Actor | None
     action: str

@@ -85,14 +85,14 @@ def check_unlocked(version: Version, now_us: int, bypass: bool = False) -> None:
 
 
 def check_lock_change(old: Lock, new: Lock, now_us: int, bypass: bool) -> None:
-    """COMPLIANCE is only ever lengthened; weakening GOVERNANCE needs the bypass."""
+    """COMPLIANCE is only ever lengthened; GOVERNANCE too, and anything else done to it needs the bypass."""
     if old.mode is None or old.until_us is None or old.until_us <= now_us:
         return
     stronger = new.until_us is not None and new.until_us >= old.until_us
     if old.mode == "COMPLIANCE":
         allowed = stronger and new.mode == "COMPLIANCE"
     else:
-        allowed = (stronger and new.mode is not None) or bypass
+        allowed = (stronger and new.mode == "GOVERNANCE") or bypass
     if not allowed:
         raise Denied(f"the {old.mode} retention may only be lengthened", "locked")
 

@@ -440,7 +440,7 @@ class Objects:
     ) -> Step[Upload]:
         """Begin an upload; its version id is reserved now."""
         version_id = self._intake.new_id()
-        initiator = trace.actor.user_id if trace.actor else ""
+        initiator = trace.actor.project_id or "" if trace.actor else ""
         upload = Upload(
             self._tools.ids.hex(), container.id, key, version_id, _owner(trace, container), initiator,
             self._clock.now_us(), attributes, checksum_algorithm, checksum_kind,

@@ -61,7 +61,7 @@ def stored_headers(headers: Headers) -> dict[str, str]:
     coding = headers.get("content-encoding")
     if coding:
         rest = [part.strip() for part in ",".join(headers.all("content-encoding")).split(",")]
-        kept = ",".join(part for part in rest if part and part.lower() != "aws-chunked")
+        kept = ", ".join(part for part in rest if part and part.lower() != "aws-chunked")
         if kept:
             found["content-encoding"] = kept
     return found
@@ -119,11 +119,11 @@ def version_headers(container: Container, version: Version) -> Pairs:
     return [("x-amz-version-id", version.shown_id)]
 
 
-def checksum_headers(checksum: Checksum | None) -> Pairs:
-    """A checksum and its kind."""
+def checksum_headers(checksum: Checksum | None, kind: str | None = None) -> Pairs:
+    """A checksum and its kind; a part's answer names the kind of the whole object."""
     if checksum is None:
         return []
-    return [(digest.HEADER[checksum.algorithm], checksum.value), ("x-amz-checksum-type", checksum.kind)]
+    return [(digest.HEADER[checksum.algorithm], checksum.value), ("x-amz-checksum-type", kind or checksum.kind)]
 
 
 def of_version(call: S3Call, version: Version) -> Pairs:

@@ -162,9 +162,10 @@ class S3Call:
         return self.objects.run(step)
 
     # --- bodies
-    def read(self, limit: int = XML_LIMIT, *, digest_needed: bool = False) -> bytes:
+    def read(self, limit: int = XML_LIMIT, *, digest_needed: bool = False, of_object: bool = False) -> bytes:
         """The whole body, checked against its signature, Content-MD5 and checksum.
 
+        `of_object`: the checksum headers speak of the object, not of this body.
         Raises `TooLarge` beyond `limit`; `Invalid` when a digest is wrong, or absent though needed."""
         body = self.proof.body(self.request)
         length = self.proof.length(self.request)
@@ -183,12 +184,15 @@ class S3Call:
         del data[got:]
         whole = bytes(data)
         body.finish()
-        digest.check_document(self.headers, body.trailers, whole, digest_needed)
+        if not of_object:
+            digest.check_document(self.headers, body.trailers, whole, digest_needed)
         return whole
 
-    def read_xml(self, root: str, limit: int = XML_LIMIT, *, digest_needed: bool = False) -> Node:
-        """The body as an XML tree with the root element `root`."""
-        data = self.read(limit, digest_needed=digest_needed)
+    def read_xml(
+        self, root: str, limit: int = XML_LIMIT, *, digest_needed: bool = False, of_object: bool = False
+    ) -> Node:
+        """The body as an XML tree with the root element `root`; arguments as `read`."""
+        data = self.read(limit, digest_needed=digest_needed, of_object=of_object)
         if not data:
             raise Invalid(f"the body is empty; a <{root}> document belongs there", "malformed_xml")
         return parse(data, root)

@@ -13,7 +13,7 @@ from andromede.objects.s3 import attributes, digest, preconditions, sse, tags
 from andromede.objects.s3.opening import find_bucket
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.place import parse_query
-from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, Wish, creatable, wish_of
+from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, Wish, wish_of
 from andromede.objects.s3.xml import element, elements
 from andromede.web.stream.message import Commit, Response
 
@@ -71,7 +71,6 @@ def parse_source(text: str) -> tuple[str, str, str | None]:
 @operation("CopyObject", "PUT", on="object", action="s3:PutObject", copy=True)
 def copy_object(call: S3Call) -> Commit[Version]:
     """Make a new object, with a data key of its own, from another's bytes."""
-    creatable(call.name)
     wish = wish_of(call)
     source = source_of(call)
     if source.version.size > OBJECT_MAX:
@@ -81,7 +80,8 @@ def copy_object(call: S3Call) -> Commit[Version]:
     wanted = digest.known(algorithm) if algorithm else _kept_algorithm(source.version)
     about = CopySource(source.version, source.customer_key, wish.keys.customer_key, (wanted,))
     conditions = preconditions.of_write(call)
-    step = call.objects.copy(about, call.bucket, call.name, wish.attributes, conditions, call.trace())
+    trace = call.trace()
+    step = call.objects.copy(about, call.bucket, call.name, wish.attributes, conditions, trace)
     return step.then(lambda version: _answer(call, source, version))
 
 

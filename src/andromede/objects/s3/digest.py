@@ -95,7 +95,7 @@ def well_formed(algorithm: str, value: str) -> str:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != SIZES[algorithm]:
-        raise Invalid(f"value for {HEADER[algorithm]} header is invalid", "invalid_request")
+        raise Invalid(f"the value of {HEADER[algorithm]} is not the base64 of {SIZES[algorithm]} bytes", "bad_digest")
     return value
 
 

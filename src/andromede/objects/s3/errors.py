@@ -113,7 +113,7 @@ _KINDS: dict[str, tuple[int, str]] = {
 
 _BY_KIND: dict[tuple[str, str], tuple[int, str]] = {
     ("not_found", "part"): (400, "InvalidPart"),
-    ("denied", "sse_c"): (403, "AccessDenied"),
+    ("denied", "sse_c"): (400, "InvalidRequest"),
     ("invalid", "sse_c"): (400, "InvalidRequest"),
     ("denied", "kms_disabled"): (403, "KMS.DisabledException"),
     ("invalid", "policy"): (400, "MalformedPolicy"),

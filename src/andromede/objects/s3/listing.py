@@ -63,7 +63,8 @@ def list_objects(call: S3Call) -> Response:
     page = list_page(call, ListQuery(prefix, delimiter, marker, limit=min(limit, PAGE_MAX)))
     head = (
         element("Name", shown_name(call))
-        + f"<Prefix>{encode(prefix)}</Prefix><Marker>{encode(marker)}</Marker>"
+        # clients decode all but the prefix in version 1
+        + f"<Prefix>{escape(prefix)}</Prefix><Marker>{encode(marker)}</Marker>"
         + (f"<NextMarker>{encode(page.last)}</NextMarker>" if page.truncated and delimiter else "")
         + _common_head(call, limit, delimiter, encode, page.truncated)
     )
@@ -81,7 +82,7 @@ def list_objects_v2(call: S3Call) -> Response:
     limit = page_size(asked.get("max-keys"))
     prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
     start, token = asked.get("start-after"), asked.get("continuation-token")
-    after = read_token(token) if token is not None else start or ""
+    after = read_token(token) if token else start or ""
     page = list_page(call, ListQuery(prefix, delimiter, after, limit=min(limit, PAGE_MAX)))
     head = (
         element("Name", shown_name(call))

@@ -40,10 +40,15 @@ def decoded(raw: bytes, what: str = "the path") -> str:
     try:
         text = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
     except UnicodeDecodeError as error:
-        raise Invalid(f"{what} is not percent-encoded UTF-8; encode it again", "invalid_uri") from error
+        raise bad_uri(f"{what} is not percent-encoded UTF-8; encode it again") from error
     if "\0" in text:
-        raise Invalid(f"{what} holds a NUL character, which no name may", "invalid_uri")
+        raise bad_uri(f"{what} holds a NUL character, which no name may")
     return text
+
+
+def bad_uri(why: str) -> Invalid:
+    """400 InvalidURI, with the message that clients know it by."""
+    return Invalid("Couldn't parse the specified URI.", "invalid_uri", fields={"Reason": why})
 
 
 def locate(request: Request, config: Config) -> Place:
@@ -71,9 +76,12 @@ def locate(request: Request, config: Config) -> Place:
 
 
 def checked_key(key: str) -> str:
-    """Raises `Invalid` for a key beyond 1024 bytes."""
+    """Raises `Invalid` for a key beyond 1024 bytes, or with C1 control characters, which no XML tool shows
+    faithfully."""
     if len(key) > KEY_BYTES or (not key.isascii() and len(key.encode()) > KEY_BYTES):
         raise Invalid(f"the key is longer than {KEY_BYTES} bytes of UTF-8", "key_too_long")
+    if not key.isascii() and not key.isprintable() and any("\x80" <= char <= "\x9f" for char in key):
+        raise bad_uri("the key holds a control character between U+0080 and U+009F; choose another")
     return key
 
 
@@ -99,7 +107,7 @@ def plus(raw: bytes) -> str:
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError as error:
-        raise Invalid("the query is not percent-encoded UTF-8; encode it again", "invalid_uri") from error
+        raise bad_uri("the query is not percent-encoded UTF-8; encode it again") from error
 
 
 def valid_bucket_name(name: str) -> bool:

@@ -18,13 +18,12 @@ from andromede.objects.s3 import digest, sigv2, sigv4, tags
 from andromede.objects.s3.form import Form
 from andromede.objects.s3.opening import open_bucket
 from andromede.objects.s3.operations import operation
-from andromede.objects.s3.place import checked_key
+from andromede.objects.s3.place import bad_uri, checked_key
 from andromede.objects.s3.proof import Proof
 from andromede.objects.s3.writing import (
     DEFAULT_CHECKSUM,
     OBJECT_MAX,
     commit,
-    creatable,
     made_headers,
     verifier,
     wish_of,
@@ -66,9 +65,9 @@ def post_object(call: S3Call) -> Commit[Version]:
     if "key" not in fields or not fields["key"]:
         raise Invalid("bucket POST must contain a field named 'key'", "invalid_argument")
     fields["key"] = fields["key"].replace("${filename}", form.filename)
-    call.key = creatable(checked_key(fields["key"]))
+    call.key = checked_key(fields["key"])
     if "\0" in call.key:
-        raise Invalid("the key holds a NUL character", "invalid_uri")
+        raise bad_uri("the key holds a NUL character")
     call.proof = Proof("post", opener=lambda _: form)
     policy = authenticate(call, fields)
     call.headers = form_headers(call, fields)

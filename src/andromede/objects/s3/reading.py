@@ -68,17 +68,18 @@ def described(missing: NotFound) -> NotFound:
     if isinstance(marker, Version):
         headers = [("x-amz-delete-marker", "true"), ("x-amz-version-id", marker.shown_id)]
         return NotFound(missing.public, missing.reason, headers=headers)
-    return missing
+    return NotFound(missing.public, missing.reason, headers=[("x-amz-delete-marker", "false")])
 
 
 @operation("GetObject", "GET", on="object", action="s3:GetObject")
 def get_object(call: S3Call) -> Response:
     """The bytes of a version, whole or in part."""
     version = find(call, "s3:GetObject", "s3:GetObjectVersion")
+    numbered = _numbered(call, version)
     key = sse.opening_key(call, version)
     if preconditions.unmodified(call, version):
         return not_modified(call, version)
-    span = span_of(call, version)
+    span = numbered or span_of(call, version)
     pairs = attributes.overridden(call, read_headers(call, version, span))
     body = call.objects.read(version, span.start, span.stop, customer_key=key) if span.stop > span.start else b""
     return Response(span.status, pairs, body, length=span.stop - span.start)
@@ -88,11 +89,12 @@ def get_object(call: S3Call) -> Response:
 def head_object(call: S3Call) -> Response:
     """What GET would say, without the bytes."""
     version = find(call, "s3:GetObject", "s3:GetObjectVersion")
+    numbered = _numbered(call, version)
     if (key := sse.opening_key(call, version)) is not None:
         call.objects.check_customer_key(version, key)
     if preconditions.unmodified(call, version):
         return not_modified(call, version)
-    span = span_of(call, version)
+    span = numbered or span_of(call, version)
     pairs = attributes.overridden(call, read_headers(call, version, span))
     return Response(span.status, pairs, b"", length=span.stop - span.start)
 
@@ -119,18 +121,23 @@ def read_headers(call: S3Call, version: Version, span: Span) -> attributes.Pairs
     if (call.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
         whole = span.stop - span.start == version.size
         checksum = span.checksum or (version.checksum if whole else None)
-        pairs += attributes.checksum_headers(checksum)
+        pairs += attributes.checksum_headers(checksum, version.checksum.kind if version.checksum else None)
     return pairs
+
+
+def _numbered(call: S3Call, version: Version) -> Span | None:
+    """The part that `?partNumber=` names, known before any key is asked for."""
+    number = call.query.get("partNumber")
+    if number is None:
+        return None
+    if "range" in call.headers:
+        raise Invalid("cannot specify both Range header and partNumber query parameter", "invalid_request")
+    return part_span(call, version, number)
 
 
 def span_of(call: S3Call, version: Version) -> Span:
     """What part of the object is asked for. Raises `Invalid` (InvalidRange, InvalidPart)."""
-    number = call.query.get("partNumber")
     text = call.header("range")
-    if number is not None:
-        if text is not None:
-            raise Invalid("cannot specify both Range header and partNumber query parameter", "invalid_request")
-        return part_span(call, version, number)
     found = parse_range(text, version.size) if text is not None else None
     return Span(0, version.size) if found is None else Span(found[0], found[1], 206)
 

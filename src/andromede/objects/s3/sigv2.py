@@ -63,8 +63,8 @@ def from_query(request: Request, query: Mapping[str, str], now_us: int) -> Claim
     return Claimed(query["AWSAccessKeyId"], query["Signature"], text, int(text))
 
 
-def string_to_sign(request: Request, place: Place, claimed: Claimed) -> bytes:
-    """Method, digests, date, canonical amz headers, canonical resource."""
+def string_to_sign(request: Request, place: Place, claimed: Claimed, tail: bytes = b"") -> bytes:
+    """Method, digests, date, canonical amz headers, canonical resource (its path ending in `tail`)."""
     headers = request.headers
     amz: dict[bytes, bytes] = {}
     for name, value in request.headers.raw:
@@ -77,11 +77,11 @@ def string_to_sign(request: Request, place: Place, claimed: Claimed) -> bytes:
         claimed.date.encode("latin-1"),
     ]
     lines += [name + b":" + amz[name] for name in sorted(amz)]
-    return b"\n".join([*lines, _resource(request, place)])
+    return b"\n".join([*lines, _resource(request, place, tail)])
 
 
-def _resource(request: Request, place: Place) -> bytes:
-    path = request.path
+def _resource(request: Request, place: Place, tail: bytes) -> bytes:
+    path = request.path + tail
     if place.host_bucket and place.bucket is not None:
         path = b"/" + place.bucket.encode() + path
     chosen = []
@@ -96,16 +96,26 @@ def _resource(request: Request, place: Place) -> bytes:
 def verify(request: Request, place: Place, claimed: Claimed, secret: str) -> None:
     """Raises `Denied` (SignatureDoesNotMatch)."""
     text = string_to_sign(request, place, claimed)
+    if place.on == "bucket" and b"/" not in request.path[1:]:
+        # clients sign the resource of a bucket with a slash at the end, whether the path has one or not
+        slashed = string_to_sign(request, place, claimed, b"/")
+        if matches(secret, slashed, claimed.signature):
+            return
     check(secret, text, claimed.signature, claimed.access_key)
 
 
 def check(secret: str, text: bytes, signature: str, access_key: str) -> None:
     """Compare the signature of `text` in constant time. Raises `Denied`."""
-    computed = base64.b64encode(hmac.digest(secret.encode(), text, "sha1"))
-    if not hmac.compare_digest(computed, signature.encode("latin-1", "replace")):
+    if not matches(secret, text, signature):
         raise Denied(
             "the request signature we calculated does not match the signature you provided; check your key and "
             "signing method",
             "signature",
             fields={"AWSAccessKeyId": access_key, "SignatureProvided": signature},
         )
+
+
+def matches(secret: str, text: bytes, signature: str) -> bool:
+    """Whether the signature is that of `text`, in constant time."""
+    computed = base64.b64encode(hmac.digest(secret.encode(), text, "sha1"))
+    return hmac.compare_digest(computed, signature.encode("latin-1", "replace"))

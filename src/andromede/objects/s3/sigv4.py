@@ -70,8 +70,10 @@ def from_header(request: Request, authorization: str) -> Claimed:
     stamp = headers.get("x-amz-date")
     if stamp is None:
         stamp = headers.get("date")
-        if stamp is None:
+        when = instant(stamp) if stamp is not None else None
+        if when is None:
             raise Denied("a signed request needs a valid Date or x-amz-date header", "access")
+        stamp = _basic(when)  # whatever the form of Date, this is what was signed
     payload = headers.get("x-amz-content-sha256")
     if payload is None:
         raise Invalid("missing required header for this request: x-amz-content-sha256", "invalid_request")

@@ -13,7 +13,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from andromede.errors import Denied, Invalid
+from andromede.errors import Invalid
 from andromede.objects.model import Encryption, Version
 from andromede.web.stream.message import Headers
 
@@ -110,7 +110,7 @@ def opening_key(call: S3Call, version: Version, prefix: str = CUSTOMER) -> bytes
         raise Invalid("the object was stored with a customer key; give the same key again", "invalid_request")
     key, md5 = given
     if encryption.customer_key_md5 is not None and encryption.customer_key_md5 != md5:
-        raise Denied("the customer key is not the one that the object was stored with", "access")
+        raise Invalid("the customer key is not the one that the object was stored with", "invalid_request")
     return key
 
 

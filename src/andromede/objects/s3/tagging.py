@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from andromede.errors import NotFound
+from andromede.objects.access import keys as access_keys
 from andromede.objects.model import ObjectChange, Version
 from andromede.objects.s3 import attributes, tags
+from andromede.objects.s3.conditions import Value
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.reading import described, may_know
 from andromede.web.stream.message import Commit, Response
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from andromede.objects.s3.call import S3Call
 
 
-def _version(call: S3Call, extra: dict[str, str] | None = None) -> Version:
+def _version(call: S3Call, extra: Mapping[str, Value] | None = None) -> Version:
     """The version meant, with the caller's right to the operation."""
     action = call.operation.action
     if call.version_id is not None:
@@ -38,8 +41,7 @@ def _change(call: S3Call, version: Version, new: dict[str, str], status: int) ->
 def put_tagging(call: S3Call) -> Commit[Version]:
     """Replace the tag set of a version."""
     new = tags.from_xml(call.read_xml("Tagging"))
-    extra = {f"s3:RequestObjectTag/{name}": value for name, value in new.items()}
-    return _change(call, _version(call, extra), new, 200)
+    return _change(call, _version(call, access_keys.tag_keys(new.items())), new, 200)
 
 
 @operation("GetObjectTagging", "GET", on="object", query="tagging", action="s3:GetObjectTagging")

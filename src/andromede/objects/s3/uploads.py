@@ -12,7 +12,7 @@ from andromede.objects.model import Checksum, Expected, Part, Receive, Upload, V
 from andromede.objects.s3 import attributes, copying, digest, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.reading import part_number
-from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, creatable, take, wish_of
+from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, take, wish_of
 from andromede.objects.s3.xml import Node, element, elements, malformed
 from andromede.web.stream.message import Commit, Response
 
@@ -28,10 +28,10 @@ _COMPOSITE_ONLY = frozenset(("SHA1", "SHA256"))
 @operation("CreateMultipartUpload", "POST", on="object", query="uploads", action="s3:PutObject")
 def create_upload(call: S3Call) -> Commit[Upload]:
     """Begin an upload; what the object will be is fixed here."""
-    creatable(call.name)
     wish = wish_of(call)
     algorithm, kind = checksum_plan(call)
-    step = call.objects.create_upload(call.bucket, call.name, wish.attributes, algorithm, kind, call.trace())
+    trace = call.trace()
+    step = call.objects.create_upload(call.bucket, call.name, wish.attributes, algorithm, kind, trace)
     return step.then(lambda upload: _created(call, upload, algorithm, kind))
 
 
@@ -184,7 +184,7 @@ def abort_upload(call: S3Call) -> Commit[None]:
 def complete_upload(call: S3Call) -> Commit[Version] | Response:
     """Make the object out of its parts; the same call again gets the same answer."""
     call.require()
-    root = call.read_xml("CompleteMultipartUpload", COMPLETE_BYTES)
+    root = call.read_xml("CompleteMultipartUpload", COMPLETE_BYTES, of_object=True)
     parts = part_list(root)
     try:
         upload = opened(call)
@@ -218,10 +218,12 @@ def part_list(root: Node) -> list[tuple[int, str, Checksum | None]]:
         if not text.isdigit() or not text.isascii() or len(text) > 9:
             raise malformed("PartNumber must be a number")
         number = int(text)
-        if number <= last:
+        if number < last:
             raise Invalid(
                 "the list of parts was not in ascending order; parts must be ordered by part number", "part_order"
             )
+        if number == last:  # named twice: the later entry counts
+            parts.pop()
         last = number
         parts.append((number, node.need("ETag").text.strip().strip('"'), _part_checksum(node)))
     return parts
@@ -261,7 +263,7 @@ def _well_formed(algorithm: str, value: str) -> None:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != digest.SIZES[algorithm] or (count and not count.isdigit()):
-        raise Invalid(f"value for {digest.HEADER[algorithm]} header is invalid", "invalid_request")
+        raise Invalid(f"the value of {digest.HEADER[algorithm]} is not a checksum of that kind", "bad_digest")
 
 
 def _completed(call: S3Call, version: Version) -> Response:

@@ -150,7 +150,7 @@ def _object_parts(call: S3Call, version: Version) -> str:
         "<ObjectParts>"
         + elements(
             (
-                ("TotalPartsCount", version.parts),
+                ("PartsCount", version.parts),
                 ("PartNumberMarker", after),
                 ("NextPartNumberMarker", page[-1].number if page else 0),
                 ("MaxParts", limit),

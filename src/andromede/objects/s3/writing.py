@@ -19,13 +19,6 @@ OBJECT_MAX = 5 << 30
 DEFAULT_CHECKSUM = "CRC64NVME"
 
 
-def creatable(key: str) -> str:
-    """Raises `Invalid` (InvalidURI) for a key with C1 control characters, which no XML tool shows faithfully."""
-    if not key.isascii() and any("\x80" <= char <= "\x9f" for char in key):
-        raise Invalid("the key holds a control character between U+0080 and U+009F; choose another", "invalid_uri")
-    return key
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A new object as its headers describe it."""
@@ -62,7 +55,6 @@ def require_put(call: S3Call, action: str) -> None:
 @operation("PutObject", "PUT", on="object", action="s3:PutObject")
 def put_object(call: S3Call) -> Commit[Version] | Response:
     """Store an object under a key."""
-    creatable(call.name)
     if "content-length" not in call.headers and "transfer-encoding" not in call.headers:
         raise Invalid("you must provide the Content-Length HTTP header", "length")
     if call.version_id is not None:
