@@ -72,11 +72,7 @@ def preload() -> None:
 
     from andromede.engines import disk  # noqa: F401
     from andromede.identity import routes, service  # noqa: F401
-    from andromede.objects import (  # noqa: F401
-        context,
-        door,
-        worker,
-    )
+    from andromede.objects import context, door, lifecycle_worker, worker  # noqa: F401
     from andromede.objects.s3 import door as s3  # noqa: F401
     from andromede.objects.swift import door as swift  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401

@@ -235,11 +235,10 @@ def _become(role: Role, ready_fd: int, parent: int, log_fd: int) -> NoReturn:
         role.main(lambda: _tell(ready_fd))
         code = 0
     except Error as error:
-        sys.stderr.write(f"{role.name}: {error.public} {error.cause}\n")
+        os.write(2, f"{role.name}: {error.public} {error.cause}\n".encode())
     except BaseException:
-        traceback.print_exc()
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
     finally:
-        sys.stderr.flush()
         os._exit(code)
 
 

@@ -1,0 +1,213 @@
+"""Backups: sealed, complete, refused when damaged; upgrades that go back."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from andromede.config import Config, Storage
+from andromede.db import Database, Migration, migrate, open_database
+from andromede.errors import Conflict, Fatal, Invalid, NoCapacity, Unavailable
+from andromede.ops import backup, copying, layout, migration, sealing
+from andromede.ops.backup import Job
+from andromede.ops.layout import Layout
+from tests.support.clock import FakeClock, FakeIds
+
+ROWS = Migration("thing", 1, "rows", "CREATE TABLE thing (n {int} PRIMARY KEY);\n")
+MORE = Migration("thing", 2, "more", "CREATE TABLE more (n {int} PRIMARY KEY);\n")
+BROKEN = Migration("thing", 3, "broken", "CREATE TABLE thing (n {int} PRIMARY KEY);\n")
+CANARY = b"canary-4f1d"
+
+
+def sealed(data: bytes, key: bytes) -> bytes:
+    target = io.BytesIO()
+    sealer = sealing.Sealer(target, key)
+    for at in range(0, len(data), 300_000):
+        sealer.write(data[at : at + 300_000])
+    sealer.close()
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 1, sealing.FRAME - 1, sealing.FRAME, sealing.FRAME + 1, 3 * sealing.FRAME])
+def test_sealed_streams_come_back(size: int) -> None:
+    data, key = os.urandom(size), b"k" * 32
+    assert sealing.Opener(io.BytesIO(sealed(data, key)), key).read() == data
+    opener = sealing.Opener(io.BytesIO(sealed(data, key)), key)
+    assert b"".join(iter(lambda: opener.read(70_001), b"")) == data
+
+
+def test_cut_swapped_or_changed_frames_are_damage() -> None:
+    data, key = os.urandom(3 * sealing.FRAME), b"k" * 32
+    whole = sealed(data, key)
+    head, frame = len(sealing.MAGIC) + 16, sealing.FRAME + sealing.TAG
+    flipped = bytearray(whole)
+    flipped[head + 5] ^= 1
+    swapped = whole[:head] + whole[head + frame : head + 2 * frame] + whole[head : head + frame]
+    for wrong in (bytes(flipped), swapped, whole[: head + frame], whole[: head + 10], whole[:head], whole + b"x"):
+        with pytest.raises(Fatal):
+            sealing.Opener(io.BytesIO(wrong), key).read()
+    with pytest.raises(Invalid, match="another backup"):
+        sealing.Opener(io.BytesIO(whole), b"j" * 32)
+    with pytest.raises(Fatal, match="no sealed file"):
+        sealing.Opener(io.BytesIO(b"x" * 100), key)
+
+
+def test_copies_keep_holes_and_notice_changes(tmp_path: Path) -> None:
+    source, target = tmp_path / "s", tmp_path / "t"
+    (source / "log").mkdir(parents=True)
+    log = source / "log" / "a-1"
+    with log.open("wb") as file:
+        file.write(b"start")
+        file.truncate(4 << 20)
+    copied = copying.Copied()
+    copying.copy_changed(source, target, copied, lambda: None)
+    copy = target / "log" / "a-1"
+    assert copy.read_bytes() == log.read_bytes()
+    assert copy.stat().st_blocks * 512 < 1 << 20
+    before = copied.files
+    copying.copy_changed(source, target, copied, lambda: None)
+    assert copied.files == before == 1
+    with log.open("r+b") as file:
+        file.write(b"START")
+    os.utime(log, ns=(1, 1))
+    copying.copy_changed(source, target, copied, lambda: None)
+    assert copy.read_bytes()[:5] == b"START"
+
+
+@pytest.fixture
+def job(tmp_path: Path, clock: FakeClock, ids: FakeIds) -> Job:
+    place = Layout(tmp_path / "data")
+    layout.prepare(place, clock, ids)
+    for name, content in (
+        ("keys/root.json", b"root " + CANARY),
+        ("blobs/file/aa/x", b"sealed"),
+        ("clouds.yaml", CANARY),
+    ):
+        path = place.data / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return Job(place, Config(place.data), tmp_path / "copy", tmp_path / "copy.key", clock, ids, lambda: None)
+
+
+def into(job: Job, place: Path) -> Job:
+    return dataclasses.replace(job, place=Layout(place), config=Config(place))
+
+
+def test_a_backup_restores_and_tells_nothing_without_its_key(job: Job, db: Database, tmp_path: Path) -> None:
+    if db.dialect != "sqlite":
+        pytest.skip("the round trip of PostgreSQL needs a second database: tests/e2e")
+    migrate(db, [ROWS])
+    with db.write() as tx:
+        tx.run("INSERT INTO thing (n) VALUES (?)", (7,))
+    made = backup.take(job, db)
+    assert (made.blobs, made.database) == (1, "sqlite")
+    whole = b"".join(path.read_bytes() for path in job.folder.rglob("*") if path.is_file())
+    assert CANARY not in whole
+    assert job.place.last_backup.exists()
+    goal = into(job, tmp_path / "second")
+    assert backup.restore(goal, "") == made
+    assert (goal.place.keys / "root.json").read_bytes() == b"root " + CANARY
+    assert (goal.place.data / "blobs/file/aa/x").read_bytes() == b"sealed"
+    copy = open_database(f"sqlite:///{goal.place.data}/andromede.db")
+    assert copy.all("SELECT n FROM thing") == [(7,)]
+    copy.close()
+
+
+def test_restores_that_cannot_work_leave_nothing(job: Job, db: Database, tmp_path: Path) -> None:
+    if db.dialect != "sqlite":
+        pytest.skip("the same code on either database")
+    migrate(db, [ROWS])
+    backup.take(job, db)
+    goal = into(job, tmp_path / "second")
+    with pytest.raises(Invalid, match="key file"):
+        backup.restore(dataclasses.replace(goal, key_file=tmp_path / "none.key"), "")
+    sealing.new_key(tmp_path / "other.key", job.ids, "other")
+    with pytest.raises(Invalid, match="another backup"):
+        backup.restore(dataclasses.replace(goal, key_file=tmp_path / "other.key"), "")
+    with pytest.raises(Invalid, match="--database"):
+        backup.restore(goal, "postgresql:///x")
+    state = job.folder / backup.STATE
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(Fatal, match="damaged"):
+        backup.restore(goal, "")
+    assert not goal.place.data.exists()
+    with pytest.raises(Conflict, match="not empty"):
+        backup.restore(into(job, job.place.data), "")
+    (job.folder / backup.MANIFEST).unlink()
+    with pytest.raises(Invalid, match="no complete backup"):
+        backup.restore(goal, "")
+
+
+def test_a_lost_blob_file_is_noticed(job: Job, db: Database, tmp_path: Path) -> None:
+    if db.dialect != "sqlite":
+        pytest.skip("the same code on either database")
+    migrate(db, [ROWS])
+    backup.take(job, db)
+    (job.folder / "blobs/file/aa/x").unlink()
+    with pytest.raises(Fatal, match="lacks 1 of its 1"):
+        backup.restore(into(job, tmp_path / "second"), "")
+
+
+class Slow:
+    """A database whose snapshot takes an hour, and one whose disk is full."""
+
+    dialect = "sqlite"
+
+    def __init__(self, clock: FakeClock, error: OSError | None = None) -> None:
+        self._clock = clock
+        self._error = error
+
+    def backup(self, path: str) -> None:
+        self._clock.advance(3600)
+        if self._error:
+            raise self._error
+
+
+def test_a_backup_slower_than_the_collector_is_refused(job: Job, clock: FakeClock) -> None:
+    with pytest.raises(Unavailable, match="garbage_grace_seconds"):
+        backup.take(job, Slow(clock))  # type: ignore[arg-type]
+    assert not (job.folder / backup.MANIFEST).exists()
+    assert not list(job.place.run.glob("*.part"))
+    with pytest.raises(Conflict, match="not empty"):
+        backup.take(job, Slow(clock))  # type: ignore[arg-type]
+
+
+def test_a_full_disk_is_said(job: Job, clock: FakeClock) -> None:
+    with pytest.raises(NoCapacity, match="No space left"):
+        backup.take(job, Slow(clock, OSError(28, "No space left on device")))  # type: ignore[arg-type]
+
+
+def test_the_settings_name_the_new_database(tmp_path: Path) -> None:
+    path = tmp_path / "andromede.toml"
+    backup.name_database(path, "postgresql:///a")
+    assert path.read_text() == '[storage]\ndatabase = "postgresql:///a"\n'
+    path.write_text('[server]\nregion = "x"\n[storage]\ndatabase = "old"\nengine = "disk"\n')
+    backup.name_database(path, "postgresql:///b")
+    assert path.read_text() == '[server]\nregion = "x"\n[storage]\ndatabase = "postgresql:///b"\nengine = "disk"\n'
+
+
+def test_an_upgrade_takes_a_snapshot_and_goes_back(tmp_path: Path, clock: FakeClock, ids: FakeIds) -> None:
+    place = Layout(tmp_path / "data")
+    layout.prepare(place, clock, ids)
+    dsn = Config(place.data, storage=Storage()).database_dsn
+    assert migration.upgrade(place, dsn, [ROWS], clock)[1] is None
+    db = open_database(dsn)
+    with db.write() as tx:
+        tx.run("INSERT INTO thing (n) VALUES (?)", (1,))
+    db.close()
+    with pytest.raises(Fatal, match="as it was before"):
+        migration.upgrade(place, dsn, [ROWS, MORE, BROKEN], clock)
+    db = open_database(dsn)
+    assert db.all("SELECT n FROM thing") == [(1,)]
+    assert db.all("SELECT name FROM sqlite_master WHERE name = 'more'") == []
+    db.close()
+    clock.advance(60)
+    applied, snapshot = migration.upgrade(place, dsn, [ROWS, MORE], clock)
+    assert applied == ["thing 2: more"]
+    assert snapshot is not None
+    assert snapshot.exists()
+    assert migration.upgrade(place, dsn, [ROWS, MORE], clock) == ([], None)
