@@ -38,6 +38,7 @@ ELSEWHERE = (
     "sns",
 )
 DAY_SECONDS = 6
+KMS_KEYS = ("testkey-1", "testkey-2")  # some tests use these names whatever the configuration says
 SETTINGS: dict[str, object] = {
     "objects.test_mode": True,
     "objects.s3_sigv2": True,
@@ -140,6 +141,8 @@ def write_conf(path: Path, installation: Installation, day_seconds: int) -> Path
     """Make three projects on the installation and describe them in the suite's form."""
     admin = Keystone.admin(installation)
     tenants = {name: admin.tenant(f"s3-{name}") for name in ("main", "alt", "tenant")}
+    for name in KMS_KEYS:
+        installation.run("keys", "create", tenants["main"].project_id, "--name", name)
     host, _, port = installation.objects_url.rpartition("//")[2].partition(":")
     conf = configparser.RawConfigParser()
     secure = installation.objects_url.startswith("https")
@@ -149,8 +152,8 @@ def write_conf(path: Path, installation: Installation, day_seconds: int) -> Path
         conf[f"s3 {name}"] = person(tenant)
     conf["s3 main"].update(
         api_name=installation.s3.get("AWS_REGION", "fr1"),
-        kms_keyid="testkey-1",
-        kms_keyid2="testkey-2",
+        kms_keyid=KMS_KEYS[0],
+        kms_keyid2=KMS_KEYS[1],
         lc_debug_interval=str(day_seconds),
     )
     conf["s3 tenant"]["tenant"] = tenants["tenant"].project_id
