@@ -40,7 +40,7 @@ def main() -> None:
             os.chmod(data / name, 0o600)
     app = build_api(Parts([mount(identity)], identity.guard(), clock, ids, Log(clock=clock, role="api")))
     host, _, port = listen.rpartition(":")
-    uvicorn.run(app, host=host, port=int(port), log_level="warning", access_log=False)  # type: ignore[arg-type]
+    uvicorn.run(app, host=host, port=int(port), log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class KeyRing:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._seen: tuple[tuple[str, int], ...] = ()
+        self._seen = 0
         self._fernet: MultiFernet | None = None
 
     def create(self, ids: Ids) -> None:
@@ -48,8 +48,8 @@ class KeyRing:
         return primary
 
     def encrypt(self, data: bytes, now_us: int) -> bytes:
-        """A Fernet token under the primary key."""
-        return self._load().encrypt_at_time(data, now_us // 1_000_000)
+        """A Fernet token under the primary key of now: a stale one might already be dropped elsewhere."""
+        return self._load(again=self._state() != self._seen).encrypt_at_time(data, now_us // 1_000_000)
 
     def decrypt(self, token: bytes) -> bytes:
         """The data of a token of any key. Raises `cryptography.fernet.InvalidToken`."""
@@ -63,8 +63,11 @@ class KeyRing:
     def _numbers(self) -> list[int]:
         return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit())
 
-    def _state(self) -> tuple[tuple[str, int], ...]:
-        return tuple((str(number), (self._folder / str(number)).stat().st_mtime_ns) for number in self._numbers())
+    def _state(self) -> int:
+        try:
+            return os.stat(self._folder).st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _load(self, again: bool = False) -> MultiFernet:
         if self._fernet is None or again:

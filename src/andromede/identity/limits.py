@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from andromede.db import Tx
@@ -62,8 +63,8 @@ class UnifiedLimits:
                         for n in ("service_id", "region_id", "resource_name"))  # fmt: skip
             if moved and self._leaning(change.tx, old):
                 raise Denied(f"Unable to update registered limit {limit_id} because there are limits on it.", "in_use")
+            self._place(change.tx, replace(old, **values))
             REGISTERED.update(change.tx, {"id": limit_id}, **values)
-            self._place(change.tx, found(REGISTERED.find(change.tx, id=limit_id), "registered limit", limit_id))
         return self.registered(limit_id)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from andromede.db import Tx
@@ -132,11 +133,11 @@ class Projects:
             if "options" in values:
                 new["options"] = merged(old.options, values["options"])
             new["extra"] = {**old.extra, **extras(call.json, key, fields)}
+            self._unique(tx, replace(old, name=values.get("name", old.name)))
             PROJECTS.update(tx, {"id": project_id}, **new)
             if "tags" in values:
                 principals_store.set_tags(tx, project_id, check_tags(values["tags"]))
             project = found(PROJECTS.find(tx, id=project_id), key, project_id)
-            self._unique(tx, project)
             return project, principals_store.tags(tx, project_id)
 
     @staticmethod

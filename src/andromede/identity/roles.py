@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from andromede.db import Tx
@@ -73,10 +74,9 @@ class Roles:
             if "options" in values:
                 new["options"] = merged(old.options, values["options"])
             new["extra"] = {**old.extra, **extras(call.json, "role", fields)}
+            self._unique(change.tx, replace(old, name=values.get("name", old.name)))
             ROLES.update(change.tx, {"id": role_id}, **new)
-            role = found(ROLES.find(change.tx, id=role_id), "role", role_id)
-            self._unique(change.tx, role)
-            return role
+            return found(ROLES.find(change.tx, id=role_id), "role", role_id)
 
     def remove(self, call: Call[Any], role_id: str) -> None:
         """Delete a role with every assignment of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from andromede.db import Tx
@@ -100,14 +101,13 @@ class Users:
             new["extra"] = _extra(old.extra, values, extras(call.json, "user", fields))
             if values.get("enabled"):
                 new["failures"] = 0
+            self._unique(tx, replace(old, name=values.get("name", old.name)))
             USERS.update(tx, {"id": user_id}, **new)
             if hashed is not None:
                 self._store(tx, user_id, hashed, by_admin=True)
             if hashed is not None or values.get("enabled") is False:
                 revoke_user(self._core, tx, user_id)
-            user = found(USERS.find(tx, id=user_id), "user", user_id)
-            self._unique(tx, user)
-            return user
+            return found(USERS.find(tx, id=user_id), "user", user_id)
 
     def remove(self, call: Call[Any], user_id: str) -> None:
         """Delete a user with its assignments and credentials."""
@@ -220,10 +220,9 @@ class Groups:
                 new["name"] = values["name"]
             if "description" in values:
                 new["description"] = values["description"] or ""
+            self._unique(change.tx, replace(old, name=values.get("name", old.name)))
             GROUPS.update(change.tx, {"id": group_id}, **new)
-            group = found(GROUPS.find(change.tx, id=group_id), "group", group_id)
-            self._unique(change.tx, group)
-            return group
+            return found(GROUPS.find(change.tx, id=group_id), "group", group_id)
 
     def remove(self, call: Call[Any], group_id: str) -> None:
         """Delete a group; its members lose what it gave them at once."""

@@ -61,6 +61,8 @@ def _check(value: Any) -> None:
         if "\0" in value:
             raise Invalid("the body contains a NUL character", "json")
         value.encode()
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise Invalid("the body contains an integer of more than 64 bits", "json")
     elif isinstance(value, dict):
         for key, item in value.items():
             _check(key)
