@@ -19,7 +19,7 @@ from andromede import __version__
 from andromede.audit import Draft, Recorder
 from andromede.clock import Clock, SystemClock
 from andromede.config import Config
-from andromede.db import Database, Migration, open_database, pending
+from andromede.db import Database, Migration, Row, open_database, pending
 from andromede.errors import Invalid
 from andromede.ids import Ids, RandomIds, request_id
 from andromede.log import Log
@@ -137,7 +137,9 @@ def initialise(config: Config) -> dict[str, Any]:
 def inspect(config: Config) -> dict[str, Any]:
     """What the database and the key files tell about the installation, for `status`."""
     from andromede.audit import store
+    from andromede.objects import garbage_store
 
+    sources: list[Row] = []
     db = open_database(config.database_dsn)
     try:
         missing = [f"{step.domain} {step.version}: {step.name}" for step in pending(db, migrations())]
@@ -147,8 +149,10 @@ def inspect(config: Config) -> dict[str, Any]:
             "custody": CUSTODY,
             "queues": {},
         }
-        with db.read() as tx:
-            sources = store.sources(tx)
+        if not missing:
+            found["queues"] = garbage_store.depths(db)
+            with db.read() as tx:
+                sources = store.sources(tx)
     finally:
         db.close()
     gaps = [{"source": row[0], "missing": row[2] - row[1] + 1 - row[3]} for row in sources]

@@ -127,11 +127,12 @@ def _supervise(start: Start, report: Any) -> int:
     from andromede import app
 
     place, config, clock = start.place, start.config, start.clock
-    app.preload()
+    initialised = child.start(lambda: app.initialise(config))
+    app.preload()  # meanwhile
     log = Log(os.fdopen(os.dup(start.log_fd), "a"), config.server.log_level, clock, role="supervisor", pid=os.getpid())
     name_process("up", die_with_parent=False)
     with_terminal = os.isatty(2)
-    first = child.in_child(lambda: app.initialise(config))
+    first = initialised.result()
 
     def notice(text: str) -> None:
         if with_terminal:

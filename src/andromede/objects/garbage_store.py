@@ -36,6 +36,16 @@ def pending(reader: Reader) -> list[Row]:
     return reader.all("SELECT ref FROM garbage ORDER BY id")
 
 
+def depths(reader: Reader) -> dict[str, int]:
+    """How much waits for the worker: references to collect, bytes dead in logs, uploads not finished."""
+    row = reader.one(
+        "SELECT (SELECT count(*) FROM garbage), (SELECT coalesce(sum(bytes), 0) FROM log_dead), "
+        "(SELECT count(*) FROM upload WHERE completed IS NULL)"
+    )
+    assert row is not None
+    return {"garbage": int(row[0]), "dead_log_bytes": int(row[1]), "unfinished_uploads": int(row[2])}
+
+
 def add_file(tx: Tx, name: str, now_us: int) -> None:
     """A file is referred to from now on."""
     tx.run("INSERT INTO blob (name, created) VALUES (?, ?)", (name, now_us))

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from andromede.errors import Error, Fatal, Invalid
@@ -22,8 +23,25 @@ def read_answer(fd: int) -> bytes:
     return raw
 
 
-def in_child(work: Work) -> dict[str, Any]:
-    """The JSON-able result of `work`, done in a fork. Its `Error` is raised here again."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Work that a child does meanwhile."""
+
+    pid: int
+    reader: int
+
+    def result(self) -> dict[str, Any]:
+        """Wait for it. Its `Error` is raised here again."""
+        try:
+            raw = read_answer(self.reader)
+        finally:
+            os.close(self.reader)
+            os.waitpid(self.pid, 0)
+        return unpack(raw)
+
+
+def start(work: Work) -> Started:
+    """Do `work` in a fork; its result must be JSON."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -31,12 +49,7 @@ def in_child(work: Work) -> dict[str, Any]:
     if pid == 0:
         _work(work, writer)
     os.close(writer)
-    try:
-        raw = read_answer(reader)
-    finally:
-        os.close(reader)
-        os.waitpid(pid, 0)
-    return unpack(raw)
+    return Started(pid, reader)
 
 
 def pack_error(error: BaseException) -> bytes:

@@ -128,18 +128,18 @@ def test_a_role_that_ignores_the_signal_is_killed(make: Callable[..., Supervisor
 
 
 def test_work_in_a_child_returns_or_raises() -> None:
-    assert child.in_child(lambda: {"pid": os.getpid()})["pid"] != os.getpid()
+    assert child.start(lambda: {"pid": os.getpid()}).result()["pid"] != os.getpid()
 
     def wrong() -> dict[str, int]:
         raise Invalid("no such thing", "thing", cause="why")
 
     with pytest.raises(Error, match="no such thing") as caught:
-        child.in_child(wrong)
+        child.start(wrong).result()
     assert (caught.value.reason, caught.value.cause) == ("thing", "why")
     with pytest.raises(Fatal, match="ZeroDivisionError"):
-        child.in_child(lambda: {"n": 1 // 0})
+        child.start(lambda: {"n": 1 // 0}).result()
     with pytest.raises(Fatal, match="without an answer"):
-        child.in_child(lambda: os._exit(0))
+        child.start(lambda: os._exit(0)).result()
 
 
 def test_addresses_are_parsed_and_named() -> None:
