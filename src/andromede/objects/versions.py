@@ -11,6 +11,7 @@ from andromede.objects import archive, codec, rules, trail, version_store
 from andromede.objects.batch import Batch
 from andromede.objects.container_store import State
 from andromede.objects.model import (
+    NO_CONDITIONS,
     UNSET,
     Attributes,
     Conditions,
@@ -66,9 +67,9 @@ def delete(
     newest = version_store.current(batch, container_id, key)
     target = newest[0] if newest and not rules.expired(newest[0], batch.now_us) else None
     rules.check_delete(target, options.conditions, key)
-    if state.container.versioning is Versioning.OFF:
-        if newest is None:
-            return DeleteResult(None, None)
+    if newest is None and (state.container.versioning is Versioning.OFF or options.conditions is not NO_CONDITIONS):
+        return DeleteResult(None, None)  # a condition speaks of an object: none, no marker
+    if newest is not None and state.container.versioning is Versioning.OFF:
         rules.check_unlocked(newest[0], batch.now_us, options.bypass_governance)
         if archive.target_name(state.container):
             return archive.delete(batch, state, newest)

@@ -85,13 +85,13 @@ def of_delete(call: S3Call) -> Conditions:
     headers = call.headers
     match = headers.get("if-match")
     when, size = headers.get("x-amz-if-match-last-modified-time"), headers.get("x-amz-if-match-size")
-    if match is None and when is None and size is None:
-        return NO_CONDITIONS
     return delete_conditions(match, when, size)
 
 
 def delete_conditions(match: str | None, when: str | None, size: str | None) -> Conditions:
     """Conditions of one delete from their texts. Raises `Invalid`."""
+    if match is None and when is None and size is None:
+        return NO_CONDITIONS
     moment = None
     if when is not None:
         moment = instant(when) if when[-3:] == "GMT" else iso_instant(when)

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from andromede.clock import iso_milli
-from andromede.errors import Denied, Invalid, NotFound
+from andromede.errors import Invalid, NotFound
 from andromede.objects.model import Checksum, Expected, Part, Receive, Upload, Version, Versioning
 from andromede.objects.s3 import attributes, copying, digest, preconditions, sse
 from andromede.objects.s3.operations import operation
@@ -200,10 +200,14 @@ def complete_upload(call: S3Call) -> Commit[Version] | Response:
 
 
 def _check_customer_key(call: S3Call, upload: Upload) -> None:
-    if sse.CUSTOMER + "algorithm" in call.headers and upload.attributes.encryption.mode == sse.SSE_C:
-        given = sse.customer_key(call.headers, sse.CUSTOMER, sse.secure(call))
-        if given is not None and given[1] != upload.attributes.encryption.customer_key_md5:
-            raise Denied("the customer key is not the one that the upload was begun with", "access")
+    """The completion repeats the customer key, obligatory where a checksum of the whole is kept."""
+    given = sse.customer_key(call.headers, sse.CUSTOMER, sse.secure(call))
+    if upload.attributes.encryption.mode != sse.SSE_C:
+        return
+    if given is None and upload.checksum_algorithm is not None:
+        raise Invalid("the upload was begun with a customer key; give it with the completion too", "invalid_request")
+    if given is not None and given[1] != upload.attributes.encryption.customer_key_md5:
+        raise Invalid("the customer key is not the one that the upload was begun with", "invalid_argument")
 
 
 def part_list(root: Node) -> list[tuple[int, str, Checksum | None]]:
@@ -211,7 +215,7 @@ def part_list(root: Node) -> list[tuple[int, str, Checksum | None]]:
     root.only("Part")
     if not 0 < len(root.children) <= PARTS_MAX:
         raise malformed(f"a completion names 1 to {PARTS_MAX} parts")
-    parts = []
+    parts: list[tuple[int, str, Checksum | None]] = []
     last = 0
     for node in root.children:
         text = node.only("PartNumber", "ETag", *digest.ELEMENT.values()).need("PartNumber").text.strip()
