@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from andromede.audit import Draft, Recorder
-from andromede.clock import Clock
+from andromede.clock import US, Clock
 from andromede.db import Database, Tx
 from andromede.errors import Error, Unavailable
 from andromede.keys import KeyRing
 from andromede.log import Log
+from andromede.objects import garbage_store
 from andromede.objects.batch import Batch
 from andromede.objects.blobs import BlobEngine, record_body, record_pieces
 from andromede.objects.model import SmallRecord
@@ -28,6 +29,8 @@ from andromede.web.stream.message import Commit, Outcome, Response
 from andromede.web.stream.ports import Done, done_many
 
 T = TypeVar("T")
+MARK_SECONDS, LONG_SECONDS = 20, 60
+"""Reads that last longer than LONG_SECONDS are made known to the garbage collector every MARK_SECONDS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Committer:
         self._reads: collections.deque[Draft] = collections.deque()
         self._woken = False
         self._closing = False
+        self.oldest_read: Callable[[], int | None] = lambda: None
+        self._marked_us = 0
         self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
         self._thread.start()
 
@@ -167,7 +172,7 @@ class Committer:
                     deadline = now + self._limits.read_seconds
                 if now < deadline and woken:
                     continue
-            if jobs or self._reads:
+            if jobs or self._reads or self._reading() is not None:
                 self._commit(jobs)
             deadline = None
             if self._closing and self._queue.empty() and not self._reads:
@@ -175,7 +180,7 @@ class Committer:
 
     def _next(self, deadline: float | None) -> tuple[list[_Job], bool]:
         """The next batch: waits for one thing, then takes what else is there. False: the time is up."""
-        timeout = None if deadline is None else max(0.0, deadline - self._tools.clock.monotonic())
+        timeout = MARK_SECONDS if deadline is None else max(0.0, deadline - self._tools.clock.monotonic())
         try:
             first = self._queue.get(timeout=timeout)
         except queue.Empty:
@@ -221,6 +226,7 @@ class Committer:
                         self._attempt(batch, job)
                     else:
                         job.result = job.commit.work(batch)
+                self._mark_reading(tx, batch.now_us)
                 batch.finish()
                 self._tools.recorder.record(tx, [*reads, *batch.drafts])
         except Exception as error:
@@ -230,6 +236,18 @@ class Committer:
                 self._tools.log.event("commit.retry", "warning", cause=repr(error))
             return False
         return True
+
+    def _reading(self) -> int | None:
+        """When the oldest long read began, if it is time to tell the collector about it."""
+        now = self._tools.clock.now_us()
+        oldest = self.oldest_read() if now - self._marked_us >= MARK_SECONDS * US else None
+        return oldest if oldest is not None and oldest < now - LONG_SECONDS * US else None
+
+    def _mark_reading(self, tx: Tx, now_us: int) -> None:
+        oldest = self._reading()
+        if oldest is not None:
+            garbage_store.set_reading(tx, self._tools.recorder.source, oldest, now_us)
+            self._marked_us = now_us
 
     def _attempt(self, batch: Batch, job: _Job) -> None:
         job.failed = None

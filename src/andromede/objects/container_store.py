@@ -22,14 +22,16 @@ class Reader(Protocol):
 @dataclass(frozen=True, slots=True)
 class State:
     """A container with what only the core sees: its key, whether listings use the index of visible
-    versions, and its account's settings."""
+    versions, whether new rows go into that index, and its account's settings."""
 
     container: Container
     kek: str
     indexed: bool
+    indexing: bool
     account: Account
 
 
+SCANNED, INDEXED, INDEXING = 0, 1, 2
 _C = ", ".join("c." + name for name in CONTAINER_COLUMNS.split(", "))
 _STATE = (
     f"SELECT {_C}, a.generation, a.metadata, a.settings FROM container c "
@@ -48,7 +50,7 @@ def to_state(row: Row) -> State:
         account = Account(row[1], False)
     else:
         account = codec.account((row[1], *row[14:17]))
-    return State(codec.container(row[:14]), row[10], row[9] == 1, account)
+    return State(codec.container(row[:14]), row[10], row[9] == INDEXED, row[9] != SCANNED, account)
 
 
 def state(reader: Reader, container_id: int) -> State | None:
@@ -113,9 +115,9 @@ def update(tx: Tx, c: Container) -> None:
     )  # fmt: skip
 
 
-def set_indexed(tx: Tx, container_id: int) -> None:
-    """From now on listings use the index of visible versions."""
-    tx.run("UPDATE container SET indexed = 1, generation = generation + 1 WHERE id = ?", (container_id,))
+def set_indexed(tx: Tx, container_id: int, state: int) -> None:
+    """INDEXING: from now on new rows go into the index of visible versions; INDEXED: listings use it."""
+    tx.run("UPDATE container SET indexed = ?, generation = generation + 1 WHERE id = ?", (state, container_id))
 
 
 def delete(tx: Tx, container_id: int) -> None:

@@ -48,8 +48,8 @@ def create(batch: Batch, new: NewContainer, trace: Trace) -> tuple[Container, bo
     return container, True
 
 
-def change(batch: Batch, container_id: int, new: ContainerChange, trace: Trace) -> Container:
-    """Merge a change into a container and raise its generation."""
+def change(batch: Batch, container_id: int, new: ContainerChange, trace: Trace, prepared: bool = False) -> Container:
+    """Merge a change into a container and raise its generation. `prepared`: its rows are in the index."""
     state = batch.state(container_id)
     old = state.container
     versioning = old.versioning if new.versioning is None else new.versioning
@@ -61,7 +61,11 @@ def change(batch: Batch, container_id: int, new: ContainerChange, trace: Trace) 
     if old.lock_enabled and not lock_enabled:
         raise Conflict("object lock cannot be taken off a container", "bucket_state")
     if versioning is not Versioning.OFF and not state.indexed:
-        _index(batch, container_id)
+        if not prepared:
+            after: str | None = ""
+            while after is not None:
+                after = index_some(batch, container_id, after)
+        container_store.set_indexed(batch, container_id, container_store.INDEXED)
     changed = dataclasses.replace(
         old,
         generation=old.generation + 2,
@@ -78,11 +82,15 @@ def change(batch: Batch, container_id: int, new: ContainerChange, trace: Trace) 
     return changed
 
 
-def _index(batch: Batch, container_id: int) -> None:
-    container_store.set_indexed(batch, container_id)
-    after: str | None = ""
-    while after is not None:
-        after = version_store.index_rows(batch, container_id, after, INDEX_AT_ONCE)
+def begin_indexing(batch: Batch, container_id: int) -> None:
+    """Rows written from now on go into the listing index at once."""
+    container_store.set_indexed(batch, container_id, container_store.INDEXING)
+    batch.changed(container_id)
+
+
+def index_some(batch: Batch, container_id: int, after: str = "") -> str | None:
+    """Put the next older rows into the listing index; where to go on, None at the end."""
+    return version_store.index_rows(batch, container_id, after, INDEX_AT_ONCE)
 
 
 def delete(batch: Batch, container_id: int, trace: Trace) -> None:

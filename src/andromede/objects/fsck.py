@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from andromede.audit import store as audit_store
+from andromede.clock import SystemClock
 from andromede.db import Database
 from andromede.errors import Error
 from andromede.keys import KeyRing, State
@@ -167,7 +168,7 @@ def _opened(scope: Scope, subject: str, body: Location, size: int, md5: str) -> 
         scope.keys.open_data_key(body.kek, body.blob_id, body.wrapped)  # sealed for a customer: no further
         return
     digest = hashlib.md5(usedforsecurity=False)
-    opener = Opener(scope.engine, scope.keys, BufferPool(1))
+    opener = Opener(scope.engine, scope.keys, BufferPool(1), SystemClock())
     for piece in opener.read([Stretch(body, size, 0, size)], None, False):
         digest.update(piece)
     if md5 and digest.hexdigest() != md5:

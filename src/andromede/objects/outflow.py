@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from andromede.clock import Clock
 from andromede.errors import Denied, Fatal
 from andromede.keys import KeyRing
 from andromede.keys import wrap as wrapping
@@ -33,10 +34,16 @@ class Stretch:
 class Opener:
     """Shared by all threads of a process."""
 
-    def __init__(self, engine: BlobEngine, keys: KeyRing, pool: BufferPool) -> None:
+    def __init__(self, engine: BlobEngine, keys: KeyRing, pool: BufferPool, clock: Clock) -> None:
+        self._clock = clock
+        self._begun: dict[object, int] = {}
         self._engine = engine
         self._keys = keys
         self._pool = pool
+
+    def oldest(self) -> int | None:
+        """When the oldest long read still in progress began."""
+        return min(list(self._begun.values()), default=None)
 
     def sealer(self, body: Location, customer_key: bytes | None, sse_c: bool) -> Sealer:
         """Unwrap a body's data key. Denied reason `sse_c` without the right customer key."""
@@ -62,6 +69,8 @@ class Opener:
 
     def _many(self, stretches: list[Stretch], customer_key: bytes | None, sse_c: bool) -> Iterator[memoryview]:
         buffers = self._pool.take()
+        token = object()
+        self._begun[token] = self._clock.now_us()
         try:
             for stretch in stretches:
                 sealer = self.sealer(stretch.body, customer_key, sse_c)
@@ -74,6 +83,7 @@ class Opener:
                 finally:
                     reader.close()
         finally:
+            del self._begun[token]
             self._pool.give(buffers)
 
 

@@ -42,7 +42,7 @@ def claim_file(batch: Batch, ref: str, small: bool) -> None:
 def _rank(state: State, marker: bool) -> int:
     if marker:
         return LISTED_MARKER
-    return LISTED_INDEXED if state.indexed else LISTED_SCANNED
+    return LISTED_INDEXED if state.indexing else LISTED_SCANNED
 
 
 def release(batch: Batch, version: Version) -> None:

@@ -65,6 +65,7 @@ from andromede.objects.model import (
     UploadListing,
     Usage,
     Version,
+    Versioning,
     VersionQuery,
 )
 from andromede.objects.outflow import Opener, Stretch
@@ -101,7 +102,8 @@ class Objects:
         commit = CommitTools(tools.db, tools.engine, tools.recorder, tools.keys, tools.clock, tools.log)
         self.committer = Committer(commit, tools.limits)
         self._intake = Intake(tools.engine, tools.keys, tools.clock, tools.ids)
-        self._opener = Opener(tools.engine, tools.keys, self._intake.pool)
+        self._opener = Opener(tools.engine, tools.keys, self._intake.pool, tools.clock)
+        self.committer.oldest_read = self._opener.oldest
 
     def close(self) -> None:
         """Commit what is queued, then stop."""
@@ -172,8 +174,23 @@ class Objects:
         return Step(lambda tx: containers.create(Batch.of(tx), new, trace))
 
     def change_container(self, container: Container, change: ContainerChange, trace: Trace) -> Step[Container]:
-        """Conflict reason `bucket_state` when versioning and lock contradict each other."""
-        return Step(lambda tx: containers.change(Batch.of(tx), container.id, change, trace))
+        """Conflict reason `bucket_state` when versioning and lock contradict each other. Before the first
+        versioning of a large container its rows are indexed here, in many small commits."""
+        prepared = change.versioning not in (None, Versioning.OFF) and self._index(container)
+        return Step(lambda tx: containers.change(Batch.of(tx), container.id, change, trace, prepared))
+
+    def _index(self, container: Container) -> bool:
+        most = containers.INDEX_AT_ONCE
+        if self._lookup.state(container).indexed or version_store.count_rows(self._db, container.id, most) < most:
+            return False
+        self.run(Step(lambda tx: containers.begin_indexing(Batch.of(tx), container.id)))
+        after: str | None = ""
+        while after is not None:
+            after = self.run(self._indexing(container.id, after))
+        return True
+
+    def _indexing(self, container_id: int, after: str) -> Step[str | None]:
+        return Step(lambda tx: containers.index_some(Batch.of(tx), container_id, after))
 
     def delete_container(self, container: Container, trace: Trace) -> Step[None]:
         """Conflict reason `bucket_not_empty`; unfinished uploads are aborted."""
