@@ -26,6 +26,7 @@ MAX_DYNAMIC_SEGMENTS = 100_000
 MAX_MANIFEST_BYTES = 8 << 20
 SLO_ETAG = "slo-etag"
 SLO_SIZE = "slo-size"
+SLO_COUNT = "slo-segments"
 DLO_TARGET = "x-object-manifest"
 LINK_TARGET = "x-symlink-target"
 LINK_ACCOUNT = "x-symlink-target-account"

@@ -8,11 +8,13 @@ from urllib.parse import unquote_to_bytes
 
 from andromede.clock import iso_milli
 from andromede.errors import Denied, Invalid, NotFound
+from andromede.objects import joined
 from andromede.objects.model import Attributes, Container, CopySource, Version, Versioning
 from andromede.objects.s3 import attributes, digest, preconditions, sse, tags
 from andromede.objects.s3.opening import find_bucket
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.place import parse_query
+from andromede.objects.s3.reading import may_read
 from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, Wish, wish_of
 from andromede.objects.s3.xml import element, elements
 from andromede.web.stream.message import Commit, Response
@@ -50,6 +52,7 @@ def source_of(call: S3Call) -> Source:
     call.require(action, container=container, key=key, version=version)
     if version.is_marker:
         raise Invalid("the source of a copy request may not be a delete marker", "invalid_request")
+    version = joined.present(call.objects, container, version, may_read(call))
     preconditions.check_source(call, version)
     return Source(container, version, sse.opening_key(call, version, sse.SOURCE_CUSTOMER))
 
@@ -80,8 +83,8 @@ def copy_object(call: S3Call) -> Commit[Version]:
     wanted = digest.known(algorithm) if algorithm else _kept_algorithm(source.version)
     about = CopySource(source.version, source.customer_key, wish.keys.customer_key, (wanted,))
     conditions = preconditions.of_write(call)
-    trace = call.trace()
-    step = call.objects.copy(about, call.bucket, call.name, wish.attributes, conditions, trace)
+    target = joined.Target(call.bucket, call.name, wish.attributes, conditions, call.trace())
+    step = joined.copy(call.objects, about, target)
     return step.then(lambda version: _answer(call, source, version))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from andromede.clock import iso_milli
 from andromede.errors import Invalid
+from andromede.objects import joined
 from andromede.objects.model import Listing, ListQuery, Version, VersionQuery
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.xml import element, elements, escape, url_encoded
@@ -136,6 +137,7 @@ def contents(call: S3Call, page: Listing, encode: Encode, *, owner: bool) -> str
         if isinstance(entry, str):
             prefixes.append(f"<CommonPrefixes><Prefix>{encode(entry)}</Prefix></CommonPrefixes>")
             continue
+        entry = joined.listed(entry)
         who = owner_xml(call, entry.owner_id, owners) if owner else ""
         objects.append(
             f"<Contents><Key>{encode(entry.key)}</Key><LastModified>{iso_milli(entry.created_us)}</LastModified>"
@@ -212,6 +214,7 @@ def _version_entries(call: S3Call, page: Listing, encode: Encode) -> str:
         if entry.is_marker:
             rows.append(f"<DeleteMarker>{common}{who}</DeleteMarker>")
             continue
+        entry = joined.listed(entry)
         rows.append(
             f"<Version>{common}<ETag>&quot;{entry.etag}&quot;</ETag>{checksum_xml(entry)}<Size>{entry.size}</Size>"
             f"{elements((('StorageClass', entry.attributes.storage_class),))}{who}</Version>"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from andromede.errors import Denied, Invalid, NotFound, Unsupported
-from andromede.objects.model import Checksum, Version
+from andromede.objects import joined
+from andromede.objects.model import Checksum, Container, Version
 from andromede.objects.s3 import attributes, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.message import Response
@@ -53,7 +55,17 @@ def find(call: S3Call, action: str, version_action: str) -> Version:
                 ("Last-Modified", attributes.last_modified(version.created_us // 1_000_000)),
             ],
         )
+    version = call.version = joined.present(call.objects, call.bucket, version, may_read(call))
     return version
+
+
+def may_read(call: S3Call) -> Callable[[Container, Version], None]:
+    """The right to every object that a symlink or a large object leads to."""
+
+    def check(container: Container, version: Version) -> None:
+        call.require("s3:GetObject", container=container, key=version.key, version=version)
+
+    return check
 
 
 def may_know(call: S3Call, missing: NotFound) -> None:
@@ -81,7 +93,7 @@ def get_object(call: S3Call) -> Response:
         return not_modified(call, version)
     span = numbered or span_of(call, version)
     pairs = attributes.overridden(call, read_headers(call, version, span))
-    body = call.objects.read(version, span.start, span.stop, customer_key=key) if span.stop > span.start else b""
+    body = joined.read(call.objects, version, span.start, span.stop, key) if span.stop > span.start else b""
     return Response(span.status, pairs, body, length=span.stop - span.start)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from andromede.clock import iso_milli
 from andromede.errors import Invalid, NotFound
+from andromede.objects import joined
 from andromede.objects.model import Checksum, Expected, Part, Receive, Upload, Version, Versioning
 from andromede.objects.s3 import attributes, copying, digest, preconditions, sse
 from andromede.objects.s3.operations import operation
@@ -139,7 +140,7 @@ def upload_part_copy(call: S3Call) -> Commit[Part]:
         customer_key=keys.customer_key,
         source_customer_key=source.customer_key,
     )
-    stored = call.objects.copy_range(source.version, start, stop, call.bucket, want)
+    stored = joined.copy_range(call.objects, source.version, start, stop, call.bucket, want)
     step = call.objects.put_part(upload, number, stored, call.trace())
     return step.then(lambda part: _copy_answer(call, upload, source, part))
 

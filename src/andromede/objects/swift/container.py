@@ -13,7 +13,7 @@ from andromede.objects.swift.access import KEY_NAMES
 from andromede.objects.swift.answers import Pairs, empty, worded
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.info import POLICY
-from andromede.objects.swift.place import MAX_CONTAINER, decode
+from andromede.objects.swift.place import MAX_CONTAINER, PARTS_CONTAINER, decode
 from andromede.objects.swift.times import last_modified, timestamp
 from andromede.web.stream.message import Commit, Response
 
@@ -132,6 +132,8 @@ def put(call: Call) -> Commit[Container] | Commit[tuple[Container, bool]]:
     if len(call.name.encode()) > MAX_CONTAINER:
         raise Invalid(f"Container name length of {len(call.name.encode())} longer than {MAX_CONTAINER}", "name")
     call.require_account("s3:CreateBucket")
+    if call.name == PARTS_CONTAINER:
+        raise Invalid(f"the container name {PARTS_CONTAINER} is reserved; choose another", "name")
     _check_policy(call)
     project = call.place.project_id
     try:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from andromede.errors import Conflict, Denied, Invalid, NotFound, Precondition, TooLarge, Unauthenticated
 from andromede.objects.copying import Joined
-from andromede.objects.manifests import ACCOUNT_PREFIX, DLO_TARGET, SLO_ETAG, SLO_SIZE, Opened
+from andromede.objects.manifests import ACCOUNT_PREFIX, DLO_TARGET, SLO_COUNT, SLO_ETAG, SLO_SIZE, Opened
 from andromede.objects.model import NO_CONDITIONS, Attributes, Container, CopySource, Kind, Receive, Stored, Version
 from andromede.objects.swift import attributes, conditions, metadata, ranges, writing
 from andromede.objects.swift.answers import Pairs
@@ -21,7 +21,7 @@ from andromede.objects.swift.place import Place, decode, split_name
 from andromede.objects.swift.times import last_modified, shown_second
 from andromede.web.stream.message import Commit, Response
 
-_KEPT = (SLO_ETAG, SLO_SIZE, DLO_TARGET)
+_KEPT = (SLO_ETAG, SLO_SIZE, SLO_COUNT, DLO_TARGET)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from andromede.objects.manifests import ACCOUNT_PREFIX
 MAX_CONTAINER = 256
 MAX_KEY = 1024
 MAX_PARAMETERS = 64
+PARTS_CONTAINER = ".multipart"
+"""Where the parts of an S3 multipart object seem to lie: a container that nobody can make, so that
+clients which clean up segments by name never hit a live object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,10 @@ from andromede.objects.swift.call import Call
 from andromede.objects.swift.conditions import Verdict
 from andromede.objects.swift.entries import DELETED_TYPE, EMPTY_MD5, own_account
 from andromede.objects.swift.errors import page
-from andromede.objects.swift.times import last_modified, shown_second, timestamp
+from andromede.objects.swift.place import PARTS_CONTAINER
+from andromede.objects.swift.times import last_modified, listed, shown_second, timestamp
 from andromede.web.stream.message import Chunk, Response
 
-PARTS_CONTAINER = ".multipart"
-"""Where the parts of an S3 multipart object seem to lie: a container that answers 404 to everyone, so
-that clients which clean up segments by name never hit a live object."""
 US = 1_000_000
 
 
@@ -103,10 +101,14 @@ def segments_of(call: Call, container: Container, version: Version) -> tuple[Seg
     if version.kind is Kind.SLO:
         return manifests.decode(call.opener().manifest(version))
     parts = call.objects.parts(version, limit=10_000)
+    kind = version.attributes.content_type
     return tuple(
-        Segment(PARTS_CONTAINER, f"{version.id}/{part.number:05d}", part.etag, part.size, 0, part.size)
+        Segment(
+            PARTS_CONTAINER, f"{version.id}/{part.number:05d}", part.etag, part.size, 0, part.size,
+            content_type=kind, modified=listed(part.created_us),
+        )
         for part in parts
-    )
+    )  # fmt: skip
 
 
 def _manifest(call: Call, container: Container, version: Version, extra: Pairs) -> Response:

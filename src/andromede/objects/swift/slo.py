@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from andromede.errors import Conflict, Denied, Error, Invalid, NotFound, Unauthenticated
 from andromede.objects import manifests
-from andromede.objects.manifests import MAX_DEPTH, SLO_ETAG, SLO_SIZE, Opener, Segment
+from andromede.objects.manifests import MAX_DEPTH, SLO_COUNT, SLO_ETAG, SLO_SIZE, Opener, Segment
 from andromede.objects.model import Attributes, Conditions, Container, Kind, Receive, Stored, Version
 from andromede.objects.swift import attributes, reports, slo_manifest, writing
 from andromede.objects.swift.answers import worded
@@ -111,7 +111,7 @@ def _prepare(call: Call, plan: Plan) -> tuple[Stored, Attributes]:
     stored = call.objects.receive(
         plan.container, BufferedBody(body), Receive(length=len(body), max_length=MAX_MANIFEST_SIZE * 2)
     )
-    settings = {SLO_ETAG: etag, SLO_SIZE: str(size)}
+    settings = {SLO_ETAG: etag, SLO_SIZE: str(size), SLO_COUNT: str(len(segments))}
     return stored, dataclasses.replace(plan.wish, kind=Kind.SLO, settings=settings)
 
 
