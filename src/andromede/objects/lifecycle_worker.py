@@ -142,40 +142,32 @@ class LifecycleWorker:
         key = upload_id = ""
         while True:
             page = self._objects.list_uploads(container, prefix, "", key, upload_id, PAGE)
+            due: list[Step[Any]] = []
             for upload in page.entries:
                 if not isinstance(upload, Upload):
                     continue
                 rule = abandoned(chosen, upload, self._clock.now_us(), self._day_seconds)
-                if rule is not None and self._one(
-                    self._objects.abort_upload(upload, self._trace("s3:LifecycleExpiration:Abort", rule)), tally
-                ):
-                    tally.aborted += 1
+                if rule is not None:
+                    due.append(self._objects.abort_upload(upload, self._trace("s3:LifecycleExpiration:Abort", rule)))
+            outcomes = self._objects.run_all(due)
+            tally.aborted += sum(self._done(outcome, tally) for outcome in outcomes)
             if not page.truncated:
                 return
             key, upload_id = page.last_key, page.last_id
 
     # --- carrying out
     def _run(self, steps: list[Step[Any]], tally: Tally) -> None:
-        """A batch in one commit; when one of them is refused, one by one."""
-        if not steps:
-            return
-        try:
-            self._objects.run(Step(lambda tx: [step.work(tx) for step in steps]))
-            tally.removed += len(steps)
-        except Error:
-            tally.removed += sum(self._one(step, tally) for step in steps)
+        """A batch that shares commits; its size and the wait for it are the back pressure."""
+        tally.removed += sum(self._done(outcome, tally) for outcome in self._objects.run_all(steps))
 
-    def _one(self, step: Step[Any], tally: Tally) -> bool:
-        try:
-            self._objects.run(step)
-            return True
-        except Denied:
+    def _done(self, outcome: object, tally: Tally) -> bool:
+        if isinstance(outcome, Denied):
             # under retention or hold; a later turn asks again
             tally.refused += 1
-        except Error as error:
+        elif isinstance(outcome, Error):
             # overtaken by a client, or damaged; a later turn looks again
-            self._log.event("lifecycle removal skipped", why=error.public)
-        return False
+            self._log.event("lifecycle removal skipped", why=outcome.public)
+        return not isinstance(outcome, Error)
 
     def _trace(self, action: str, rule: Rule) -> Trace:
         return Trace(None, action, f"lifecycle-{rule.id}", door="worker", purpose=PURPOSE, label=ACTOR)
