@@ -26,17 +26,25 @@ def program() -> str:
     return shlex.quote(str(called))
 
 
-def _store(layout: Layout) -> str:
-    """Make a bucket and put a file, with a client that this machine has."""
+def store_command(layout: Layout, client: str) -> str:
+    """Make a bucket, put a file and show it, with `aws`, `rclone` or `curl`."""
     env = f"set -a; . {shlex.quote(str(layout.s3_env))}"
-    if shutil.which("aws"):
-        return f"({env}; aws s3 mb s3://first; echo hello | aws s3 cp - s3://first/hello.txt; aws s3 ls s3://first)"
-    if shutil.which("rclone"):
-        to = "\":s3,provider=Other,env_auth,endpoint='$AWS_ENDPOINT_URL':first/hello.txt\""
-        return f"({env}; echo hello | rclone rcat {to}; rclone cat {to})"
+    if client == "aws":
+        aws = 'aws --endpoint-url "$AWS_ENDPOINT_URL" s3'  # older ones do not read the variable
+        return f"({env}; {aws} mb s3://first; echo hello | {aws} cp - s3://first/hello.txt; {aws} ls s3://first)"
+    secure = "AWS_CA_BUNDLE" in layout.s3_env.read_text()
+    if client == "rclone":
+        where = '--s3-provider Other --s3-env-auth --s3-endpoint "$AWS_ENDPOINT_URL" --s3-region "$AWS_REGION"'
+        ca = ' --ca-cert "$AWS_CA_BUNDLE"' if secure else ""  # it cannot use the variable itself
+        call = f'r() {{ env -u AWS_CA_BUNDLE rclone {where}{ca} "$@"; }}'
+        return f"({env}; {call}; r mkdir :s3:first; echo hello | r rcat :s3:first/hello.txt; r ls :s3:first)"
     curl = 'curl -sS --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"'
-    put = f'{curl} -X PUT "$AWS_ENDPOINT_URL/first"; {curl} -d hello -X PUT "$AWS_ENDPOINT_URL/first/hello.txt"'
-    return f'({env}; {put}; {curl} "$AWS_ENDPOINT_URL/first/hello.txt")'
+    curl += ' -H "x-amz-content-sha256: UNSIGNED-PAYLOAD"' + (' --cacert "$AWS_CA_BUNDLE"' if secure else "")
+    there = '"$AWS_ENDPOINT_URL/first'
+    return (
+        f'({env}; c() {{ {curl} "$@"; }}; c -X PUT {there}"; '
+        f'echo hello | c -X PUT --data-binary @- {there}/hello.txt"; c {there}/hello.txt")'
+    )
 
 
 def next_commands(layout: Layout) -> list[str]:
@@ -46,7 +54,8 @@ def next_commands(layout: Layout) -> list[str]:
     if shutil.which("openstack"):
         clouds = shlex.quote(str(layout.clouds))
         who = f"OS_CLIENT_CONFIG_FILE={clouds} openstack --os-cloud andromede-admin catalog list"
-    return [who, _store(layout), f"{program()} ledger tail {data}"]
+    client = next((name for name in ("aws", "rclone") if shutil.which(name)), "curl")
+    return [who, store_command(layout, client), f"{program()} ledger tail {data}"]
 
 
 def document(layout: Layout, running: Running, first: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -1,0 +1,239 @@
+"""What a new user and an operator do: paste the commands, lose processes, move, back up, restore."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.config import Config
+
+from tests.support.installation import COMMAND, Installation, wait_until
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def own() -> Iterator[Installation]:
+    installation = Installation.fresh()
+    yield installation
+    installation.stop()
+    shutil.rmtree(installation.data, ignore_errors=True)
+
+
+def as_json(own: Installation, *words: str) -> Any:
+    """The JSON document of one command."""
+    done = subprocess.run(
+        [*COMMAND, *words, "--data", str(own.data), "--json"],
+        env=own.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def s3(own: Installation) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=own.objects_url,
+        region_name=own.s3["AWS_REGION"],
+        aws_access_key_id=own.s3["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=own.s3["AWS_SECRET_ACCESS_KEY"],
+        verify=own.ca or None,
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 8}),
+    )
+
+
+def pids(own: Installation) -> dict[str, int]:
+    return {role["name"]: role["pid"] for role in as_json(own, "status")["roles"]}
+
+
+def test_the_three_commands_work_when_pasted(own: Installation) -> None:
+    board = as_json(own, "up", "--listen", own.api, "--objects", own.objects, "--detach")
+    assert board["first_administrator"]["user"] == "admin"
+    assert len(board["next"]) == 3
+    plain = {name: value for name, value in own.environment.items() if not name.startswith(("AWS_", "OS_"))}
+    said = [
+        subprocess.run(["bash", "-c", command], env=plain, capture_output=True, text=True, timeout=120)
+        for command in board["next"]
+    ]
+    assert [done.returncode for done in said] == [0, 0, 0], [done.stderr for done in said]
+    assert "hello" in said[1].stdout
+    assert "PutObject" in said[2].stdout
+
+
+@pytest.mark.parametrize("client", ["aws", "rclone", "curl"])
+def test_the_object_command_fits_each_client(cloud: Installation, client: str) -> None:
+    if not shutil.which(client):
+        pytest.skip(f"{client} is not installed")
+    from andromede.cli.board import store_command
+    from andromede.ops.layout import Layout
+
+    command = store_command(Layout(cloud.data), client)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert "hello" in done.stdout, done.stderr
+
+
+def test_up_on_a_running_directory_says_so(own: Installation) -> None:
+    own.start()
+    again = own.run("up", "--detach")
+    assert "already runs" in again.stdout
+    assert own.run("up", check=False).returncode == 1
+    assert as_json(own, "status")["running"] is True
+    other = own.run("up", "--listen", own.api, "--detach", "--data", str(own.data) + "-b", check=False)
+    shutil.rmtree(str(own.data) + "-b", ignore_errors=True)
+    assert other.returncode == 0  # the last --data names the directory: it runs already
+
+
+def test_a_taken_port_is_said(own: Installation, cloud: Installation) -> None:
+    done = own.run("up", "--listen", cloud.api, "--objects", own.objects, "--detach", check=False)
+    assert done.returncode == 1
+    assert "in use" in done.stdout
+
+
+def test_roles_that_are_killed_come_back(own: Installation) -> None:
+    own.start()
+    client = s3(own)
+    client.create_bucket(Bucket="kept")
+    before = pids(own)
+    for name in ("api", "objects-0", "objects-1", "work"):
+        os.kill(before[name], signal.SIGKILL)
+        client.put_object(Bucket="kept", Key=name, Body=name.encode())
+
+    def back() -> bool:
+        now = pids(own)
+        return all(now[name] not in (0, before[name]) for name in ("api", "objects-0", "objects-1", "work"))
+
+    wait_until("every role started again", back)
+    wait_until("the API answers", lambda: httpx.get(f"http://{own.api}/readyz").status_code == 200)
+    listed = client.list_objects_v2(Bucket="kept")["Contents"]
+    assert [entry["Key"] for entry in listed] == ["api", "objects-0", "objects-1", "work"]
+    assert as_json(own, "ledger", "status")["gaps"] == []
+
+
+def test_roles_end_with_their_supervisor(own: Installation) -> None:
+    own.start()
+    before = pids(own)
+    os.kill(before["supervisor"], signal.SIGKILL)
+
+    def ended() -> bool:
+        return not any(Path(f"/proc/{pid}/stat").exists() and not _zombie(pid) for pid in before.values())
+
+    wait_until("the roles ended", ended)
+    assert as_json(own, "status")["running"] is False
+    own.start()
+    assert as_json(own, "status")["running"] is True
+
+
+def _zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+
+
+def test_ctrl_c_ends_in_order(own: Installation) -> None:
+    command = [*COMMAND, "up", "--listen", own.api, "--objects", own.objects, "--data", str(own.data)]
+    with subprocess.Popen(command, env=own.environment, stdout=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        first = shown.stdout.readline()
+        assert "is ready" in first
+        while "Ctrl-C" not in shown.stdout.readline():
+            pass
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(30) == 0
+    assert as_json(own, "status")["running"] is False
+    tail = as_json_lines(own)
+    assert {event["event"]["source"] for event in tail if event["event"]["action"] == "source.stop"} == {
+        "api-0", "objects-0", "objects-1", "work-0",
+    }  # fmt: skip
+
+
+def as_json_lines(own: Installation) -> list[dict[str, Any]]:
+    done = own.run("ledger", "tail", "-n", "100", "--json")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_tls_everywhere_and_back(own: Installation) -> None:
+    own.tls = True
+    own.start()
+    assert own.objects_url.startswith("https://")
+    assert own.ca == str(own.data / "tls" / "ca.pem")
+    assert httpx.get(f"https://{own.api}/readyz", verify=ssl.create_default_context(cafile=own.ca)).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"https://{own.api}/readyz")
+    s3(own).create_bucket(Bucket="safe")
+    own.stop()
+    own.tls = False
+    own.start()
+    assert own.ca is None
+    assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["safe"]
+
+
+def test_a_backup_of_a_working_cloud_restores_elsewhere(own: Installation, tmp_path: Path) -> None:
+    own.start()
+    client = s3(own)
+    client.create_bucket(Bucket="kept")
+    bodies = {f"k{n}": bytes([n]) * (10 if n % 2 else 300_000) for n in range(20)}
+    for key, body in bodies.items():
+        client.put_object(Bucket="kept", Key=key, Body=body)
+    made = as_json(own, "backup", str(tmp_path / "copy"))
+    assert made["blobs"] > 0
+    assert as_json(own, "status")["backup"]["dest"] == str(tmp_path / "copy")
+    whole = b"".join(path.read_bytes() for path in (tmp_path / "copy").rglob("*") if path.is_file())
+    for secret in (own.s3["AWS_SECRET_ACCESS_KEY"], "kept", own.clouds["andromede"]["auth"]["password"]):
+        assert secret.encode() not in whole
+    client.delete_object(Bucket="kept", Key="k1")
+    own.stop()
+    second = Installation.fresh()
+    second.run("restore", str(tmp_path / "copy"))
+    with second:
+        found = s3(second)
+        for key, body in bodies.items():
+            assert found.get_object(Bucket="kept", Key=key)["Body"].read() == body
+        assert second.run("fsck", "--deep").returncode == 0
+    shutil.rmtree(second.data)
+
+
+def test_an_operator_sees_why(own: Installation) -> None:
+    own.start()
+    client = s3(own)
+    client.create_bucket(Bucket="kept")
+    put = client.put_object(Bucket="kept", Key="k", Body=b"x")
+    request_id = put["ResponseMetadata"]["RequestId"]
+    event = as_json(own, "explain", request_id)["events"][0]["event"]
+    assert (event["action"], event["outcome"]) == ("s3:PutObject", "success")
+    may = as_json(own, "explain", "access", "demo", "identity:list_users")
+    assert may["allowed"] is False
+    keys = as_json(own, "keys", "list")["keys"]
+    assert {key["level"] for key in keys} == {"tenant", "container"}
+    tenant = next(key["id"] for key in keys if key["level"] == "tenant")
+    own.run("keys", "disable", tenant[:8])
+    with pytest.raises(client.exceptions.ClientError):
+        client.get_object(Bucket="kept", Key="k")
+    own.run("keys", "enable", tenant)
+    assert client.get_object(Bucket="kept", Key="k")["Body"].read() == b"x"
+    own.run("keys", "rotate", tenant)
+    assert client.get_object(Bucket="kept", Key="k")["Body"].read() == b"x"
+    assert own.run("doctor").returncode == 0
+    assert own.run("migrate").returncode == 0
+    measured = as_json(own, "bench", "--seconds", "0.5", "--connections", "4")
+    assert [row["failures"] for row in measured["results"]] == [0, 0]
+
+
+def test_a_bundle_for_support_holds_no_tenant_data(own: Installation, tmp_path: Path) -> None:
+    own.start()
+    client = s3(own)
+    client.create_bucket(Bucket="canary-bucket-5d7")
+    client.put_object(Bucket="canary-bucket-5d7", Key="canary-key-5d7", Body=b"canary-body-5d7")
+    own.run("support-bundle", "-o", str(tmp_path / "bundle.tar.gz"))
+    content = subprocess.run(["tar", "xzOf", str(tmp_path / "bundle.tar.gz")], capture_output=True, check=True).stdout
+    secrets = [own.s3["AWS_SECRET_ACCESS_KEY"], own.s3["AWS_ACCESS_KEY_ID"], "5d7"]
+    secrets += [cloud["auth"]["password"] for cloud in own.clouds.values()]
+    assert [secret for secret in secrets if secret.encode() in content] == []
+    assert b"versions.json" not in content
+    assert b'"python"' in content
