@@ -120,7 +120,7 @@ def any_row(reader: Reader, container_id: int) -> bool:
 def count_rows(reader: Reader, container_id: int, most: int) -> int:
     """How many rows the container holds, counted no further than `most`."""
     row = reader.one(
-        "SELECT count(*) FROM (SELECT 1 FROM version WHERE container_id = ? LIMIT ?) AS some", (container_id, most)
+        "SELECT count(*) FROM (SELECT 1 FROM version WHERE container_id = ? LIMIT ?) AS few", (container_id, most)
     )
     return int(row[0]) if row else 0
 
