@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,10 @@ class Shell:
         path.write_text(json.dumps([*ODD_NAMES, *CONTROL_NAMES]), encoding="utf-8")
         return str(path)
 
-    def tree(self) -> Path:
+    def tree(self, names: Iterable[str] = FILE_NAMES) -> Path:
         """A folder of files with odd names, an empty one and one of 20 MiB."""
         root = self.home / "tree"
-        for number, name in enumerate(FILE_NAMES):
+        for number, name in enumerate(names):
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(f"file {number}".encode())
@@ -149,7 +150,7 @@ def test_s3cmd(shell: Shell, many: str) -> None:
     s3cmd = [program("s3cmd"), "--config", os.devnull, f"--host={host}", f"--host-bucket={host}", "--no-ssl"]
     s3cmd += [f"--access_key={s3['AWS_ACCESS_KEY_ID']}", f"--secret_key={s3['AWS_SECRET_ACCESS_KEY']}"]
     s3cmd += [f"--region={s3['AWS_REGION']}", "--no-progress"]
-    tree = shell.tree()
+    tree = shell.tree(name for name in FILE_NAMES if name.isprintable())  # it renames files with control characters
     shell(*s3cmd, "mb", "s3://s3cmd-sync")
     shell(*s3cmd, "sync", "--multipart-chunk-size-mb=5", f"{tree}/", "s3://s3cmd-sync/deep/")
     (shell.home / "back").mkdir()

@@ -191,6 +191,13 @@ def test_continue_is_sent_at_the_first_read_only(running: Running) -> None:
     assert answer.startswith(b"HTTP/1.1 403 ") and b"Connection: close" in answer
 
 
+def test_an_empty_body_is_continued_too(running: Running) -> None:
+    wire = b"PUT /k HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\nGET /n HTTP/1.1\r\n" + CLOSE
+    answer = running.ask(wire)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
+    assert line("PUT", "/k", b"") in answer and answer.endswith(line("GET", "/n", b""))
+
+
 def test_an_unread_body_is_drained_or_the_connection_closes(running: Running) -> None:
     small = b"PUT /denied HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + bytes(500_000)
     answer = running.ask(small + b"GET /n HTTP/1.1\r\n" + CLOSE)
