@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from andromede.audit import Draft
 from andromede.db import Row, Tx
 from andromede.keys import KeyRing
+from andromede.keys import store as key_store
 from andromede.objects import container_store, garbage_store
 from andromede.objects.container_store import State
 
@@ -21,7 +22,9 @@ Mark = tuple[int, dict[int, tuple[int, int]], int]
 class Batch:
     """Works get one of these as their `tx`."""
 
-    __slots__ = ("_dropped", "_last_seq", "_next_seq", "_size", "_states", "_tx", "_usage", "drafts", "keys", "now_us")
+    __slots__ = (
+        "_checked", "_dropped", "_last_seq", "_next_seq", "_size", "_states", "_tx", "_usage", "drafts", "keys", "now_us"
+    )  # fmt: skip
 
     def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1) -> None:
         self._tx = tx
@@ -29,6 +32,7 @@ class Batch:
         self._size = size
         self.now_us = now_us
         self.drafts: list[Draft] = []
+        self._checked: set[str] = set()
         self._states: dict[int, State | None] = {}
         self._usage: dict[int, tuple[int, int]] = {}
         self._dropped: list[tuple[str, str]] = []
@@ -86,6 +90,14 @@ class Batch:
     def forget_states(self) -> None:
         """An account was written: read every container again."""
         self._states.clear()
+
+    def check_key(self, key_id: str) -> None:
+        """Raise Denied when a key that bytes were just sealed under is not active any more."""
+        if key_id not in self._checked:
+            if not self._checked:
+                self.keys.sync(key_store.changes(self._tx))
+            self.keys.newest(key_id, self._tx)
+            self._checked.add(key_id)
 
     def count(self, container_id: int, objects: int, size: int) -> None:
         """Add to a container's counters."""

@@ -38,6 +38,7 @@ def _open(batch: Batch, upload: Upload) -> Upload:
 def put_part(batch: Batch, upload: Upload, number: int, stored: Stored, trace: Trace) -> Part:
     """Add a part; one of the same number that finished earlier goes away."""
     _open(batch, upload)
+    batch.check_key(stored.kek)
     container = batch.state(upload.container_id).container
     before = version_store.one_part(batch, upload.version_id, number)
     if before is not None and before.body is not None:

@@ -43,6 +43,8 @@ def put(batch: Batch, draught: Draught, conditions: Conditions, trace: Trace) ->
     newest = version_store.current(batch, draught.container_id, draught.key)
     current = rules.visible(newest[0], batch.now_us) if newest else None
     rules.check_put(current, conditions, draught.key)
+    if draught.body is not None:
+        batch.check_key(draught.body.kek)
     check_room(batch, state, newest, draught.size)
     if archive.target_name(state.container):
         newest = archive.before_put(batch, state, newest)

@@ -302,3 +302,5 @@ def test_two_services_on_one_database_see_each_other(db: Database, tmp_path: Pat
             one.keys.set_enabled(tx, one.keys.list("p1")[0].id, False)
         with pytest.raises(Denied):
             two.get(box, "1")
+        with pytest.raises(Denied):
+            two.put(box, "1", b"sealed under a key that was still in memory")
