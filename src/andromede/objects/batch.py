@@ -23,8 +23,18 @@ class Batch:
     """Works get one of these as their `tx`."""
 
     __slots__ = (
-        "_checked", "_dropped", "_last_seq", "_next_seq", "_size", "_states", "_tx", "_usage", "drafts", "keys", "now_us"
-    )  # fmt: skip
+        "_checked",
+        "_dropped",
+        "_last_seq",
+        "_next_seq",
+        "_size",
+        "_states",
+        "_tx",
+        "_usage",
+        "drafts",
+        "keys",
+        "now_us",
+    )
 
     def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1) -> None:
         self._tx = tx

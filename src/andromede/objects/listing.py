@@ -120,6 +120,11 @@ def objects(reader: Reader, container_id: int, indexed: bool, q: ListQuery, now_
         span = listing_store.Span(container_id, low, high, limit, q.reverse)
         return listing_store.current(reader, span, indexed, now_us)
 
+    if not q.delimiter and q.limit < CHUNK_MOST:
+        left = window(q)
+        rows = [] if left.empty else scan(left.low, left.high, q.limit + 1)
+        page = tuple(map(codec.version, rows[: q.limit]))
+        return Listing(page, len(rows) > q.limit, page[-1].key if page else "")
     found: list[Version | str] = []
     for entry in entries(scan, q, 1):
         if len(found) == q.limit:
