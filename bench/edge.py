@@ -16,6 +16,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -94,10 +95,14 @@ class Committer:
             done_many([(done, commit.render(commit.work(cast(Tx, None)))) for commit, done in batch])
 
 
-def serve(port: int) -> None:
+def serve(port: int, folder: str) -> None:
     sys.setswitchinterval(0.0005)
     log = Log(io.StringIO())
-    edge = Edge(Parts(Handlers(), Committer(), SystemClock(), RandomIds(), log), listen("127.0.0.1", port))
+    tls = None
+    if folder:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+    edge = Edge(Parts(Handlers(), Committer(), SystemClock(), RandomIds(), log), listen("127.0.0.1", port), tls)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     edge.run()
 
@@ -116,13 +121,14 @@ class Servers:
 
 
 def wrk(servers: Servers, port: int, path: str, connections: int, seconds: int, script: str = "") -> str:
+    scheme = "https" if "--tls" in sys.argv else "http"
     before = servers.cpu()
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
         lua.write(script)
         lua.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *(["-s", lua.name] if script else [])]
         text = subprocess.run(
-            [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
+            [*command, f"{scheme}://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
         ).stdout
     count = int(re.search(r"(\d+) requests in", text)[1])  # type: ignore[index]
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])  # type: ignore[index]
@@ -142,9 +148,14 @@ def together(servers: Servers, clients: int, rounds: int, work: Callable[[], Non
     return f"{mib * MIB / 1e6 / seconds:>9,.0f} MB/s   {(servers.cpu() - before) / mib * 1e3:6.3f} ms CPU per MiB"
 
 
-def get_big(port: int) -> None:
+def connect(port: int, tls: ssl.SSLContext | None) -> socket.socket:
+    plain = socket.create_connection(("127.0.0.1", port))
+    return tls.wrap_socket(plain) if tls else plain
+
+
+def get_big(port: int, tls: ssl.SSLContext | None) -> None:
     piece = bytearray(MIB)
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    with connect(port, tls) as client:
         client.sendall(b"GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         total = 0
         while count := client.recv_into(piece):
@@ -152,9 +163,9 @@ def get_big(port: int) -> None:
     assert total > SIZE
 
 
-def put_big(port: int) -> None:
+def put_big(port: int, tls: ssl.SSLContext | None) -> None:
     piece = bytes(MIB)
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    with connect(port, tls) as client:
         client.sendall(b"PUT /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % SIZE)
         for _ in range(SIZE // MIB):
             client.sendall(piece)
@@ -166,12 +177,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--port", type=int, default=21280)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--tls", default="", metavar="FOLDER", help="serve TLS with cert.pem and key.pem there")
     options = parser.parse_args()
+    client = ssl._create_unverified_context() if options.tls else None
     pids = []
     for _ in range(options.workers):
         pid = os.fork()
         if pid == 0:
-            serve(options.port)
+            serve(options.port, options.tls)
         pids.append(pid)
     servers = Servers(pids)
     time.sleep(1)
@@ -189,8 +202,8 @@ def main() -> None:
                         wrk(servers, options.port, path, connections, options.seconds, script),
                     )
         for clients in (1, 4):
-            print(f"GET 64 MiB x{clients}", together(servers, clients, 8, lambda: get_big(options.port)))
-            print(f"PUT 64 MiB x{clients}", together(servers, clients, 8, lambda: put_big(options.port)))
+            print(f"GET 64 MiB x{clients}", together(servers, clients, 8, lambda: get_big(options.port, client)))
+            print(f"PUT 64 MiB x{clients}", together(servers, clients, 8, lambda: put_big(options.port, client)))
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGTERM)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ from tests.support.edge import Running, read_all, serving
 
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
 QUICK = Limits(
-    tick_seconds=0.02, head_seconds=0.2, idle_seconds=0.3, stall_seconds=0.3, linger_seconds=0.1, small_body=1000
+    tick_seconds=0.02,
+    head_seconds=0.3,
+    idle_seconds=0.3,
+    small_seconds=0.3,
+    stall_seconds=0.3,
+    linger_seconds=0.1,
+    small_body=1000,
 )
 
 
@@ -40,15 +47,37 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
     return False
 
 
+def dribble(client: socket.socket, first: bytes, slow: bytes = b"") -> bytes:
+    """Send `first` at once if there is more, then byte by byte until the edge answers; its whole answer."""
+    if slow:
+        client.sendall(first)
+    client.settimeout(0.02)
+    for byte in slow or first:
+        client.sendall(bytes([byte]))
+        with contextlib.suppress(TimeoutError):
+            answer = client.recv(1 << 16)
+            client.settimeout(5)
+            return answer + read_all(client)
+    raise AssertionError("nobody stopped the dribble")
+
+
 def test_a_head_that_dribbles_is_answered_408(tls: Any) -> None:
     with serving(plain, limits=QUICK, tls=tls) as served, served.connect() as client:
-        start = time.monotonic()
-        with contextlib.suppress(OSError):
-            for byte in b"GET / HTTP/1.1\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":
-                client.sendall(bytes([byte]))
-                time.sleep(0.02)
-        assert read_all(client).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - start < 3
+        answer = dribble(client, b"GET / HTTP/1.1\r\nX-Slow: " + b"a" * 200)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_small_body_that_dribbles_is_answered_408(tls: Any) -> None:
+    with serving(plain, limits=QUICK, tls=tls) as served, served.connect() as client:
+        answer = dribble(client, b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n", b"a" * 200)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_large_body_that_dribbles_is_given_up(tls: Any) -> None:
+    with serving(plain, limits=replace(QUICK, upload_rate=1 << 20), tls=tls) as served, served.connect() as client:
+        wire = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = dribble(client, wire, b"1\r\nx\r\n" * 50)
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"bytes per second" in answer
 
 
 def test_an_idle_connection_is_closed_silently(tls: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
+from andromede.clock import Clock
 from andromede.web.stream.chunked import ChunkedDecoder
 from andromede.web.stream.faults import ShortBody
 
@@ -75,6 +76,29 @@ class Source(Protocol):
 
     def recv_into(self, view: memoryview) -> int:
         """Wait for bytes; at least one, or 0 when the client has ended. Raises `ShortBody` on a stall."""
+
+
+class PacedSource:
+    """Gives up on a client that sends too slowly: each upload holds a thread. Only time spent waiting counts."""
+
+    __slots__ = ("_clock", "_got", "_grace", "_rate", "_source", "_waited")
+
+    def __init__(self, source: Source, clock: Clock, grace_seconds: float, rate: int) -> None:
+        self._source = source
+        self._clock = clock
+        self._grace = grace_seconds
+        self._rate = rate
+        self._waited = 0.0
+        self._got = 0
+
+    def recv_into(self, view: memoryview) -> int:
+        start = self._clock.monotonic()
+        count = self._source.recv_into(view)
+        self._waited += self._clock.monotonic() - start
+        self._got += count
+        if self._waited > self._grace and self._got < self._rate * (self._waited - self._grace):
+            raise ShortBody(f"short body: it arrives with less than {self._rate} bytes per second")
+        return count
 
 
 class StreamBody(Body):

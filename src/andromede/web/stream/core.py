@@ -20,7 +20,7 @@ from andromede.web.stream.relay import Buffers
 from andromede.web.stream.threads import Threads
 
 if TYPE_CHECKING:
-    from andromede.web.stream.connection import Connection
+    from andromede.web.stream.link import Link
 
 
 @dataclass(slots=True)
@@ -81,13 +81,14 @@ class Core:
         self.limits = limits
         self.access_log = parts.access_log
         self.counters = counters
+        self.clock = parts.clock
         self.mailbox = Mailbox(loop)
         self.threads = Threads(limits.threads, limits.upload_threads, limits.queued_jobs)
         self.buffers = Buffers(limits.buffer_bytes, limits.buffers_total)
         self.dated = render.Dated(parts.clock)
         self.scratch = bytearray(limits.head_bytes + limits.small_body + 4)
         self.scratch_view = memoryview(self.scratch)
-        self.connections: set[Connection] = set()
+        self.connections: set[Link] = set()
         self.idle_ticks = max(1, round(limits.idle_seconds / limits.tick_seconds))
         self.held = 0
         self.ticks = 0

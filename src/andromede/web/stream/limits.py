@@ -21,6 +21,8 @@ class Limits:
     drain_bytes: int = MIB  # body that a handler left unread is read away up to this, so that its answer is seen
     idle_seconds: float = 75.0  # keep-alive without a request
     head_seconds: float = 20.0  # from the first byte of a head to its last
+    small_seconds: float = 60.0  # a small body from its head to its last byte
+    upload_rate: int = 4 * KIB  # bytes/s that a large body must arrive with, on average over what we waited for it
     stall_seconds: float = 30.0  # a body or an answer without progress
     patience_seconds: float = 0.5  # a thread waits so long for a client to read, then leaves the waiting to the loop
     linger_seconds: float = 2.0  # after the last answer, before the close
