@@ -7,7 +7,6 @@ import pytest
 from andromede.errors import Invalid
 from andromede.objects.s3 import cors, cors_rules, website_rules
 from andromede.objects.s3.encryption import default_encryption, rule
-from andromede.objects.s3.tagging_bucket import tag_set, tag_xml
 from andromede.objects.s3.xml import parse
 from andromede.web.stream.message import Headers
 from tests.support.access import container
@@ -174,24 +173,3 @@ def test_default_encryption() -> None:
     ):
         with pytest.raises(Invalid):
             rule(parse(encryption(inner), "ServerSideEncryptionConfiguration"))
-
-
-def tags(*pairs: tuple[str, str]) -> bytes:
-    rows = "".join(f"<Tag><Key>{key}</Key><Value>{value}</Value></Tag>" for key, value in pairs)
-    return f"<Tagging><TagSet>{rows}</TagSet></Tagging>".encode()
-
-
-def test_tags() -> None:
-    assert tag_set(parse(tags(("a", "1"), ("b", "")), "Tagging"), 10) == {"a": "1", "b": ""}
-    assert tag_xml({"a&": "<"}) == "<TagSet><Tag><Key>a&amp;</Key><Value>&lt;</Value></Tag></TagSet>"
-    for pairs in (
-        [("", "x")],
-        [("k" * 129, "")],
-        [("k", "v" * 257)],
-        [("a", ""), ("a", "")],
-        [("aws:x", "")],
-        [(str(n), "") for n in range(11)],
-    ):
-        with pytest.raises(Invalid) as caught:
-            tag_set(parse(tags(*pairs), "Tagging"), 10)
-        assert caught.value.reason == "invalid_tag"

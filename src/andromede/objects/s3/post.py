@@ -215,8 +215,9 @@ def check_policy(policy: Policy, fields: dict[str, str], bucket: str) -> None:
     covered = set()
     for kind, name, wanted in policy.conditions:
         covered.add(name)
-        value = values.get(name)
-        good = value is not None and (value == wanted if kind == "eq" else value.startswith(wanted))
+        # a field that the form leaves out is empty
+        value = values.get(name, "")
+        good = value == wanted if kind == "eq" else value.startswith(wanted)
         if not good:
             raise Denied(f"invalid according to policy: condition failed for {name}", "access")
     for name in (*fields, "bucket"):

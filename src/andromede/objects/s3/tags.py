@@ -45,6 +45,7 @@ def from_xml(root: Node, limit: int = OBJECT_TAGS) -> dict[str, str]:
 
 
 def to_xml(tags: Mapping[str, str]) -> str:
-    """The content of `<Tagging>`."""
-    inner = "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in tags.items())
+    """The content of `<Tagging>`, in order of the keys."""
+    rows = sorted(tags.items())
+    inner = "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in rows)
     return f"<TagSet>{inner}</TagSet>"
