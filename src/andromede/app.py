@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from andromede.objects.blobs import BlobEngine
     from andromede.objects.service import Objects, Tools
     from andromede.web.stream.ports import Answerer
+    from andromede.work import Reconciler
 
 PASSPHRASE = "ANDROMEDE_PASSPHRASE"
 CUSTODY = "file custody: the operator can decrypt everything stored here"
@@ -387,6 +388,16 @@ def work_role(config: Config) -> Role:
     return Role("work", lambda ready: _work(config, ready))
 
 
+def document_reconcilers(base: Base, objects: Objects) -> list[Reconciler]:
+    """What the documents of buckets ask for in the background."""
+    from andromede.objects.lifecycle_worker import LifecycleWorker
+    from andromede.objects.s3.lifecycle_xml import rules_of
+
+    settings = base.config.objects
+    every = float(settings.worker_seconds if settings.day_seconds < 86_400 else max(60, settings.worker_seconds))
+    return [LifecycleWorker(objects, rules_of, base.clock, base.log, settings.day_seconds).reconciler(every)]
+
+
 def _work(config: Config, ready: Ready) -> None:
     from andromede.objects.service import Objects
     from andromede.objects.worker import Rhythm, reconcilers
@@ -399,7 +410,8 @@ def _work(config: Config, ready: Ready) -> None:
     objects = Objects(tools)
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
     leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
-    loop = Loop(reconcilers(tools, objects, rhythm), leases, base.clock, base.ids, base.log)
+    more = document_reconcilers(base, objects)
+    loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
     ready()
