@@ -43,6 +43,13 @@ def use_trust(tx: Tx, trust_id: str) -> int:
     )
 
 
+def use_code(tx: Tx, credential_id: str, counter: int) -> bool:
+    """Spend a one-time code; False when it was spent before. Codes too old to count are forgotten."""
+    tx.run("DELETE FROM identity_used_code WHERE counter < ?", (counter - 10,))
+    sql = "INSERT INTO identity_used_code (credential_id, counter) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    return tx.run(sql, (credential_id, counter)) == 1
+
+
 def forget_project(tx: Tx, project_id: str) -> None:
     """Remove the credentials that a deleted project leaves behind."""
     APP_CREDENTIALS.remove(tx, project_id=project_id)

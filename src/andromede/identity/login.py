@@ -81,9 +81,10 @@ class Login:
             return self._application_credential(call, identity.application_credential)
         raise refused(f"method {method!r} is unknown or has no part in the request")
 
-    def brake_address(self, call: Call[Any]) -> None:
-        """Count an attempt of the caller's address. Raises `OverQuota`."""
+    def brake(self, call: Call[Any], user_id: str) -> None:
+        """Count an attempt of the caller's address on a user. Raises `OverQuota`."""
         self._limits.address.take(call.peer)
+        self._limits.user.take(user_id)
 
     def find(self, who: AuthUser) -> User | None:
         """The user named by id, or by name with domain."""
@@ -145,22 +146,28 @@ class Login:
         user = self.find(who)
         self._brake(user, who)
         step = core.clock.now_us() // US // TOTP_STEP
-        for secret in self._totp_secrets(user):
+        for credential_id, secret in self._totp_secrets(user):
             for counter in range(step, step - TOTP_PAST_STEPS - 1, -1):
-                if hmac.compare_digest(totp(secret, counter).encode(), (who.passcode or "").encode()):
+                right = hmac.compare_digest(totp(secret, counter).encode(), (who.passcode or "").encode())
+                if right and self._first_use(credential_id, counter):
                     assert user is not None
                     return Proof(user.id, "totp")
         self._failed(call, user, locked=False)
         raise refused("wrong passcode")
 
-    def _totp_secrets(self, user: User | None) -> list[bytes]:
+    def _first_use(self, credential_id: str, counter: int) -> bool:
+        """A code is good once (RFC 6238, 5.2)."""
+        with self._core.db.write() as tx:
+            return credentials_store.use_code(tx, credential_id, counter)
+
+    def _totp_secrets(self, user: User | None) -> list[tuple[str, bytes]]:
         if user is None or self._locked(user):
             return []
         found = []
         for credential in credentials_store.CREDENTIALS.select(self._core.db, {"user_id": user.id, "type": "totp"}):
             try:
                 text = self._core.vault.decrypt(credential.blob).decode().strip().upper()
-                found.append(base64.b32decode(text + "=" * (-len(text) % 8)))
+                found.append((credential.id, base64.b32decode(text + "=" * (-len(text) % 8))))
             except (InvalidToken, UnicodeError, binascii.Error, json.JSONDecodeError):
                 continue
         return found
@@ -183,6 +190,7 @@ class Login:
         elif given.name and given.user:
             user = self.find(given.user)
             found = table.find(core.db, user_id=user.id, name=given.name) if user else None
+        self._limits.user.take(found.user_id if found else f"?{given.id or given.name}")
         right = core.passwords.verify(found.hash if found else None, given.secret)
         if found is None or not right:
             with core.db.write() as tx:

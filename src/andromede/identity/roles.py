@@ -25,6 +25,13 @@ def is_high(tx: Tx, role: Role) -> bool:
     return any(other.name in HIGH for other in ROLES.select(tx, {"id": list(ids)}) if not other.domain_id)
 
 
+def holds_high(tx: Tx, actor_id: str) -> bool:
+    """Whether a group, or a user itself or by a group, holds a high role anywhere."""
+    actors = [actor_id, *principals_store.user_groups(tx, actor_id)]
+    role_ids = {row.role_id for row in roles_store.assignments(tx, {"actor_id": actors})}
+    return any(is_high(tx, role) for role in ROLES.select(tx, {"id": role_ids}))
+
+
 class Roles:
     """Creation, change and removal of roles; who holds them."""
 

@@ -197,8 +197,17 @@ CREATE TABLE identity_document (
 CREATE INDEX identity_document_kind ON identity_document (kind);
 """
 
+_CODES = """
+CREATE TABLE identity_used_code (
+  credential_id {text} NOT NULL,
+  counter {int} NOT NULL,
+  PRIMARY KEY (credential_id, counter)
+);
+"""
+
 MIGRATIONS = (
     Migration("identity", 1, "domains, projects, users, groups, roles, assignments", _PRINCIPALS),
     Migration("identity", 2, "credentials, trusts, revocations", _CREDENTIALS),
     Migration("identity", 3, "catalog, limits, documents", _CATALOG),
+    Migration("identity", 4, "one-time codes are good once", _CODES),
 )

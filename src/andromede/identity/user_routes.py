@@ -12,6 +12,7 @@ from andromede.identity.common import filters, instant, own_scope
 from andromede.identity.model import Group, User
 from andromede.identity.project_routes import projects_page
 from andromede.identity.project_views import listing, self_link
+from andromede.identity.roles import holds_high
 from andromede.identity.service import TABLE, Identity
 from andromede.identity.users import GROUPS, USERS
 from andromede.web import paging
@@ -54,22 +55,31 @@ def group_view(call: IdentityCall, group: Group) -> dict[str, Any]:
     }
 
 
+def _reach(call: IdentityCall, actor_id: str, domain_id: str) -> str | None:
+    """The domain whose manager may act here: to change a holder of a high role (its password, its group)
+    would be a way to that role, so that is left to the administrator."""
+    if call.method in ("GET", "HEAD"):
+        return domain_id
+    with call.services.core.db.read() as tx:
+        return None if holds_high(tx, actor_id) else domain_id
+
+
 def user_target(call: IdentityCall, body: Any) -> Target | None:
     """The user of the path."""
     user = USERS.find(call.services.core.db, id=call.params["user_id"])
-    return None if user is None else Target(domain_id=user.domain_id, user_id=user.id)
+    return None if user is None else Target(domain_id=_reach(call, user.id, user.domain_id), user_id=user.id)
 
 
 def group_target(call: IdentityCall, body: Any) -> Target | None:
     """The group of the path."""
     group = GROUPS.find(call.services.core.db, id=call.params["group_id"])
-    return None if group is None else Target(domain_id=group.domain_id)
+    return None if group is None else Target(domain_id=_reach(call, group.id, group.domain_id))
 
 
 def member_target(call: IdentityCall, body: Any) -> Target | None:
     """User and group of the path; within a domain's reach only when both are of it."""
     user, group = user_target(call, body), group_target(call, body)
-    same = user is not None and group is not None and user.domain_id == group.domain_id
+    same = user is not None and group is not None and user.domain_id is not None and user.domain_id == group.domain_id
     return Target(domain_id=group.domain_id if same and group else None)
 
 
@@ -145,7 +155,7 @@ def delete_user(call: IdentityCall) -> None:
 )  # fmt: skip
 def change_password(call: IdentityCall, body: ChangePasswordRequest) -> None:
     """A user's own change of password, proven by the old one, with an expired one too. Ends all its tokens."""
-    call.services.login.brake_address(call)
+    call.services.login.brake(call, call.params["user_id"])
     call.services.users.change_password(call, call.params["user_id"], body.user)
 
 

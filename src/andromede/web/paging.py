@@ -11,22 +11,22 @@ from andromede.errors import Invalid
 from andromede.web.call import Call
 
 T = TypeVar("T")
+CAP = 10_000
+"""Rows of a page for which the client sets no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the client asked for. `limit` is already cut to the server's cap; None: everything."""
+    """What the client asked for, its `limit` cut to the server's."""
 
-    limit: int | None
+    limit: int
     marker: str | None
 
 
-def page(call: Call[Any], cap: int | None = None) -> Page:
+def page(call: Call[Any], cap: int = CAP) -> Page:
     """Read `limit` and `marker`. Raises `Invalid` for a negative or non-numeric limit."""
     limit = call.integer("limit", 0, 10**15)
-    if cap is not None:
-        limit = cap if limit is None else min(limit, cap)
-    return Page(limit, call.query.get("marker"))
+    return Page(cap if limit is None else min(limit, cap), call.query.get("marker"))
 
 
 def cut(rows: Sequence[T], asked: Page, key: str = "id") -> tuple[list[T], T | None]:
@@ -37,8 +37,6 @@ def cut(rows: Sequence[T], asked: Page, key: str = "id") -> tuple[list[T], T | N
         if at is None:
             raise Invalid(f"marker {asked.marker!r} names nothing in this list", "marker")
         start = at + 1
-    if asked.limit is None:
-        return list(rows[start:]), None
     chosen = list(rows[start : start + asked.limit])
     more = chosen and start + asked.limit < len(rows)
     return chosen, (chosen[-1] if more else None)

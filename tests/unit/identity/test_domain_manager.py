@@ -94,3 +94,19 @@ def test_a_domain_administrator_cannot_become_the_clouds(w: World) -> None:
     someone = w.person("someone", w.ids["other_domain"])
     assert w.do("PUT", f"projects/{member}/users/{someone}/roles/{w.roles['admin']}", token=chief).status == 403
     assert w.do("PUT", f"projects/{member}/users/{someone}/roles/{w.roles['member']}", token=chief).status == 204
+
+
+def test_holders_of_high_roles_are_out_of_its_reach(w: World) -> None:
+    boss, user, group = w.tokens["boss"], w.ids["user_id"], w.ids["group_id"]
+    plain = w.person("plain", w.ids["domain_id"])
+    assert w.do("PUT", f"projects/{w.ids['other_project']}/groups/{group}/roles/{w.roles['admin']}").status == 204
+    for method, path, body in (
+        ("PATCH", f"users/{user}", {"user": {"password": "mine now"}}),
+        ("DELETE", f"users/{user}", None),
+        ("PATCH", f"groups/{group}", {"group": {"name": "x"}}),
+        ("DELETE", f"groups/{group}", None),
+        ("PUT", f"groups/{group}/users/{plain}", None),
+    ):
+        assert w.do(method, path, body, boss).status == 403, path
+    assert w.do("GET", f"users/{user}", token=boss).status == 200
+    assert w.do("PATCH", f"users/{plain}", {"user": {"password": "new one"}}, boss).status == 200

@@ -22,6 +22,12 @@ def ask(w: World, identity: dict[str, Any], scope: Any = None, headers: dict[str
     return w.cloud.call("POST", "/v3/auth/tokens", body={"auth": auth}, headers=headers)
 
 
+def passcode(w: World) -> dict[str, Any]:
+    """The victim's second factor at this moment."""
+    code = totp(b"Hello!\xde\xad\xbe\xef", w.cloud.clock.now_us() // 30_000_000)
+    return {"methods": ["totp"], "totp": {"user": {"id": w.ids["user_id"], "passcode": code}}}
+
+
 def test_totp_follows_rfc_6238() -> None:
     secret = b"12345678901234567890"
     assert [totp(secret, t // 30) for t in (59, 1111111109, 1234567890)] == ["287082", "081804", "005924"]
@@ -37,16 +43,19 @@ def test_a_second_factor_is_asked_for_by_receipt(w: World) -> None:
     assert answer.json["required_auth_methods"] == [["password", "totp"]]
     assert answer.json["receipt"]["methods"] == ["password"]
     receipt = {"openstack-auth-receipt": answer.headers["openstack-auth-receipt"]}
-    code = totp(b"Hello!\xde\xad\xbe\xef", w.cloud.clock.now_us() // 30_000_000)
-    second = {"methods": ["totp"], "totp": {"user": {"id": user_id, "passcode": code}}}
-    assert ask(w, second).status == 401
+    assert ask(w, passcode(w)).status == 401  # the second factor alone
     wrong = {"methods": ["totp"], "totp": {"user": {"id": user_id, "passcode": "000000"}}}
     assert ask(w, wrong, headers=receipt).status == 401
+    w.cloud.clock.advance(30)
+    second = passcode(w)
     done = ask(w, second, headers=receipt)
     assert done.status == 201
     assert set(done.json["token"]["methods"]) == {"password", "totp"}
     both = {"methods": ["password", "totp"], "password": first["password"], "totp": second["totp"]}
-    assert ask(w, both).status == 201
+    assert ask(w, both).status == 401, "a code is good once"
+    w.cloud.clock.advance(30)
+    second = passcode(w)
+    assert ask(w, {**both, "totp": second["totp"]}).status == 201
     w.cloud.clock.advance(301)
     assert ask(w, second, headers=receipt).status == 401
     assert ask(w, second, headers={"openstack-auth-receipt": "garbage"}).status == 401
