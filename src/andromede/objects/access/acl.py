@@ -12,6 +12,8 @@ from functools import lru_cache
 PERMISSIONS = ("FULL_CONTROL", "READ", "WRITE", "READ_ACP", "WRITE_ACP")
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+LOG_SERVICE = "logging.s3.amazonaws.com"
+"""The service that the group LogDelivery stands for."""
 LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
 GROUPS = (ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY)
 PUBLIC_GROUPS = (ALL_USERS, AUTHENTICATED_USERS)
@@ -87,14 +89,11 @@ def canned(name: str, owner: str, bucket_owner: str) -> Acl | None:
     return Acl(owner, (*groups_first, mine, *(g for g in grants if not g.group)))
 
 
-def permissions(acl: Acl, project_id: str | None, authenticated: bool, *, groups: bool = True) -> dict[str, Grant]:
-    """Permission -> the grant that gives it to the caller. `groups` False leaves public groups out."""
+def permissions(acl: Acl, project_id: str | None, member_of: tuple[str, ...]) -> dict[str, Grant]:
+    """Permission -> the grant that gives it to a caller of this project who belongs to these groups."""
     held: dict[str, Grant] = {}
     for grant in acl.grants:
-        if grant.group:
-            fits = groups and (grant.grantee == ALL_USERS or (grant.grantee == AUTHENTICATED_USERS and authenticated))
-        else:
-            fits = project_id is not None and grant.grantee == project_id
+        fits = grant.grantee in member_of if grant.group else project_id is not None and grant.grantee == project_id
         if not fits:
             continue
         names = PERMISSIONS[1:] if grant.permission == "FULL_CONTROL" else (grant.permission,)

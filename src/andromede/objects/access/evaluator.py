@@ -9,7 +9,14 @@ from collections.abc import Callable
 
 from andromede.errors import Denied
 from andromede.objects.access import actions, keys
-from andromede.objects.access.acl import effective, permissions
+from andromede.objects.access.acl import (
+    ALL_USERS,
+    AUTHENTICATED_USERS,
+    LOG_DELIVERY,
+    LOG_SERVICE,
+    effective,
+    permissions,
+)
 from andromede.objects.access.bucket import BucketAccess, Cache
 from andromede.objects.access.ownership import Ownership
 from andromede.objects.access.policy import Ask
@@ -109,12 +116,18 @@ def _role(request: AccessRequest) -> bool:
     return request.actor is not None and actions.role_allows(request.actor.roles, request.action)
 
 
+def _groups(request: AccessRequest) -> tuple[str, ...]:
+    if request.service is not None:
+        return (LOG_DELIVERY,) if request.service == LOG_SERVICE else ()
+    return (ALL_USERS,) if request.actor is None else (ALL_USERS, AUTHENTICATED_USERS)
+
+
 def acl_allowance(request: AccessRequest, bucket: BucketAccess, _: Ask) -> Decision | None:
     """A grant of the bucket's ACL, or for reading an object of the object's own."""
     if bucket.ownership is Ownership.ENFORCED:
         return None
-    groups = not bucket.block.ignore_acls
     actor = request.actor
+    groups = _groups(request) if not bucket.block.ignore_acls else ()
     project = actor.project_id if actor is not None else None
     if request.version is not None:
         own = effective(request.version.attributes.acl, request.version.owner_id)
@@ -122,7 +135,7 @@ def acl_allowance(request: AccessRequest, bucket: BucketAccess, _: Ask) -> Decis
     else:
         tables = [(actions.BUCKET_ACL, bucket.acl, "bucket")]
     for table, acl, what in tables:
-        for permission, grant in permissions(acl, project, actor is not None, groups=groups).items():
+        for permission, grant in permissions(acl, project, groups).items():
             if request.action in table[permission] and (grant.group or _role(request)):
                 whom = grant.grantee.rpartition("/")[2]
                 return Decision(True, f"the {what}'s ACL grants {grant.permission} to {whom}")

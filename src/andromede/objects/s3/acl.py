@@ -47,8 +47,7 @@ def requested(call: S3Call, owner: str, bucket_owner: str) -> Acl | None:
 
     Raises Invalid for unknown names, malformed grants, or both kinds of header at once."""
     name = call.header("x-amz-acl")
-    grants = [(header, call.header(header)) for header in GRANT_HEADERS]
-    given = [(header, value) for header, value in grants if value is not None]
+    given = [(header, value) for header in GRANT_HEADERS if (value := call.header(header)) is not None]
     if name is None and not given:
         return None
     if name is not None and given:
@@ -145,10 +144,13 @@ def parse(call: S3Call, owner: str) -> Acl:
     given = named.only("ID", "DisplayName").value("ID") if named is not None else None
     if given and given != owner:
         raise Denied("the owner in the ACL is not the present owner, and an ACL cannot change it", "access")
-    listed = root.need("AccessControlList").only("Grant")
-    grants = tuple(_xml_grant(call.context.directory, node) for node in listed.children)
-    # groups first, as canned ACLs have them: clients compare lists in that order
-    return _bounded(Acl(owner, tuple(sorted(grants, key=lambda grant: not grant.group))))
+    return _bounded(Acl(owner, grants(call.context.directory, root.need("AccessControlList"))))
+
+
+def grants(directory: Directory, listed: Node) -> tuple[Grant, ...]:
+    """The `<Grant>` elements of a list; groups first, as canned ACLs have them: clients compare in that order."""
+    found = [_xml_grant(directory, node) for node in listed.only("Grant").children]
+    return tuple(sorted(found, key=lambda grant: not grant.group))
 
 
 def _xml_grant(directory: Directory, node: Node) -> Grant:
@@ -173,9 +175,9 @@ def render(call: S3Call, acl: Acl) -> Response:
             who = f'<Grantee {_XSI}"Group">{element("URI", grant.grantee)}</Grantee>'
         else:
             who = f'<Grantee {_XSI}"CanonicalUser">{identity(directory, grant.grantee)}</Grantee>'
-        grants.append(f"<Grant>{who}{element('Permission', grant.permission)}</Grant>")
+        rows.append(f"<Grant>{who}{element('Permission', grant.permission)}</Grant>")
     owner = f"<Owner>{identity(directory, acl.owner)}</Owner>"
-    return call.xml("AccessControlPolicy", f"{owner}<AccessControlList>{''.join(grants)}</AccessControlList>")
+    return call.xml("AccessControlPolicy", f"{owner}<AccessControlList>{''.join(rows)}</AccessControlList>")
 
 
 def identity(directory: Directory, project_id: str) -> str:
