@@ -52,9 +52,11 @@ def migrations() -> list[Migration]:
     """Every domain's steps of the schema."""
     from andromede import audit, keys, work
     from andromede.identity import schema as identity
+    from andromede.objects import bucketlog_store
     from andromede.objects import schema as objects
 
-    return [*audit.MIGRATIONS, *work.MIGRATIONS, *keys.MIGRATIONS, *identity.MIGRATIONS, *objects.MIGRATIONS]
+    steps = (audit.MIGRATIONS, work.MIGRATIONS, keys.MIGRATIONS, identity.MIGRATIONS, objects.MIGRATIONS)
+    return [step for domain in (*steps, bucketlog_store.MIGRATIONS) for step in domain]
 
 
 def pending_migrations(config: Config) -> list[str]:
@@ -390,12 +392,20 @@ def work_role(config: Config) -> Role:
 
 def document_reconcilers(base: Base, objects: Objects) -> list[Reconciler]:
     """What the documents of buckets ask for in the background."""
+    from andromede.objects.access import Evaluator
+    from andromede.objects.bucketlog import ROLL_SECONDS, LogDelivery, Parts
     from andromede.objects.lifecycle_worker import LifecycleWorker
     from andromede.objects.s3.lifecycle_xml import rules_of
+    from andromede.objects.s3.logging import logging_of
 
     settings = base.config.objects
+    parts = Parts(
+        objects, base.db, Evaluator(), logging_of, base.clock, base.ids, base.log, base.config.server.region
+    )  # fmt: skip
+    logs = LogDelivery(parts, settings.worker_seconds if settings.test_mode else ROLL_SECONDS)
     every = float(settings.worker_seconds if settings.day_seconds < 86_400 else max(60, settings.worker_seconds))
-    return [LifecycleWorker(objects, rules_of, base.clock, base.log, settings.day_seconds).reconciler(every)]
+    lifecycle = LifecycleWorker(objects, rules_of, base.clock, base.log, settings.day_seconds)
+    return [lifecycle.reconciler(every), logs.reconciler(float(settings.worker_seconds))]
 
 
 def _work(config: Config, ready: Ready) -> None:

@@ -83,7 +83,11 @@ class LogDelivery:
 
     def reconciler(self, every: float) -> Reconciler:
         """The turn as a task of the work role."""
-        return Reconciler("objects.bucketlog", every, lambda: self.turn() and False)
+        return Reconciler("objects.bucketlog", every, self._more)
+
+    def _more(self) -> bool:
+        self.turn()
+        return False
 
     def turn(self) -> int:
         """The number of log objects written."""
@@ -155,7 +159,7 @@ class LogDelivery:
 
 def concerns(event: dict[str, Any], bucket: str) -> bool:
     """Does the event speak of this bucket (and not of the delivery itself)?"""
-    return event["object"].partition("/")[0] == bucket and event["actor"] != ACTOR
+    return bool(event["object"].partition("/")[0] == bucket and event["actor"] != ACTOR)
 
 
 def line(source: Container, event: dict[str, Any]) -> str:

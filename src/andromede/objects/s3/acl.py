@@ -169,7 +169,7 @@ def _xml_grant(directory: Directory, node: Node) -> Grant:
 def render(call: S3Call, acl: Acl) -> Response:
     """The ACL as XML, with the names of the projects; groups first, as canned ACLs have them."""
     directory = call.context.directory
-    grants = []
+    rows = []
     for grant in sorted(acl.grants, key=lambda grant: not grant.group):
         if grant.group:
             who = f'<Grantee {_XSI}"Group">{element("URI", grant.grantee)}</Grantee>'
