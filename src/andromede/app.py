@@ -41,11 +41,22 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "ANDROMEDE_PASSPHRASE"
 CUSTODY = "file custody: the operator can decrypt everything stored here"
+SEALED = "file custody, sealed by a pass phrase: an operator who knows it can decrypt everything stored here"
 
 
 def root_key(config: Config) -> Path:
     """The file of the key at the top of the key tree."""
     return Layout(config.data).keys / "root.json"
+
+
+def custody(config: Config) -> str:
+    """Who can decrypt, in plain words."""
+    from andromede.keys.custody import needs_passphrase
+
+    try:
+        return SEALED if needs_passphrase(root_key(config)) else CUSTODY
+    except (OSError, ValueError):
+        return f"the root key {root_key(config)} is missing: nothing stored here can be read; restore a backup"
 
 
 def migrations() -> list[Migration]:
@@ -112,7 +123,7 @@ def initialise(config: Config) -> dict[str, Any]:
     """
     from andromede.identity import bootstrap
     from andromede.identity import service as identity
-    from andromede.keys import create_root
+    from andromede.keys import create_root, open_root
 
     place, server = Layout(config.data), config.server
     ca = certificates(config)[2]
@@ -122,6 +133,8 @@ def initialise(config: Config) -> dict[str, Any]:
         base.log.event("schema.migrated", step=name)
     if not root_key(config).exists():
         create_root(root_key(config), base.ids, os.environ.get(PASSPHRASE))
+    else:
+        open_root(root_key(config), os.environ.get(PASSPHRASE))  # a wrong pass phrase is said before anything runs
     core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
     secrets = bootstrap.bootstrap(core, server.region, request_id(base.ids))
     base.db.close()
@@ -149,7 +162,7 @@ def inspect(config: Config) -> dict[str, Any]:
         found: dict[str, Any] = {
             "database": db.dialect,
             "pending_migrations": missing,
-            "custody": CUSTODY,
+            "custody": custody(config),
             "queues": {},
         }
         if not missing:

@@ -23,7 +23,7 @@ def program() -> str:
     found = shutil.which("andromede")
     if found and Path(found).resolve() == called.resolve():
         return "andromede"
-    return shlex.quote(str(called))
+    return shlex.quote(str(called.absolute()))
 
 
 def store_command(layout: Layout, client: str) -> str:

@@ -27,7 +27,8 @@ def explain(args: argparse.Namespace, out: Output) -> int:
 def _request(args: argparse.Namespace, request_id: str, out: Output) -> int:
     place, config = common.installed(args)
     events = ledger.find(open_database(config.database_dsn), request_id)
-    lines = [line for line in logfile.all_lines(place.log) if request_id in line]
+    ids = {request_id, *(str(row["event"]["request_id"]) for row in events)}
+    lines = [line for line in logfile.all_lines(place.log) if any(word in line for word in ids)]
     if not events and not lines:
         raise NotFound(
             f"{request_id} left no event and no log line here: it may be of another installation, "

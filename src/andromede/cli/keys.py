@@ -75,11 +75,11 @@ def list_keys(args: argparse.Namespace, out: Output) -> int:
     """`andromede keys list`."""
     base, ring = _open(args)
     keys = [_shown(key) for key in ring.list(args.project) if args.level in (None, str(key.level))]
-    out.result({"custody": app.CUSTODY, "root": str(app.root_key(base.config)), "keys": keys})
+    out.result({"custody": app.custody(base.config), "root": str(app.root_key(base.config)), "keys": keys})
     heads = ("id", "level", "tenant", "name", "state", "version", "created")
     out.table(heads, [[key[head] for head in heads] for key in keys])
     out.say()
-    out.say(f"root: {app.root_key(base.config)} ({app.CUSTODY})")
+    out.say(f"root: {app.root_key(base.config)} ({app.custody(base.config)})")
     return table.OK
 
 

@@ -12,6 +12,7 @@ from andromede.audit import store
 from andromede.cli import common, table
 from andromede.cli.output import Output
 from andromede.clock import SystemClock, iso_milli
+from andromede.config import Config
 from andromede.db import Database, open_database
 
 PAGE = 1000
@@ -50,35 +51,57 @@ def status(args: argparse.Namespace, out: Output) -> int:
     return table.FINDINGS if gaps else table.OK
 
 
-def _line(body: bytes, tenant: str) -> str:
+class Names:
+    """Names of users and projects for people; ids where there are none any more."""
+
+    def __init__(self, config: Config, db: Database) -> None:
+        from andromede.identity.service import authenticator
+
+        self._auth = authenticator(db, config.data, SystemClock())
+
+    def actor(self, label: str) -> str:
+        """`user:<id>` as `user:name`."""
+        kind, _, value = label.partition(":")
+        user = self._auth.user(value) if kind == "user" else None
+        return f"user:{user.name}" if user else label
+
+    def project(self, tenant: str) -> str:
+        """A project id as `project:name`."""
+        found = self._auth.project(tenant) if tenant else None
+        return f"project:{found.name if found else tenant}" if tenant else "installation"
+
+
+def _line(body: bytes, tenant: str, names: Names) -> str:
     event = json.loads(body)
     mark = {"success": " ", "denied": "!"}.get(event["outcome"], "?")
+    who = f"{names.actor(event['actor'])} {names.project(tenant)}"
     return (
-        f"{iso_milli(event['ts'])} {mark} {event['action']:28} {event['object'] or '-'}  {event['actor']}  "
-        f"{'project:' + tenant if tenant else 'installation'}  {event['request_id']}"
+        f"{iso_milli(event['ts'])} {mark} {event['action']:24} {event['object'] or '-'}  {who}  {event['request_id']}"
     )
 
 
-def _print(rows: list[tuple[int, str, bytes]], out: Output) -> None:
+def _print(rows: list[tuple[int, str, bytes]], out: Output, names: Names) -> None:
     for number, tenant, body in rows:
         if out.as_json:
             out.line({"id": number, "tenant": tenant, "event": json.loads(body)})
         else:
-            out.say(_line(body, tenant))
+            out.say(_line(body, tenant, names))
 
 
 def tail(args: argparse.Namespace, out: Output) -> int:
     """`andromede ledger tail`: with --json one line per event."""
-    db = _open(args)
+    _, config = common.installed(args)
+    db = open_database(config.database_dsn)
+    names = Names(config, db)
     with db.read() as tx:
         rows = [(int(row[0]), str(row[1]), bytes(row[2])) for row in store.newest(tx, args.project, args.count)]
-    _print(rows, out)
+    _print(rows, out, names)
     after = rows[-1][0] if rows else 0
     clock = SystemClock()
     while args.follow:
         clock.sleep(0.5)
         rows = list(_pages(db, args.project, after))
-        _print(rows, out)
+        _print(rows, out, names)
         after = rows[-1][0] if rows else after
     return table.OK
 
@@ -117,11 +140,19 @@ def later(args: argparse.Namespace, out: Output) -> int:
     return table.NOT_YET
 
 
+def is_request(found: str, given: str) -> bool:
+    """Whether a request id is the one that a client shows: `req-...`, or Swift's `tx<21 digits>-<time>`."""
+    if given.startswith("tx"):
+        return found.replace("-", "").endswith(given[2:].partition("-")[0])
+    return found == given
+
+
 def find(db: Database, request_id: str) -> list[dict[str, Any]]:
     """Every event of one request."""
-    needle = request_id.encode()
+    needle = request_id.encode() if request_id.startswith("req-") else b""
+    events = ((number, tenant, json.loads(body)) for number, tenant, body in _pages(db, None, 0) if needle in body)
     return [
-        {"id": number, "tenant": tenant, "event": json.loads(body)}
-        for number, tenant, body in _pages(db, None, 0)
-        if needle in body and json.loads(body)["request_id"] == request_id
+        {"id": number, "tenant": tenant, "event": event}
+        for number, tenant, event in events
+        if is_request(str(event["request_id"]), request_id)
     ]

@@ -35,6 +35,7 @@ class Start:
     out: Output
     clock: Clock
     began: float
+    log_at: int = 0
 
     def publish(self, children: Sequence[Child]) -> Running:
         """Write who runs where to the state file."""
@@ -83,8 +84,9 @@ def up(args: argparse.Namespace, out: Output) -> int:
     os.umask(0o077)
     api = listeners.bind(config.server.listen)
     objects = listeners.bind(config.server.objects, max(1, config.server.object_workers))
+    log_fd = logfile.open_log(place)
     start = Start(
-        place, resolved(config, api, objects), api, objects, logfile.open_log(place), out, clock, began
+        place, resolved(config, api, objects), api, objects, log_fd, out, clock, began, os.fstat(log_fd).st_size
     )  # fmt: skip
     if not args.detach:
         return _supervise(start, lambda ready: board.show(ready, out, detached=False))
@@ -127,7 +129,7 @@ def _supervise(start: Start, report: Any) -> int:
     from andromede import app
 
     place, config, clock = start.place, start.config, start.clock
-    initialised = child.start(lambda: app.initialise(config))
+    initialised = child.start(lambda: app.initialise(config), start.log_fd)
     app.preload()  # meanwhile
     log = Log(os.fdopen(os.dup(start.log_fd), "a"), config.server.log_level, clock, role="supervisor", pid=os.getpid())
     name_process("up", die_with_parent=False)
@@ -162,8 +164,9 @@ def _supervise(start: Start, report: Any) -> int:
 
 
 def _with_log(start: Start, error: Unavailable) -> Error:
-    lines = "\n  ".join(logfile.last_lines(start.place.log, 12))
-    return Unavailable(f"{error.public}. The last lines of {start.place.log}:\n  {lines}", error.reason)
+    told = [line for line in logfile.lines_since(start.place.log, start.log_at) if '"level": "info"' not in line]
+    lines = "\n  ".join(told[-12:]) or "(nothing)"
+    return Unavailable(f"{error.public}. From {start.place.log}:\n  {lines}", error.reason)
 
 
 def down(args: argparse.Namespace, out: Output) -> int:

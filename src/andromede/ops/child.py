@@ -40,13 +40,14 @@ class Started:
         return unpack(raw)
 
 
-def start(work: Work) -> Started:
-    """Do `work` in a fork; its result must be JSON."""
+def start(work: Work, log_fd: int = 2) -> Started:
+    """Do `work` in a fork; its result must be JSON, its standard error goes to `log_fd`."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
+        os.dup2(log_fd, 2)
         _work(work, writer)
     os.close(writer)
     return Started(pid, reader)

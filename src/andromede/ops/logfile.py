@@ -45,6 +45,13 @@ def last_lines(path: Path, count: int, most: int = 1 << 20) -> list[str]:
         return []
 
 
+def lines_since(path: Path, offset: int, most: int = 1 << 20) -> list[str]:
+    """What was written behind an offset, at most so many bytes of it."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(most).decode("utf-8", "replace").splitlines()
+
+
 def all_lines(path: Path) -> list[str]:
     """Every line that is kept, oldest first."""
     files = [path.with_name(f"{path.name}.{number}") for number in range(KEPT, 0, -1)]
