@@ -201,13 +201,13 @@ def complete_upload(call: S3Call) -> Commit[Version] | Response:
 
 
 def _check_customer_key(call: S3Call, upload: Upload) -> None:
-    """The completion repeats the customer key, obligatory where a checksum of the whole is kept."""
+    """The completion repeats the customer key."""
     given = sse.customer_key(call.headers, sse.CUSTOMER, sse.secure(call))
     if upload.attributes.encryption.mode != sse.SSE_C:
         return
-    if given is None and upload.checksum_algorithm is not None:
+    if given is None:
         raise Invalid("the upload was begun with a customer key; give it with the completion too", "invalid_request")
-    if given is not None and given[1] != upload.attributes.encryption.customer_key_md5:
+    if given[1] != upload.attributes.encryption.customer_key_md5:
         raise Invalid("the customer key is not the one that the upload was begun with", "invalid_argument")
 
 
