@@ -34,12 +34,14 @@ class Batch:
         "drafts",
         "keys",
         "now_us",
+        "writes",
     )
 
     def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1) -> None:
         self._tx = tx
         self.keys = keys
         self._size = size
+        self.writes = 0
         self.now_us = now_us
         self.drafts: list[Draft] = []
         self._checked: set[str] = set()
@@ -63,15 +65,18 @@ class Batch:
         return self._tx.one(sql, params)
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        self.writes += 1
         return self._tx.run(sql, params)
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self.writes += 1
         self._tx.many(sql, rows)
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         return self._tx.guarded(lambda _: work(self))
 
     def take(self, name: str, count: int = 1) -> int:
+        self.writes += 1
         return self._tx.take(name, count)
 
     # --- what the works of a batch share

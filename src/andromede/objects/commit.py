@@ -172,10 +172,11 @@ class Committer:
                     deadline = now + self._limits.read_seconds
                 if now < deadline and woken:
                     continue
+            done = True
             if jobs or self._reads or self._reading() is not None:
-                self._commit(jobs)
+                done = self._commit(jobs)
             deadline = None
-            if self._closing and self._queue.empty() and not self._reads:
+            if self._closing and self._queue.empty() and not (self._reads and done):
                 return
 
     def _next(self, deadline: float | None) -> tuple[list[_Job], bool]:
@@ -195,26 +196,42 @@ class Committer:
                 jobs.append(job)
         return jobs, True
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[_Job]) -> bool:
+        """Commit a batch and tell its callers; False when the database would not have it."""
         self._woken = False  # before the queue is emptied: an event noted from here on wakes us again
         reads = [self._reads.popleft() for _ in range(len(self._reads))]
+        able, durable = self._append(jobs), True
         try:
-            self._append([job.commit.record for job in jobs if job.commit.record is not None])
-            if not self._transact(jobs, reads, guarded=False):
-                self._transact(jobs, reads, guarded=True)
+            if not self._transact(able, reads, guarded=False):
+                self._transact(able, reads, guarded=True)
         except BaseException as error:
-            self._tools.log.alert("commit.failed", writes=len(jobs), reads=len(reads), cause=repr(error))
+            self._tools.log.alert("commit.failed", writes=len(able), reads=len(reads), cause=repr(error))
             self._reads.extendleft(reversed(reads))
-            for job in jobs:
-                job.failed = error
-        self._report(jobs)
+            durable = False
+            for job in able:
+                job.failed = _public(error)
+        try:
+            self._report(jobs)
+        except Exception as error:  # a listener that went away must not end this thread
+            self._tools.log.alert("commit.report", cause=repr(error))
+        return durable
 
-    def _append(self, records: Sequence[SmallRecord]) -> None:
-        fresh = [record for record in records if not record.extent]
-        if fresh:
+    def _append(self, jobs: list[_Job]) -> list[_Job]:
+        """Put small bodies into the log. The jobs that may go on: all, or those without a body when the
+        engine has no room or fails (deleting must stay possible)."""
+        fresh = [job.commit.record for job in jobs if job.commit.record is not None and not job.commit.record.extent]
+        if not fresh:
+            return jobs
+        try:
             extents = self._tools.engine.append([record_pieces(record.owner, record.data) for record in fresh])
-            for record, extent in zip(fresh, extents, strict=True):
-                record.extent = record_body(extent, record.owner).text()
+        except Exception as error:
+            self._tools.log.alert("append.failed", writes=len(fresh), cause=repr(error))
+            for job in jobs:
+                job.failed = _public(error) if job.commit.record is not None else None
+            return [job for job in jobs if job.failed is None]
+        for record, extent in zip(fresh, extents, strict=True):
+            record.extent = record_body(extent, record.owner).text()
+        return jobs
 
     def _transact(self, jobs: list[_Job], reads: list[Draft], guarded: bool) -> bool:
         """Run the batch; False when a work failed and the batch must be run again, guarded."""
@@ -225,7 +242,7 @@ class Committer:
                     if guarded:
                         self._attempt(batch, job)
                     else:
-                        job.result = job.commit.work(batch)
+                        self._try(batch, job)
                 self._mark_reading(tx, batch.now_us)
                 batch.finish()
                 self._tools.recorder.record(tx, [*reads, *batch.drafts])
@@ -249,16 +266,31 @@ class Committer:
             garbage_store.set_reading(tx, self._tools.recorder.source, oldest, now_us)
             self._marked_us = now_us
 
+    def _try(self, batch: Batch, job: _Job) -> None:
+        """Run a work without a savepoint. A refusal before its first write needs none."""
+        job.failed = None
+        writes, drafts = batch.writes, len(batch.drafts)
+        try:
+            job.result = job.commit.work(batch)
+        except Error as error:
+            if batch.writes != writes or len(batch.drafts) != drafts:
+                raise
+            self._refuse(batch, job, error)
+
+    def _refuse(self, batch: Batch, job: _Job, error: Exception) -> None:
+        job.failed = error
+        if job.commit.record is not None and job.commit.record.extent:
+            batch.drop(job.commit.record.extent, "")
+
     def _attempt(self, batch: Batch, job: _Job) -> None:
+        """Run a work in a savepoint."""
         job.failed = None
         mark = batch.mark()
         try:
             job.result = batch.guarded(job.commit.work)
         except Exception as error:
             batch.restore(mark)
-            job.failed = error
-            if job.commit.record is not None and job.commit.record.extent:
-                batch.drop(job.commit.record.extent, "")
+            self._refuse(batch, job, error)
 
     def _report(self, jobs: list[_Job]) -> None:
         outcomes: list[tuple[Done, Outcome]] = []
@@ -270,6 +302,13 @@ class Committer:
             else:
                 outcomes.append((job.done, _rendering(job)))
         done_many(outcomes)
+
+
+def _public(error: BaseException) -> BaseException:
+    """What callers are told when a whole batch could not be made durable."""
+    if isinstance(error, Error):
+        return error
+    return Unavailable("the write could not be made durable; repeat the call later", "commit", cause=repr(error))
 
 
 def _rendering(job: _Job) -> Callable[[], Response]:

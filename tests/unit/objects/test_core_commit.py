@@ -9,10 +9,22 @@ from pathlib import Path
 import pytest
 
 from andromede import keys
+from andromede.audit import Recorder
 from andromede.db import Database, Tx
 from andromede.engines.disk import DiskEngine
 from andromede.engines.memory import MemoryEngine, unavailable
-from andromede.errors import Conflict, Denied, Error, Fatal, Invalid, NotFound, TooLarge, Unavailable
+from andromede.errors import (
+    Conflict,
+    Denied,
+    Error,
+    Fatal,
+    Invalid,
+    NoCapacity,
+    NotFound,
+    Precondition,
+    TooLarge,
+    Unavailable,
+)
 from andromede.objects import containers, garbage_store
 from andromede.objects.batch import Batch
 from andromede.objects.buffers import PLAIN
@@ -20,7 +32,16 @@ from andromede.objects.collect import Collector
 from andromede.objects.commit import Step
 from andromede.objects.frames import Sealer, frame_count, sealed_size
 from andromede.objects.fsck import fsck
-from andromede.objects.model import Attributes, Encryption, ListQuery, Receive, Usage, Versioning
+from andromede.objects.model import (
+    Attributes,
+    Conditions,
+    DeleteOptions,
+    Encryption,
+    ListQuery,
+    Receive,
+    Usage,
+    Versioning,
+)
 from tests.support.clock import FakeClock, FakeIds
 from tests.support.vault import NO_CONDITIONS, TRACE, Bytes, Vault, vault
 
@@ -304,3 +325,65 @@ def test_two_services_on_one_database_see_each_other(db: Database, tmp_path: Pat
             two.get(box, "1")
         with pytest.raises(Denied):
             two.put(box, "1", b"sealed under a key that was still in memory")
+
+
+def test_a_full_store_still_deletes(db: Database, tmp_path: Path, clock: FakeClock) -> None:
+    full = [False]
+
+    def faults(verb: str, when: str) -> None:
+        if full[0] and verb == "append":
+            raise NoCapacity("full", "disk")
+
+    with vault(db, MemoryEngine(faults=faults), tmp_path, clock) as made:
+        box = made.container()
+        made.put(box, "k", b"x")
+        stored = made.objects.receive(box, Bytes(b"y"), Receive(1))
+        full[0] = True
+        put = made.objects.put(box, "new", stored, Attributes(), NO_CONDITIONS, TRACE)
+        results = made.objects.run_all([put, made.objects.delete(box, "k", None, DeleteOptions(), TRACE)])
+        assert [isinstance(result, NoCapacity) for result in results] == [True, False]
+        assert made.objects.usage(box) == Usage(0, 0)
+
+
+def test_refusals_do_not_make_a_batch_run_twice(made: Vault) -> None:
+    box = made.container()
+    made.put(box, "k", b"x")
+    runs = []
+
+    def count(tx: Tx) -> None:
+        runs.append(1)
+
+    stored = [made.objects.receive(box, Bytes(b"abc"), Receive(3)) for _ in range(3)]
+    never = Conditions(if_none_match="*")
+    refused: list[Step[object]] = [made.objects.put(box, "k", s, Attributes(), never, TRACE) for s in stored]
+    results = made.objects.run_all([*refused, Step(count), *refused[:1]])
+    assert [isinstance(result, Precondition) for result in results] == [True, True, True, False, True]
+    assert len(runs) == 1
+    assert made.get(box, "k") == b"x"
+
+
+def test_a_database_that_fails_is_unavailable_and_heals(made: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = made.container()
+    plain = Recorder.record
+    monkeypatch.setattr(Recorder, "record", lambda *_: 1 / 0)
+    made.objects.touch_read(box, TRACE, "box/k")
+    with pytest.raises(Unavailable):
+        made.put(box, "k", b"x")
+    with pytest.raises(NotFound):
+        made.objects.head(box, "k")
+    monkeypatch.setattr(Recorder, "record", plain)
+    made.put(box, "k", b"y")
+    assert made.get(box, "k") == b"y"
+    assert sum(b'"object":"box/k"' in bytes(row[0]) for row in made.events()) == 1  # type: ignore[call-overload]
+
+
+def test_a_committer_ends_even_when_the_database_is_gone(db: Database, tmp_path: Path, clock: FakeClock) -> None:
+    with vault(db, MemoryEngine(), tmp_path, clock) as made:
+        box = made.container()
+        broken = pytest.MonkeyPatch()
+        broken.setattr(Recorder, "record", lambda *_: 1 / 0)
+        made.objects.touch_read(box, TRACE, "box/k")
+        made.objects.close()
+        broken.undo()
+        with pytest.raises(Unavailable):
+            made.put(box, "k", b"x")
