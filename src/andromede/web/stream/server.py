@@ -8,6 +8,7 @@ import gc
 import resource
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from andromede.web.stream.connection import Connection
 from andromede.web.stream.core import Core, Counters, Parts
 
 _COLLECT = (5000, 20, 20)  # requests leave no cycles behind, so the collector may look less often
+_SWITCH_SECONDS = 0.0005  # loop and committer take turns: at 5 ms the 99th percentile of 64 GETs is twice as long
 
 
 def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
@@ -50,9 +52,7 @@ class Edge:
 
     def run(self, ready: Callable[[], None] | None = None, loop_factory: Callable[[], Any] | None = None) -> None:
         """Serve until `stop`. `ready` is called once connections are accepted."""
-        gc.collect()
-        gc.freeze()  # what exists by now stays: the collector need not walk it again and again
-        gc.set_threshold(*_COLLECT)
+        _tune()
         _allow_files(2 * self._parts.limits.connections + 1024)
         with asyncio.Runner(loop_factory=loop_factory or fast_loop) as runner:
             runner.run(self._serve(ready))
@@ -106,6 +106,14 @@ def fast_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def _tune() -> None:
+    """Set this process up for many short calls on several threads."""
+    gc.collect()
+    gc.freeze()  # what exists by now stays: the collector need not walk it again and again
+    gc.set_threshold(*_COLLECT)
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _allow_files(count: int) -> None:
