@@ -174,6 +174,8 @@ class Authenticator:
             session = open_session(tx, claims, via="ec2", credential_id=credential.id)
         except Unauthenticated as error:
             raise Unauthenticated("the access key is not valid now", "access_key", cause=error.cause) from error
+        if session.actor.access_rules is not None:
+            raise Unauthenticated("access rules do not fit the S3 interface", "access_key")
         return secret, session.actor
 
 
@@ -252,6 +254,13 @@ def _ends(claims: Claims, trust: Trust | None, app: ApplicationCredential | None
     return min(ends) if ends else None
 
 
+def _via(claims: Claims) -> str:
+    """A delegation shows before the proof: what it may do depends on it."""
+    if claims.trust_id or claims.app_credential_id:
+        return "trust" if claims.trust_id else "application_credential"
+    return claims.methods[0] if claims.methods else "token"
+
+
 def open_session(tx: Tx, claims: Claims, via: str = "", credential_id: str | None = None) -> Session:
     """What claims stand for now: enabled states and roles are read, not remembered in the token.
     Raises `Unauthenticated` when the user, the scope or the delegation no longer holds."""
@@ -281,7 +290,7 @@ def open_session(tx: Tx, claims: Claims, via: str = "", credential_id: str | Non
         project_domain_id=project.domain_id if project else None,
         domain_id=domain.id if domain else None,
         system=claims.scope == "system",
-        via=via or ("trust" if trust else claims.methods[0] if claims.methods else "token"),
+        via=via or _via(claims),
         credential_id=credential_id or (app.id if app else trust.id if trust else None),
         expires_us=_ends(claims, trust, app),
         access_rules=None if not app or app.rules is None else tuple((r.service, r.method, r.path) for r in rules),

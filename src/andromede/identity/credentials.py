@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 
-from andromede.errors import Conflict, Fatal, Invalid
+from andromede.errors import Conflict, Denied, Fatal, Invalid
 from andromede.identity import credentials_store, principals_store
 from andromede.identity.bodies import CredentialFields
 from andromede.identity.bootstrap import new_pair
@@ -65,6 +65,8 @@ class Credentials:
     def _insert(self, call: Call[Any], values: dict[str, Any]) -> Credential:
         core, who = self._core, call.who
         unrestricted(core, call)
+        if who.access_rules is not None:
+            raise Denied("A credential with access rules may not make one without.", "access_rules")
         text, access = check_blob(values["type"], values["blob"], values.get("project_id"))
         delegated = who.user_id == values["user_id"]
         credential = Credential(

@@ -55,6 +55,8 @@ class AppCredentials:
         """(credential, its secret, which is shown once). The caller's scope becomes the credential's."""
         core, who = self._core, call.who
         unrestricted(core, call)
+        if who.access_rules is not None:
+            raise Denied("A credential with access rules may not make one without.", "access_rules")
         if who.project_id is None or who.via == "trust":
             raise Denied("An application credential needs a project-scoped token of the user's own.", "scope")
         expires = future(fields.expires_at, "expires_at", core.clock.now_us())

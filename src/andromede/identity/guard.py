@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Any
 
 from andromede.errors import Denied
@@ -13,25 +11,6 @@ from andromede.web.access import AccessTable
 from andromede.web.actor import Actor
 from andromede.web.call import Call
 from andromede.web.routes import Target
-
-
-@lru_cache(maxsize=4096)
-def _pattern(rule: str) -> re.Pattern[str]:
-    """`*` is one segment or part of it, `**` any number of segments, `{name}` one segment."""
-    text = re.escape(rule)
-    text = re.sub(r"\\{[^/{}]*\\}", "[^/]+", text)
-    text = text.replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    return re.compile(text)
-
-
-def covered(actor: Actor, service: str, method: str, path: str) -> bool:
-    """Whether the access rules of an application credential cover a request; without rules all are."""
-    if actor.access_rules is None:
-        return True
-    return any(
-        rule_service == service and rule_method == method and _pattern(rule_path).fullmatch(path)
-        for rule_service, rule_method, rule_path in actor.access_rules
-    )
 
 
 class IdentityGuard:
@@ -47,7 +26,7 @@ class IdentityGuard:
         if not token:
             return None
         actor = self._authenticator.token(token)
-        if not covered(actor, service_type, call.method, call.path):
+        if not actor.covers(service_type, call.method, call.path):
             raise Denied(
                 f"The application credential's access rules do not cover {call.method} {call.path}.", "access_rules"
             )

@@ -25,6 +25,7 @@ from andromede.web.call import Call
 
 PROJECTS = principals_store.PROJECTS
 MAX_TREE = 5
+DEFAULT_DOMAIN = "default"
 MAX_TAGS = 80
 
 
@@ -125,6 +126,8 @@ class Projects:
             not_immutable(key, project_id, old.options, values)
             change.tenant = "" if old.is_domain else project_id
             self._fixed(old, values)
+            if project_id == DEFAULT_DOMAIN and values.get("enabled") is False:
+                raise Denied("The default domain cannot be disabled: the administrator lives in it.", "default")
             if "enabled" in values:
                 self._switch(tx, old, values["enabled"])
             new: dict[str, Any] = {name: values[name] for name in ("name", "enabled") if name in values}
@@ -176,6 +179,8 @@ class Projects:
             tx = change.tx
             domain = found(PROJECTS.find(tx, id=domain_id, is_domain=True), "domain", domain_id)
             not_immutable("domain", domain_id, domain.options)
+            if domain_id == DEFAULT_DOMAIN:
+                raise Denied("The default domain cannot be deleted: the administrator lives in it.", "default")
             if domain.enabled:
                 raise Denied(f"Cannot delete domain {domain_id}: it is enabled; disable it first.", "enabled")
             for user in principals_store.USERS.select(tx, {"domain_id": domain_id}):

@@ -15,7 +15,7 @@ from andromede.identity.catalog import Catalog, Documents
 from andromede.identity.core import Core, credential_keys, token_keys, urls_of
 from andromede.identity.credentials import Credentials
 from andromede.identity.delegations import AppCredentials, Trusts
-from andromede.identity.guard import IdentityGuard, covered
+from andromede.identity.guard import IdentityGuard
 from andromede.identity.limits import UnifiedLimits
 from andromede.identity.login import Limits, Login
 from andromede.identity.model import Project, User
@@ -39,7 +39,6 @@ __all__ = [
     "User",
     "authenticator",
     "build",
-    "covered",
 ]
 
 

@@ -47,6 +47,7 @@ class Not:
 
 
 Where = Mapping[str, Any]
+PART = 5000
 
 
 def conditions(where: Where) -> tuple[str, list[Any]]:
@@ -107,6 +108,9 @@ class Table(Generic[T]):
                 values[at] = json.loads(values[at])
         return self._kind(*values)
 
+    def _key(self, value: T) -> tuple[str, ...]:
+        return tuple(str(getattr(value, column.split()[0])) for column in self._order.split(", "))
+
     def find(self, tx: Reader, **where: Any) -> T | None:
         """The first row that fits."""
         text, params = conditions(where)
@@ -114,7 +118,14 @@ class Table(Generic[T]):
         return None if row is None else self.decode(row)
 
     def select(self, tx: Reader, where: Where | None = None) -> list[T]:
-        """Every row that fits, in the table's order."""
+        """Every row that fits, in the table's order. A long list of values is asked for in parts, since
+        databases bound the number of parameters."""
+        for column, value in (where or {}).items():
+            if isinstance(value, (list, tuple, set, frozenset)) and len(value) > PART:
+                items = list(value)
+                parts = [items[at : at + PART] for at in range(0, len(items), PART)]
+                found = [row for part in parts for row in self.select(tx, {**(where or {}), column: part})]
+                return sorted(found, key=self._key)
         text, params = conditions(where or {})
         rows = tx.all(f"SELECT {self._list} FROM {self.name} WHERE {text} ORDER BY {self._order}", params)
         return [self.decode(row) for row in rows]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from andromede.web import globs
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -28,6 +30,13 @@ class Actor:
     credential_id: str | None = None
     expires_us: int | None = None
     access_rules: tuple[tuple[str, str, str], ...] | None = None
+
+    def covers(self, service: str, method: str, path: str) -> bool:
+        """Whether the access rules allow a request to a service of this catalog type; without rules all are."""
+        return self.access_rules is None or any(
+            rule_service == service and rule_method == method and globs.fits(rule_path, path)
+            for rule_service, rule_method, rule_path in self.access_rules
+        )
 
     def label(self) -> str:
         """The form that audit events carry: `user:<id>`."""

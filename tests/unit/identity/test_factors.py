@@ -225,3 +225,20 @@ def test_broken_proofs(w: World, identity: dict[str, Any]) -> None:
 def test_broken_scopes(w: World, scope: Any) -> None:
     proof = {"methods": ["password"], "password": {"user": {"id": w.ids["user_id"], "password": PASSWORD}}}
     assert ask(w, proof, scope).status in (400, 401)
+
+
+def test_access_rules_cannot_be_shed(w: World) -> None:
+    path = f"users/{w.ids['user_id']}"
+    rules = [{"service": "identity", "method": "POST", "path": f"/v3/{path}/**"}]
+    body = {"name": "bound", "unrestricted": True, "access_rules": rules}
+    made = w.make(f"{path}/application_credentials", "application_credential", body, w.tokens["victim"])
+    both = {
+        "methods": ["password", "application_credential"],
+        "password": {"user": {"id": w.ids["user_id"], "password": PASSWORD}},
+        "application_credential": {"id": made["id"], "secret": made["secret"]},
+    }
+    token = ask(w, both).headers["x-subject-token"]
+    assert w.do("POST", f"{path}/credentials/OS-EC2", {"tenant_id": w.ids["project_id"]}, token).status == 403
+    more = {"application_credential": {"name": "free"}}
+    assert w.do("POST", f"{path}/application_credentials", more, token).status == 403
+    assert w.do("GET", path, token=token).status == 403

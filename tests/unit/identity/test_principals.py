@@ -277,3 +277,17 @@ def test_what_a_caller_may_scope_to(w: World) -> None:
     assert {entry["type"] for entry in w.get("auth/catalog", token)["catalog"]} >= {"identity", "object-store"}
     admin = w.cloud.token("admin", w.cloud.secrets.admin_password, project("admin"))
     assert [row["id"] for row in w.get("auth/domains", admin)["domains"]] == ["default"]
+
+
+def test_the_default_domain_stays(w: World) -> None:
+    assert w.do("PATCH", "domains/default", {"domain": {"enabled": False}}).status == 403
+    assert w.do("DELETE", "domains/default").status == 403
+    assert w.do("PATCH", "domains/default", {"domain": {"description": "ours"}}).status == 200
+
+
+def test_long_lists_of_ids_are_asked_for_in_parts(w: World) -> None:
+    from andromede.identity import principals_store
+
+    ids = [*(f"x{n}" for n in range(12_000)), w.ids["project_id"], w.ids["other_project"]]
+    found = principals_store.PROJECTS.select(w.cloud.db, {"id": ids, "is_domain": False})
+    assert [project.name for project in found] == ["field", "vault"]
