@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import re
 from typing import TYPE_CHECKING
 
 from andromede.errors import Denied, NotFound, Unauthenticated
@@ -27,19 +26,9 @@ def identify(call: Call) -> None:
         actor = call.context.auth.token(token)
     except (Unauthenticated, NotFound):
         return
-    if actor.access_rules is not None and not any(_covers(rule, call) for rule in actor.access_rules):
+    if not actor.covers("object-store", call.method, call.place.path):
         raise Denied("the access rules of this application credential do not cover this request", "access_rules")
     call.actor = actor
-
-
-def _covers(rule: tuple[str, str, str], call: Call) -> bool:
-    """Whether (service type, method, path pattern) fits; `*` and `{name}` stand for one name, `**` for any rest."""
-    service, method, pattern = rule
-    if service != "object-store" or method.upper() not in ("*", call.method):
-        return False
-    pieces = re.split(r"(\*\*|\*|\{[^{}/]*\})", pattern)
-    form = "".join(".*" if piece == "**" else "[^/]+" if n % 2 else re.escape(piece) for n, piece in enumerate(pieces))
-    return re.fullmatch(form, call.place.path, re.DOTALL) is not None
 
 
 def signing_keys(call: Call) -> list[tuple[bytes, str | None]]:
