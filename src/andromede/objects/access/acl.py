@@ -89,14 +89,12 @@ def canned(name: str, owner: str, bucket_owner: str) -> Acl | None:
     return Acl(owner, (*groups_first, mine, *(g for g in grants if not g.group)))
 
 
-def permissions(acl: Acl, project_id: str | None, member_of: tuple[str, ...]) -> dict[str, Grant]:
-    """Permission -> the grant that gives it to a caller of this project who belongs to these groups."""
-    held: dict[str, Grant] = {}
+def permissions(acl: Acl, project_id: str | None, member_of: tuple[str, ...]) -> list[tuple[str, Grant]]:
+    """(permission, the grant that gives it) for a caller of this project who belongs to these groups."""
+    held: list[tuple[str, Grant]] = []
     for grant in acl.grants:
         fits = grant.grantee in member_of if grant.group else project_id is not None and grant.grantee == project_id
-        if not fits:
-            continue
-        names = PERMISSIONS[1:] if grant.permission == "FULL_CONTROL" else (grant.permission,)
-        for name in names:
-            held.setdefault(name, grant)
+        if fits:
+            names = PERMISSIONS[1:] if grant.permission == "FULL_CONTROL" else (grant.permission,)
+            held += [(name, grant) for name in names]
     return held

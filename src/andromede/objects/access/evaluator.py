@@ -135,7 +135,7 @@ def acl_allowance(request: AccessRequest, bucket: BucketAccess, _: Ask) -> Decis
     else:
         tables = [(actions.BUCKET_ACL, bucket.acl, "bucket")]
     for table, acl, what in tables:
-        for permission, grant in permissions(acl, project, groups).items():
+        for permission, grant in permissions(acl, project, groups):
             if request.action in table[permission] and (grant.group or _role(request)):
                 whom = grant.grantee.rpartition("/")[2]
                 return Decision(True, f"the {what}'s ACL grants {grant.permission} to {whom}")
