@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from andromede.clock import US, http_date, iso_second
 from andromede.errors import Invalid, TooLarge
 from andromede.objects.model import Attributes, Checksum, Container, Lock, Version, Versioning
-from andromede.objects.s3 import digest, lifecycle, locks, sse, tags
+from andromede.objects.s3 import digest, kinds, lifecycle, locks, sse, tags
+from andromede.objects.s3.locks import UNLOCKED
 from andromede.web.stream.message import Headers
 
 if TYPE_CHECKING:
@@ -40,19 +41,29 @@ Pairs = list[tuple[str, str | bytes]]
 
 def of_request(call: S3Call, keys: sse.Keys, acl: bytes | None, lock: Lock) -> Attributes:
     """What a put, copy with REPLACE or new upload says of the object. Raises `Invalid`."""
-    headers = call.headers
-    tagging = headers.get("x-amz-tagging")
+    headers, kind = call.headers, call.kinds
+    content_type = headers.get("content-type") or DEFAULT_TYPE
+    other = kind & kinds.OTHER
+    if not kind & (kinds.STORED | kinds.META | kinds.OTHER) and keys is sse.NOTHING and lock is UNLOCKED and not acl:
+        return _plain(content_type)
+    tagging = headers.get("x-amz-tagging") if other else None
     return Attributes(
-        content_type=headers.get("content-type") or DEFAULT_TYPE,
-        headers=stored_headers(headers),
-        metadata=metadata(headers),
-        settings=settings(headers),
+        content_type=content_type,
+        headers=stored_headers(headers) if kind & kinds.STORED else {},
+        metadata=metadata(headers) if kind & kinds.META else {},
+        settings=settings(headers) if other else {},
         tags=tags.from_header(tagging) if tagging else {},
         acl=acl,
         lock=lock,
-        storage_class=storage_class(headers),
+        storage_class=storage_class(headers) if other else "STANDARD",
         encryption=keys.encryption,
     )
+
+
+@lru_cache(maxsize=256)
+def _plain(content_type: str) -> Attributes:
+    """An object of which nothing but its type is said; shared, since it cannot change."""
+    return Attributes(content_type=content_type)
 
 
 def stored_headers(headers: Headers) -> dict[str, str]:

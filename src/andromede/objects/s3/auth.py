@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from andromede.errors import Denied, Invalid, Unauthenticated
-from andromede.objects.s3 import sigv2, sigv4
+from andromede.objects.s3 import kinds, sigv2, sigv4
 from andromede.objects.s3.chunked import ChunkedBody, ChunkSigner, HashedBody
 from andromede.objects.s3.proof import Proof
 from andromede.web.stream.message import Headers, Request
@@ -45,7 +45,7 @@ class Authentication:
         else:
             call.proof = anonymous(request)
             return
-        if "x-amz-security-token" in call.headers or "X-Amz-Security-Token" in query:
+        if call.kinds & kinds.TOKEN or (query and "X-Amz-Security-Token" in query):
             raise Invalid("the security token is not one of this installation; use long-lived keys", "token")
 
     def identify(self, access_key: str) -> tuple[str, Actor]:
@@ -94,7 +94,7 @@ class Authentication:
         if hoisted:
             extra = Headers.of(*((name, value.encode()) for name, value in hoisted if name not in call.headers))
             kept = Headers.of(*((name.decode("latin-1"), value) for name, value in (*call.headers.raw, *extra.raw)))
-            call.headers = kept
+            call.adopt(kept)
 
     def _by_sigv4(self, call: S3Call, claimed: sigv4.Claimed, kind: str) -> None:
         request = call.request

@@ -10,9 +10,10 @@ from andromede.objects.access import AccessRequest
 from andromede.objects.model import Container, Trace, Version
 from andromede.objects.s3 import digest
 from andromede.objects.s3.conditions import ConditionKeys, Value
+from andromede.objects.s3.kinds import kinds_of
 from andromede.objects.s3.xml import Node, document, parse
 from andromede.web.actor import Actor
-from andromede.web.stream.message import Response
+from andromede.web.stream.message import Headers, Response
 
 if TYPE_CHECKING:
     from andromede.objects.context import Context
@@ -31,9 +32,10 @@ class S3Call:
     """A request with its parts looked up once.
 
     `query`: decoded parameters. `container`: the bucket, present whenever the operation `opens` it (use
-    `bucket`, which is never None). `key`: None for operations on buckets. `proof`: how the caller proved
-    itself and how the body is signed. `recorded`: a write of this request already left its audit event. `owner_id`: the
-    project that will own what this request uploads, once its ACL headers were read.
+    `bucket`, which is never None). `kinds`: which kinds of header there are. `key`: None for operations on
+    buckets. `proof`: how the caller proved itself and how the body is signed. `recorded`: a write of this
+    request already left its audit event. `owner_id`: the project that will own what this request uploads,
+    once its ACL headers were read.
     """
 
     __slots__ = (
@@ -44,6 +46,7 @@ class S3Call:
         "context",
         "headers",
         "key",
+        "kinds",
         "now_us",
         "objects",
         "operation",
@@ -61,6 +64,7 @@ class S3Call:
         self.objects: Objects = context.objects
         self.request = request
         self.headers = request.headers
+        self.kinds = kinds_of(request.headers)
         self.place = place
         self.query = query
         self.key = place.key
@@ -94,6 +98,11 @@ class S3Call:
         if self.actor is None or self.actor.project_id is None:
             raise Denied("this operation needs a credential with a project", "access")
         return self.actor.project_id
+
+    def adopt(self, headers: Headers) -> None:
+        """Take other headers for the request's own: fields of a form, parameters of a presigned URL."""
+        self.headers = headers
+        self.kinds = kinds_of(headers)
 
     def header(self, name: str) -> str | None:
         """A header of the S3 door by lower-case name: a signed form's field counts as one."""

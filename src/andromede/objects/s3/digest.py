@@ -43,6 +43,9 @@ class Claim:
     trailer: bool = False
 
 
+NOTHING = Claim()
+
+
 def claimed(headers: Headers) -> Claim:
     """The checksum that a request gives or announces. Raises `Invalid` for two, an unknown or a malformed one."""
     found: list[tuple[str, str]] = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from andromede.clock import US, iso_second
 from andromede.errors import Conflict, Invalid, NotFound
 from andromede.objects.model import Container, ContainerChange, Lock, ObjectChange, Versioning
+from andromede.objects.s3 import kinds
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.xml import Node, document, element, malformed, parse
 from andromede.web.stream.message import Commit, Response
@@ -23,6 +24,7 @@ UNTIL = "x-amz-object-lock-retain-until-date"
 HOLD = "x-amz-object-lock-legal-hold"
 BYPASS = "x-amz-bypass-governance-retention"
 MODES = ("GOVERNANCE", "COMPLIANCE")
+UNLOCKED = Lock()
 DAY_US = 86_400 * US
 DAYS_MAX = 36_500
 YEARS_MAX = 100
@@ -44,6 +46,8 @@ def instant(text: str) -> int:
 def of_request(call: S3Call) -> Lock:
     """Lock of a new version: from the headers, else from the bucket's default. Raises `Invalid`."""
     headers, container = call.headers, call.bucket
+    if not call.kinds & kinds.LOCK:
+        return default_lock(container, call.now_us) if container.lock_enabled else UNLOCKED
     mode, until, hold = headers.get(MODE), headers.get(UNTIL), headers.get(HOLD)
     if mode is None and until is None and hold is None:
         return default_lock(container, call.now_us) if container.lock_enabled else Lock()
@@ -171,6 +175,8 @@ def put_retention(call: S3Call) -> Commit[Any]:
 
 def bypasses(call: S3Call) -> bool:
     """Whether the caller asked to bypass GOVERNANCE and may."""
+    if not call.kinds & kinds.LOCK:
+        return False
     asked = (call.header(BYPASS) or "").lower() == "true"
     return asked and call.allowed("s3:BypassGovernanceRetention")
 

@@ -70,7 +70,7 @@ def post_object(call: S3Call) -> Commit[Version]:
         raise bad_uri("the key holds a NUL character")
     call.proof = Proof("post", opener=lambda _: form)
     policy = authenticate(call, fields)
-    call.headers = form_headers(call, fields)
+    call.adopt(form_headers(call, fields))
     open_bucket(call)
     if policy is not None:
         check_policy(policy, fields, call.place.bucket or "")

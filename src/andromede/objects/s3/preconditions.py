@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from andromede.clock import US
 from andromede.errors import Invalid, Precondition
 from andromede.objects.model import NO_CONDITIONS, Conditions, Version
+from andromede.objects.s3 import kinds
 from andromede.objects.s3.sigv4 import instant
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def names(header: str, etag: str) -> bool:
 
 def unmodified(call: S3Call, version: Version) -> bool:
     """Check the conditions of a GET or HEAD: True means 304. Raises `Precondition`."""
+    if not call.kinds & kinds.CONDITION:
+        return False
     headers = call.headers
     match, none = headers.get("if-match"), headers.get("if-none-match")
     since, until = headers.get("if-modified-since"), headers.get("if-unmodified-since")
@@ -73,6 +76,8 @@ def failed(name: str) -> Precondition:
 
 def of_write(call: S3Call) -> Conditions:
     """The conditions of a put or of the completion of an upload."""
+    if not call.kinds & kinds.CONDITION:
+        return NO_CONDITIONS
     headers = call.headers
     match, none = headers.get("if-match"), headers.get("if-none-match")
     if match is None and none is None:
@@ -82,6 +87,8 @@ def of_write(call: S3Call) -> Conditions:
 
 def of_delete(call: S3Call) -> Conditions:
     """The conditions of a delete. Raises `Invalid` for a malformed one."""
+    if not call.kinds & kinds.CONDITION:
+        return NO_CONDITIONS
     headers = call.headers
     match = headers.get("if-match")
     when, size = headers.get("x-amz-if-match-last-modified-time"), headers.get("x-amz-if-match-size")

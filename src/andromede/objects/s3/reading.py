@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from andromede.errors import Denied, Invalid, NotFound, Unsupported
 from andromede.objects import joined
 from andromede.objects.model import Checksum, Container, Version
-from andromede.objects.s3 import attributes, preconditions, sse
+from andromede.objects.s3 import attributes, kinds, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.message import Response
 
@@ -130,7 +130,7 @@ def read_headers(call: S3Call, version: Version, span: Span) -> attributes.Pairs
         pairs.append(("Content-Range", f"bytes {span.start}-{last}/{version.size}"))
     if span.parts is not None:
         pairs.append(("x-amz-mp-parts-count", str(span.parts)))
-    if (call.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
+    if call.kinds & kinds.CHECKSUM and (call.header("x-amz-checksum-mode") or "").upper() == "ENABLED":
         whole = span.stop - span.start == version.size
         checksum = span.checksum or (version.checksum if whole else None)
         pairs += attributes.checksum_headers(checksum, version.checksum.kind if version.checksum else None)
@@ -149,6 +149,8 @@ def _numbered(call: S3Call, version: Version) -> Span | None:
 
 def span_of(call: S3Call, version: Version) -> Span:
     """What part of the object is asked for. Raises `Invalid` (InvalidRange, InvalidPart)."""
+    if not call.kinds & kinds.RANGE:
+        return Span(0, version.size)
     text = call.header("range")
     found = parse_range(text, version.size) if text is not None else None
     return Span(0, version.size) if found is None else Span(found[0], found[1], 206)

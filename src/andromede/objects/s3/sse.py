@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from andromede.errors import Invalid
 from andromede.objects.model import Encryption, Version
+from andromede.objects.s3 import kinds
 from andromede.web.stream.message import Headers
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ NOTHING = Keys(Encryption())
 
 def wanted(call: S3Call, default: Encryption | None) -> Keys:
     """What a write asks for; `default` is the bucket's rule. Raises `Invalid`."""
+    if not call.kinds & kinds.SSE:
+        return Keys(default) if default is not None else NOTHING
     headers = call.headers
     mode, kms_key = headers.get(MODE), headers.get(KMS_KEY)
     customer = customer_key(headers, CUSTOMER, secure(call))
@@ -96,6 +99,8 @@ def customer_key(headers: Headers, prefix: str, secure_transport: bool) -> tuple
 
 def opening_key(call: S3Call, version: Version, prefix: str = CUSTOMER) -> bytes | None:
     """The customer key that opens a version, None when it has none. Raises `Invalid` or `Denied`."""
+    if not call.kinds & kinds.SSE and version.attributes.encryption.mode != SSE_C:
+        return None
     if prefix is CUSTOMER and MODE in call.headers:
         raise Invalid(f"{MODE} does not belong on a request that reads", "invalid_argument")
     given = customer_key(call.headers, prefix, secure(call)) if prefix + "algorithm" in call.headers else None

@@ -13,7 +13,7 @@ from andromede.objects.model import Checksum, Expected, Part, Receive, Upload, V
 from andromede.objects.s3 import attributes, copying, digest, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.reading import part_number
-from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, take, wish_of
+from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, claim_of, take, wish_of
 from andromede.objects.s3.xml import Node, element, elements, malformed
 from andromede.web.stream.message import Commit, Response
 
@@ -99,7 +99,7 @@ def upload_part(call: S3Call) -> Commit[Part]:
         raise Invalid("you must provide the Content-Length HTTP header", "length")
     upload = opened(call)
     keys = part_keys(call, upload)
-    claim = digest.claimed(call.headers)
+    claim = claim_of(call)
     if upload.checksum_algorithm is not None:
         if claim.algorithm is not None and claim.algorithm != upload.checksum_algorithm:
             raise Invalid(

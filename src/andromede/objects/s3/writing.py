@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from andromede.errors import Invalid
+from andromede.objects.access.ownership import upload_owner
 from andromede.objects.model import Attributes, Conditions, Container, Receive, Stored, Version, Versioning
-from andromede.objects.s3 import acl, attributes, digest, encryption, lifecycle, locks, preconditions, sse
+from andromede.objects.s3 import acl, attributes, digest, encryption, kinds, lifecycle, locks, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.message import Commit, Response
 
@@ -37,7 +38,10 @@ def wish_of(call: S3Call, action: str = "s3:PutObject") -> Wish:
     container = call.bucket
     default = encryption.default_encryption(container) if "encryption" in container.documents else None
     keys = sse.wanted(call, default)
-    owner, document = acl.for_upload(call, container)
+    if call.kinds & kinds.ACL:
+        owner, document = acl.for_upload(call, container)
+    else:
+        owner, document = upload_owner(container, call.actor, None), None
     about = attributes.of_request(call, keys, document, locks.of_request(call))
     call.owner_id = owner
     return Wish(about, keys, owner)
@@ -46,6 +50,8 @@ def wish_of(call: S3Call, action: str = "s3:PutObject") -> Wish:
 def require_put(call: S3Call, action: str) -> None:
     """The right to put (its tags are condition keys), and to set a lock."""
     call.require(action)
+    if not call.kinds & kinds.LOCK:
+        return
     if locks.MODE in call.headers:
         call.require("s3:PutObjectRetention")
     if locks.HOLD in call.headers:
@@ -61,8 +67,8 @@ def put_object(call: S3Call) -> Commit[Version] | Response:
         raise Invalid("a put makes a version of its own; leave out versionId", "invalid_argument")
     wish = wish_of(call)
     conditions = preconditions.of_write(call)
-    claim = digest.claimed(call.headers)
-    locking = locks.MODE in call.headers or locks.HOLD in call.headers
+    claim = claim_of(call)
+    locking = call.kinds & kinds.LOCK and (locks.MODE in call.headers or locks.HOLD in call.headers)
     if locking and claim.algorithm is None and "content-md5" not in call.headers:
         raise Invalid(
             "Content-MD5 or an x-amz-checksum- header is required for put object requests with lock parameters",
@@ -74,9 +80,14 @@ def put_object(call: S3Call) -> Commit[Version] | Response:
     return commit(call, wish, stored, conditions)
 
 
+def claim_of(call: S3Call) -> digest.Claim:
+    """The checksum that the request gives or announces."""
+    return digest.claimed(call.headers) if call.kinds & kinds.CHECKSUM else digest.NOTHING
+
+
 def take(call: S3Call, keys: sse.Keys, claim: digest.Claim, container: Container | None = None) -> Stored:
     """Receive the body, with its digests checked before it counts."""
-    md5 = digest.content_md5(call.headers)
+    md5 = digest.content_md5(call.headers) if call.kinds & kinds.CHECKSUM else None
     body = call.proof.body(call.request)
     want = Receive(
         length=call.proof.length(call.request),
