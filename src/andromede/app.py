@@ -6,6 +6,7 @@ Every function that opens the database runs in a forked role.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -188,7 +189,10 @@ def access_table() -> list[tuple[str, str]]:
 
 
 def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
-    """Whether a user may do something, by which rule and in which scope."""
+    """Whether a user may do something, by which rule and in which scope; `s3:` actions are judged by the
+    documents of the bucket (`BUCKET` or `BUCKET/KEY`) as the object port does."""
+    if action.lower().startswith("s3:"):
+        return _explain_object(config, user, action, resource)
     from andromede.identity import scopes
     from andromede.identity.policy import TABLE
     from andromede.ops import access
@@ -200,6 +204,35 @@ def explain_access(config: Config, user: str, action: str, resource: str) -> dic
             return access.explain(TABLE, found.name, scopes.actors(tx, found), action, resource)
     finally:
         db.close()
+
+
+def _explain_object(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
+    from andromede.errors import NotFound
+    from andromede.identity import scopes
+    from andromede.objects.access import explain
+    from andromede.objects.service import Objects
+
+    base = Base.open(config, "operator")
+    tools = object_tools(base)
+    objects = Objects(tools)
+    try:
+        name, slash, key = resource.partition("/")
+        project, _, bucket = name.rpartition(":")
+        container = objects.container(project, bucket) if project else objects.bucket(name)
+        version = None
+        if slash:
+            with contextlib.suppress(NotFound):
+                version = objects.head(container, key)
+        about = (container, key if slash else None, version)
+        if user == "anonymous":
+            return explain.answer(user, [("no credential", None)], action, about)
+        with base.db.read() as tx:
+            found = scopes.find_user(tx, user)
+            return explain.answer(found.name, scopes.actors(tx, found), action, about)
+    finally:
+        objects.close()
+        tools.engine.close()
+        base.db.close()
 
 
 def certificates(config: Config) -> tuple[str, str, str | None]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from andromede.errors import Denied
-from andromede.objects.access import AccessRequest, Evaluator, Narrowing, explain
+from andromede.errors import Denied, Error
+from andromede.objects.access import AccessRequest, Evaluator, Narrowing
 from andromede.objects.access.acl import ALL_USERS, AUTHENTICATED_USERS, Acl, Grant, canned
+from andromede.objects.access.explain import answer, explain
 from andromede.objects.access.ownership import upload_owner
 from andromede.objects.access.public import PublicAccessBlock
 from tests.support.access import OTHER, OWNER, actor, container, policy, version
@@ -192,3 +193,21 @@ def test_explain_names_every_rule_and_document() -> None:
     assert "verdict: denied" in text
     assert "READ to AllUsers" in text
     assert "x-container-read: .r:*" in text
+
+
+def test_the_answer_for_operators_covers_every_scope() -> None:
+    box = container(generation=10, documents={"policy": policy({"Principal": {"AWS": OTHER}})})
+    about = (box, "k", None)
+    scopes = [("project one", actor()), ("project two", actor(OTHER, roles=("reader",))), ("nowhere", None)]
+    found = answer("vera", scopes, "s3:getobject", about)
+    assert (found["allowed"], found["action"], found["resource"]) == (True, "s3:GetObject", "box/k")
+    assert [line for line in found["because"] if line.startswith("in ")] == [
+        "in project one:",
+        "in project two:",
+        "in nowhere:",
+    ]
+    assert answer("vera", scopes[1:], "s3:PutObject", about)["allowed"] is False
+    assert answer("vera", [], "s3:PutObject", about)["rule"] == "the user holds no role anywhere"
+    for action, target in (("s3:Fly", about), ("s3:ListBucket", about), ("s3:GetObject", (box, None, None))):
+        with pytest.raises(Error):
+            answer("vera", scopes, action, target)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from andromede.errors import Invalid, NotFound
 from andromede.objects.access.acl import Acl, effective
+from andromede.objects.access.actions import BUCKET_READS, BUCKET_WRITES, KNOWN
 from andromede.objects.access.evaluator import RULES, Evaluator, ask_of
 from andromede.objects.access.request import AccessRequest
+from andromede.objects.model import Container, Version
+from andromede.web.actor import Actor
 
 
 def explain(evaluator: Evaluator, request: AccessRequest) -> list[str]:
@@ -41,3 +49,30 @@ def explain(evaluator: Evaluator, request: AccessRequest) -> list[str]:
 def _acl(title: str, acl: Acl) -> list[str]:
     grants = [f"{grant.permission} to {grant.grantee.rpartition('/')[2]}" for grant in acl.grants]
     return [f"{title} (owner {acl.owner}): {'; '.join(grants) or 'no grants'}"]
+
+
+def answer(
+    name: str,
+    scopes: Sequence[tuple[str, Actor | None]],
+    action: str,
+    about: tuple[Container, str | None, Version | None],
+) -> dict[str, Any]:
+    """`andromede explain access` for one action on a bucket or key, in each scope that the user has."""
+    container, key, version = about
+    known = next((each for each in KNOWN if each.lower() == action.lower()), None)
+    if known is None:
+        raise NotFound(f"there is no action {action!r} of buckets and objects", "action")
+    if (known in BUCKET_READS | BUCKET_WRITES) != (key is None):
+        raise Invalid(f"{known} is asked of a {'bucket' if key is not None else 'key: BUCKET/KEY'}", "config")
+    evaluator = Evaluator()
+    request = AccessRequest(None, known, container, key, version)
+    because, reasons = [], []
+    for where, actor in scopes:
+        asked = replace(request, actor=actor)
+        decision = evaluator.allowed(asked)
+        reasons.append((decision.allowed, decision.reason))
+        because += [f"in {where}:", *explain(evaluator, asked)]
+    allowed, rule = max(reasons, default=(False, "the user holds no role anywhere"), key=lambda each: each[0])
+    return {
+        "user": name, "action": known, "resource": request.label, "allowed": allowed, "rule": rule, "because": because,
+    }  # fmt: skip
