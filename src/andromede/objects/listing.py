@@ -55,26 +55,34 @@ def folded(key: str, prefix: str, delimiter: str) -> str | None:
     return key[: at + len(delimiter)] if at >= 0 else None
 
 
-def entries(scan: Scan, q: ListQuery, key_column: int) -> Iterator[Row | str]:
-    """Rows and common prefixes in order, without limit; each common prefix once."""
+def entries(scan: Scan, q: ListQuery, key_column: int, probe: Scan | None = None) -> Iterator[Row | str]:
+    """Rows and common prefixes in order, without limit; each common prefix once. `probe` is a cheaper scan
+    of the same range whose rows hold the key alone: after one common prefix another is likely."""
     left = window(q)
     if q.delimiter and q.after:
         _past_marker(left, q)
     most = min(max(q.limit + 1, CHUNK_LEAST), CHUNK_MOST)
     chunk = CHUNK_LEAST if q.delimiter else most
+    probing = False
     while not left.empty:
+        if probing and probe is not None:
+            fold = _first_fold(probe(left.low, left.high, 1), q)
+            if fold is not None:
+                yield fold
+                _skip(left, fold, q.reverse)
+                continue
+            probing = False
         rows = scan(left.low, left.high, chunk)
-        fold: str | None = None
+        fold = None
         for row in rows:
-            key = row[key_column]
-            fold = folded(key, q.prefix, q.delimiter)
+            fold = folded(row[key_column], q.prefix, q.delimiter)
             if fold is not None:
                 yield fold
                 _skip(left, fold, q.reverse)
                 break
             yield row
         if fold is not None:
-            chunk = 2  # another common prefix is likely to follow: do not read what it folds
+            chunk, probing = 2, True
             continue
         if len(rows) < chunk:
             return
@@ -84,6 +92,10 @@ def entries(scan: Scan, q: ListQuery, key_column: int) -> Iterator[Row | str]:
             left.high = last
         else:
             left.low = last + "\x01"
+
+
+def _first_fold(rows: list[Row], q: ListQuery) -> str | None:
+    return folded(rows[0][0], q.prefix, q.delimiter) if rows else None
 
 
 def _skip(left: Window, fold: str, reverse: bool) -> None:
@@ -125,8 +137,14 @@ def objects(reader: Reader, container_id: int, indexed: bool, q: ListQuery, now_
         rows = [] if left.empty else scan(left.low, left.high, q.limit + 1)
         page = tuple(map(codec.version, rows[: q.limit]))
         return Listing(page, len(rows) > q.limit, page[-1].key if page else "")
+
+    def probe(low: str, high: str | None, limit: int) -> list[Row]:
+        return listing_store.keys(
+            reader, listing_store.Span(container_id, low, high, limit, q.reverse), indexed, now_us
+        )
+
     found: list[Version | str] = []
-    for entry in entries(scan, q, 1):
+    for entry in entries(scan, q, 1, probe):
         if len(found) == q.limit:
             return Listing(tuple(found), True, _name(found[-1]))
         found.append(entry if isinstance(entry, str) else codec.version(entry))
@@ -153,8 +171,9 @@ def versions(reader: Reader, container_id: int, q: VersionQuery, now_us: int) ->
                 return Listing((), False, "")
             position = None
     below = (q.after_key, position) if position is not None else None
+    chunk = CHUNK_LEAST if q.delimiter else CHUNK_MOST
     while high is None or low < high:
-        chunk = min(max(q.limit + 1 - len(found), CHUNK_LEAST), CHUNK_MOST)
+        chunk = min(q.limit + 1 - len(found), chunk) or 1
         rows = listing_store.versions(reader, listing_store.Span(container_id, low, high, chunk, False), below, now_us)
         skipped = False
         for row in rows:
@@ -169,9 +188,11 @@ def versions(reader: Reader, container_id: int, q: VersionQuery, now_us: int) ->
                 low, below, skipped = bound, None, True
                 break
         if skipped:
+            chunk = 2
             continue
         if len(rows) < chunk:
             break
+        chunk = min(chunk * 8, CHUNK_MOST)
         low, below = rows[-1][1], (rows[-1][1], rows[-1][2])
     return Listing(tuple(found), False, _name(found[-1]) if found else "")
 

@@ -33,6 +33,18 @@ def current(reader: Reader, span: Span, indexed: bool, now_us: int) -> list[Row]
     )
 
 
+def keys(reader: Reader, span: Span, indexed: bool, now_us: int) -> list[Row]:
+    """(key,) of the same rows as `current`."""
+    listed = " AND listed = 1" if indexed else ""
+    below = " AND key < ?" if span.high is not None else ""
+    order = "DESC" if span.reverse else "ASC"
+    return reader.all(
+        f"SELECT key FROM version WHERE container_id = ? AND key >= ?{below}{listed} "
+        f"AND (delete_at IS NULL OR delete_at > ?) ORDER BY key {order} LIMIT ?",
+        (span.container_id, span.low, *((span.high,) if span.high is not None else ()), now_us, span.limit),
+    )
+
+
 def versions(reader: Reader, span: Span, below: tuple[str, int] | None, now_us: int) -> list[Row]:
     """VERSION_COLUMNS of all versions, newest first within a key; `below`: inside the key `span.low`
     only those with a smaller sequence number."""
