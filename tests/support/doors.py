@@ -22,6 +22,7 @@ from andromede.objects.context import Context, IdentityDirectory
 from andromede.objects.s3.door import S3Door
 from andromede.objects.swift.door import SwiftDoor
 from andromede.web.actor import Actor
+from andromede.web.stream import render
 from andromede.web.stream.body import BufferedBody
 from andromede.web.stream.message import Commit, Headers, Request
 from tests.support.sigv4 import Signer
@@ -157,6 +158,7 @@ class Doors:
                 found = found.render(result)
         except Exception as error:
             found = door.error(request, error)
+        render.head(found, render.Dated(self.vault.clock), None, False)
         whole = found.body if isinstance(found.body, bytes) else b"".join(bytes(chunk) for chunk in found.body)
         shown: dict[str, str] = {}
         for name, value in found.headers:

@@ -175,6 +175,8 @@ def test_form_post(keyed: Doors) -> None:
         ({"a": b"1"}, {"max_file_size": "big"}, 400),
         ({"a": b"1"}, {"x_delete_at": "1"}, 400),
         ({"a" * 1025: b"1"}, {}, 400),
+        ({"a": b"1"}, {"content-encoding": "x\nX-Evil: y"}, 400),
+        ({"a\0": b"1"}, {}, 412),
     ],
 )
 def test_form_posts_that_are_refused(

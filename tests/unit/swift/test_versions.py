@@ -190,10 +190,15 @@ def test_archives_hold_more_than_files(door: Doors) -> None:
         info = tarfile.TarInfo("meta")
         info.size, info.pax_headers = 1, {"SCHILY.xattr.user.meta.Colour": "blue", "SCHILY.xattr.user.mime_type": "m/t"}
         tar.addfile(info, io.BytesIO(b"1"))
+        bad = {"SCHILY.xattr.user.meta.A": "x\r\nX-Evil: y"}, {"SCHILY.xattr.user.mime_type": "a/b\r\nX: y"}
+        for fields in (*bad, {"SCHILY.xattr.user.meta.a b": "x"}):
+            info = tarfile.TarInfo("evil")
+            info.pax_headers = fields
+            tar.addfile(info)
         for name in ("../up", "a/../../up", "/", ""):
             tar.addfile(tarfile.TarInfo(name))
     report = json.loads(door.swift("PUT", "box", out.getvalue(), JSON, query="extract-archive=tar").body)
-    assert (report["Number Files Created"], report["Errors"]) == (1, [])
+    assert (report["Number Files Created"], report["Errors"]) == (1, [["box/evil", "400 Bad Request"]] * 3)
     head = door.swift("HEAD", "box/meta").headers
     assert (head["x-object-meta-colour"], head["content-type"]) == ("blue", "m/t")
     assert door.swift("GET", "box").text == "meta\n"

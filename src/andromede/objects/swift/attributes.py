@@ -28,7 +28,7 @@ def user_metadata(call: Call) -> dict[str, str]:
 
 def stored_headers(call: Call) -> dict[str, str]:
     """The headers that come back as they were given."""
-    return {name: call.headers[name] for name in metadata.STORED_HEADERS if call.headers.get(name)}
+    return {name: metadata.line(call.headers[name], name) for name in metadata.STORED_HEADERS if call.headers.get(name)}
 
 
 def delete_at_us(call: Call) -> int | None:
@@ -74,14 +74,10 @@ def guessed_type(key: str) -> str:
 
 
 def checked_type(given: str) -> str:
-    """A content type as text. Raises `Invalid` when it is not UTF-8 or much too long."""
-    try:
-        text = given.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        raise Invalid("Content-Type is not valid UTF-8", "content_type") from None
-    if len(text) > 1024:
-        raise Invalid("Content-Type is longer than 1024 characters", "content_type")
-    return text
+    """A content type that can be stored. Raises `Invalid` when it is not UTF-8 or much too long."""
+    if len(given) > 1024:
+        raise Invalid("Content-Type is longer than 1024 bytes", "content_type")
+    return metadata.line(given, "Content-Type")
 
 
 def manifest_target(call: Call) -> str | None:

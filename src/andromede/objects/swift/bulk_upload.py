@@ -11,7 +11,7 @@ from andromede.objects.swift.call import Call
 from andromede.objects.swift.container import s3_name_wish
 from andromede.objects.swift.errors import message_of, phrase, status_of
 from andromede.objects.swift.info import MAX_BULK_CONTAINERS, MAX_BULK_FAILURES, MAX_FILE
-from andromede.objects.swift.place import MAX_CONTAINER
+from andromede.objects.swift.place import MAX_CONTAINER, storable
 from andromede.objects.swift.tarball import KINDS, Member, TarReader
 from andromede.web.stream.message import Response
 
@@ -97,7 +97,7 @@ class Extraction:
 
     def _store(self, archive: TarReader, member: Member, name: str, key: str) -> None:
         call = self._call
-        if any("\ud800" <= char <= "\udfff" or char == "\0" for char in name + key):
+        if not storable(name + key):
             raise Invalid("a name in the archive is not UTF-8", "utf8")
         writing.check_key(key)
         if member.size > MAX_FILE:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Call], "Response | Commit[Any]"]
 QUICK_BODY = 64 * 1024
+_CONTAINER_SLASHES = 3
 
 
 def put_object(call: Call) -> Response | Commit[Any]:
@@ -94,7 +95,7 @@ class SwiftDoor:
         if not request.body.buffered or (request.body.length or 0) > QUICK_BODY or request.query:
             return False
         if request.method in ("GET", "HEAD", "DELETE"):
-            return True
+            return request.path.count(b"/") > _CONTAINER_SLASHES  # a listing may hold 10,000 rows
         if request.method == "POST":
             return not (request.headers.get("content-type") or "").lower().startswith("multipart/")
         return request.method == "PUT" and "x-copy-from" not in request.headers

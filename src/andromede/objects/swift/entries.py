@@ -20,7 +20,7 @@ def entry(version: Version, account: str) -> Entry:
         "bytes": manifests.shown_size(version),
         "hash": version.etag or EMPTY_MD5,
         "name": version.key,
-        "content_type": DELETED_TYPE if version.is_marker else version.attributes.content_type,
+        "content_type": DELETED_TYPE if version.is_marker else _readable(version.attributes.content_type),
         "last_modified": listed(version.created_us),
     }
     settings = version.attributes.settings
@@ -35,6 +35,11 @@ def entry(version: Version, account: str) -> Entry:
         target = quote(settings.get(LINK_ACCOUNT) or account) + "/" + settings[LINK_TARGET]
         found["symlink_path"] = f"/v1/{target}"
     return found
+
+
+def _readable(kind: str) -> str:
+    """Latin-1 text of UTF-8 bytes as the text that they mean."""
+    return kind if kind.isascii() else kind.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def xml_entry(found: Entry) -> Entry:

@@ -16,7 +16,7 @@ from andromede.objects.swift.answers import worded
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.errors import message_of, status_of
 from andromede.objects.swift.multiform import Field, FormReader, boundary_of
-from andromede.objects.swift.place import Place
+from andromede.objects.swift.place import Place, storable
 from andromede.objects.swift.tempurl import parse_expires, parse_signature
 from andromede.web.stream.message import Response
 
@@ -124,18 +124,25 @@ def _store(call: Call, form: FormReader, field: Field, values: dict[str, str], l
     container = _container(call)
     prefix = base.key or ""
     key = prefix + (field.filename or "").replace("\\", "/").rpartition("/")[2]
+    if not storable(key):
+        raise Invalid("the file's name is not valid UTF-8 or contains NUL", "utf8")
     writing.check_key(key)
     call.require("s3:PutObject", container, key)
     headers = {"content-type": field.headers.get("content-type", "")}
     headers |= {name: values[alias] for alias, name in _EXPIRY if values.get(alias)}
     if encoding := values.get("content-encoding"):
         headers["content-encoding"] = encoding
-    call.with_headers({name: value for name, value in headers.items() if value})
+    # fields are text, headers are Latin-1 text of its bytes
+    call.with_headers({name: _as_header(value) for name, value in headers.items() if value})
     wish = attributes.wanted(call, key)
     limit = min(limits.size, info.MAX_FILE)
     call.objects.precheck(container, key, NO_CONDITIONS, None)
     stored = call.objects.receive(container, _Limited(form, limit), Receive(length=None, max_length=info.MAX_FILE))
     call.run(call.objects.put(container, key, stored, wish, NO_CONDITIONS, call.trace("swift:FormPost")))
+
+
+def _as_header(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 _EXPIRY = (("x_delete_at", "x-delete-at"), ("x_delete_after", "x-delete-after"))

@@ -52,8 +52,10 @@ def check(metadata: Mapping[str, str | None], level: str) -> None:
             continue
         if len(value) > MAX_VALUE:
             raise Invalid(f"Metadata value longer than {MAX_VALUE}: x-{level}-meta-{name}", "metadata")
-        if not (_utf8(name) and _utf8(value)):
-            raise Invalid("Metadata must be valid UTF-8", "metadata")
+        line(name, "Metadata")
+        line(value, "Metadata")
+        if any(char in ' \t:"' for char in name):
+            raise Invalid("Metadata name contains a character that a header name cannot have", "metadata")
         count += 1
         size += len(name) + len(value)
     _totals(count, size)
@@ -76,14 +78,19 @@ def merged(old: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str
     return {name: value for name, value in {**old, **change}.items() if value is not None}
 
 
-def _utf8(text: str) -> bool:
-    if text.isascii():
-        return True
+def line(value: str, what: str) -> str:
+    """A value that can stand in a header: Latin-1 text of UTF-8 bytes without control characters.
+
+    Headers of a request are so already; fields of forms and archives need not be. Raises `Invalid`."""
+    if value.isascii() and value.isprintable():
+        return value
     try:
-        text.encode("latin-1").decode("utf-8")
+        value.encode("latin-1").decode("utf-8")
     except UnicodeError:
-        return False
-    return True
+        raise Invalid(f"{what} must be valid UTF-8", "metadata") from None
+    if any((char < " " and char != "\t") or char == "\x7f" for char in value):
+        raise Invalid(f"{what} must not contain control characters", "metadata")
+    return value
 
 
 def shown(metadata: Mapping[str, str], level: str) -> list[tuple[str, str | bytes]]:

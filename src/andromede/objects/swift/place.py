@@ -82,10 +82,15 @@ def parse_query(raw: bytes) -> dict[str, str]:
     return found
 
 
+def storable(name: str) -> bool:
+    """Whether text can be a name: no NUL, no stand-ins for bytes that are not UTF-8."""
+    return "\0" not in name and (name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name))
+
+
 def text(params: dict[str, str], name: str) -> str:
     """A parameter that must be UTF-8 without NUL, "" when absent. Raises `Invalid`."""
     value = params.get(name, "")
-    if any("\ud800" <= char <= "\udfff" or char == "\0" for char in value):
+    if not storable(value):
         raise Invalid(f'"{name}" parameter not valid UTF-8', "parameter")
     return value
 

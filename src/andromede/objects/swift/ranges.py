@@ -84,4 +84,4 @@ def _part_head(boundary: str, content_type: str, span: Span, size: int) -> bytes
     head = (
         f"--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: bytes {span[0]}-{span[1] - 1}/{size}\r\n\r\n"
     )
-    return head.encode("utf-8", "replace")
+    return head.encode("latin-1", "replace")

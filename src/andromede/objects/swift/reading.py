@@ -49,7 +49,7 @@ def base_headers(version: Version, *, manifest: bool = False) -> Pairs:
     """What any view of a version shows: type, metadata, stored headers, times."""
     attributes = version.attributes
     kind = "application/json; charset=utf-8" if manifest else attributes.content_type
-    found: Pairs = [("Content-Type", kind.encode("utf-8", "surrogateescape")), ("Accept-Ranges", "bytes")]
+    found: Pairs = [("Content-Type", kind.encode("latin-1", "replace")), ("Accept-Ranges", "bytes")]
     found += metadata.shown(attributes.metadata, "object")
     found += [(metadata.title(name), value.encode("latin-1", "replace")) for name, value in attributes.headers.items()]
     if attributes.delete_at_us is not None:

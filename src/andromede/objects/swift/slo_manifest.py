@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from andromede.errors import Invalid, TooLarge
 from andromede.objects.swift.info import MAX_MANIFEST_SEGMENTS, MAX_MANIFEST_SIZE
+from andromede.objects.swift.place import storable
 
 _KEYS = frozenset({"path", "etag", "size_bytes", "range"})
 _RANGE = re.compile(r"(\d*)-(\d*)\Z", re.ASCII)
@@ -89,17 +90,13 @@ def _reference(entry: dict[str, object]) -> Wanted:
     if not isinstance(path, str):
         raise ValueError("path must be a string")
     container, slash, key = path.lstrip("/").partition("/")
-    if not slash or not container or not key or "\0" in path or not _encodable(path):
+    if not slash or not container or not key or not storable(path):
         raise ValueError("path does not refer to an object. Path must be of the form /container/object.")
     etag = entry.get("etag")
     if etag is not None and not isinstance(etag, str):
         raise ValueError("etag must be a string or null")
     span = entry.get("range")
     return Wanted(container, key, etag.strip('"') if etag else None, _size(entry), _span(span))
-
-
-def _encodable(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _size(entry: dict[str, object]) -> int | None:
