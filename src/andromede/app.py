@@ -261,6 +261,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     from andromede.identity import service as identity_service
     from andromede.web.api import Parts
     from andromede.web.asgi import build_api
+    from andromede.web.patience import PatientProtocol
 
     base = Base.open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
@@ -277,7 +278,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     serving = uvicorn.Config(
         build_api(parts),
         loop="uvloop",
-        http="httptools",
+        http=PatientProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

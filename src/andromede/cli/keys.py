@@ -126,6 +126,19 @@ def rotate(args: argparse.Namespace, out: Output) -> int:
     return _done(_change(base, "rotate", lambda tx: ring.rotate(tx, key_id)), "rotated", out)
 
 
+def rotate_tokens(args: argparse.Namespace, out: Output) -> int:
+    """`andromede keys rotate-tokens`: the keys that sign tokens, and those under which EC2 and TOTP secrets lie."""
+    from andromede.identity import service
+
+    _, config = common.installed(args)
+    base = app.Base.open(config, "operator")
+    identity = service.build(config, base.db, base.clock, base.ids, base.recorder)
+    number, count = service.rotate_keys(identity.core, operator(), request_id(base.ids))
+    out.result({"token_key": number, "credentials": count})
+    out.say(f"new tokens are signed with key {number}; {count} credentials are encrypted anew")
+    return table.OK
+
+
 def destroy(args: argparse.Namespace, out: Output) -> int:
     """`andromede keys destroy KEY`: the intent is stored and audited before the act."""
     base, ring = _open(args)

@@ -115,6 +115,8 @@ COMMANDS: tuple[Command, ...] = (
         Command("disable", "stop every use of a key and of those below it", "keys:disable", (_KEY,)),
         Command("enable", "allow use again", "keys:enable", (_KEY,)),
         Command("rotate", "make a new version; existing keys below it are wrapped again", "keys:rotate", (_KEY,)),
+        Command("rotate-tokens", "new keys for tokens and for stored EC2 and TOTP secrets; running processes follow",
+                "keys:rotate_tokens"),
         Command("destroy", "destroy a key: what it protects can never be read again", "keys:destroy", (_KEY, _YES)),
     )),
     Command("support-bundle", "write a redacted archive for support: settings, versions, log, status, no data",

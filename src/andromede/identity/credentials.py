@@ -9,6 +9,7 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 
+from andromede.audit import Draft
 from andromede.errors import Conflict, Denied, Fatal, Invalid
 from andromede.identity import credentials_store, principals_store
 from andromede.identity.bodies import CredentialFields
@@ -141,9 +142,19 @@ def check_blob(kind: str, blob: Any, project_id: str | None) -> tuple[str, str |
     return text, document["access"]
 
 
-def reencrypt(core: Core) -> int:
+def rotate_keys(core: Core, actor: str, request_id: str) -> tuple[int, int]:
+    """New primary keys for tokens and credentials; (number of the token key, credentials encrypted anew).
+    Tokens signed with the former keys stay valid until those are dropped, two rotations later."""
+    number = core.tokens.rotate(core.ids)
+    core.vault.rotate(core.ids)
+    event = Draft("", actor, "identity:rotate_keys", f"fernet:{number}", request_id, purpose="OPERATOR_SYSTEM")
+    return number, reencrypt(core, [event])
+
+
+def reencrypt(core: Core, events: list[Draft]) -> int:
     """Encrypt every credential under the newest key, after a rotation; how many."""
     with core.db.write() as tx:
+        core.recorder.record(tx, events)
         rows = CREDENTIALS.select(tx)
         for row in rows:
             blob = core.vault.encrypt(core.vault.decrypt(row.blob), core.clock.now_us())

@@ -13,7 +13,7 @@ from andromede.identity.auth import Tokens
 from andromede.identity.authenticator import Authenticator
 from andromede.identity.catalog import Catalog, Documents
 from andromede.identity.core import Core, credential_keys, token_keys, urls_of
-from andromede.identity.credentials import Credentials
+from andromede.identity.credentials import Credentials, rotate_keys
 from andromede.identity.delegations import AppCredentials, Trusts
 from andromede.identity.guard import IdentityGuard
 from andromede.identity.limits import UnifiedLimits
@@ -39,6 +39,7 @@ __all__ = [
     "User",
     "authenticator",
     "build",
+    "rotate_keys",
 ]
 
 

@@ -1,0 +1,46 @@
+"""Uvicorn's HTTP protocol with an end to its patience: without one, clients that send a head or a body drop by
+drop would hold connections for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Closes a connection whose next request has not arrived whole `patience` seconds after its first byte
+    (or after the connection was made)."""
+
+    patience: ClassVar[float] = 30.0
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._late is None:
+            self._watch()
+        super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        self._calm()
+        super().on_message_complete()
+
+    def _watch(self) -> None:
+        self._late = self.loop.call_later(self.patience, self._give_up)
+
+    def _calm(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        self.transport.close()

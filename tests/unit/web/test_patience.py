@@ -1,0 +1,66 @@
+"""Connections on a real socket: the whole stack under uvicorn, and clients that dawdle."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import uvicorn
+
+from andromede.log import Log
+from andromede.web.api import Parts
+from andromede.web.asgi import build_api
+from andromede.web.patience import PatientProtocol
+from tests.support.clock import FakeClock, FakeIds
+from tests.unit.web.test_api import Doorman
+
+
+class Hasty(PatientProtocol):
+    patience = 0.4
+
+
+@pytest.fixture
+def port(clock: FakeClock) -> Iterator[int]:
+    parts = Parts([], Doorman(), clock, FakeIds(), Log(clock=clock))
+    config = uvicorn.Config(build_api(parts), http=Hasty, ws="none", log_config=None, lifespan="on")
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+def test_ordinary_requests_reuse_a_connection(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        assert client.get("/healthz").text == "ok\n"
+        time.sleep(0.6)
+        assert client.get("/").json()["name"] == "andromede"
+        assert client.post("/identity", content=b"x" * 2_000_000).status_code == 413
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc"])
+def test_a_request_that_does_not_arrive_is_given_up(port: int, start: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(start)
+        assert client.recv(100) == b""
+
+
+def test_a_second_request_is_watched_like_the_first(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /hea")
+        start = time.monotonic()
+        while client.recv(1000):
+            pass
+        assert time.monotonic() - start < 3
