@@ -211,3 +211,10 @@ def test_the_answer_for_operators_covers_every_scope() -> None:
     for action, target in (("s3:Fly", about), ("s3:ListBucket", about), ("s3:GetObject", (box, None, None))):
         with pytest.raises(Error):
             answer("vera", scopes, action, target)
+
+
+def test_a_policy_that_cannot_be_read_any_more_opens_nothing() -> None:
+    box = container(generation=11, documents={"policy": b"{broken"}, x_container_read=".r:*")
+    assert not can(AccessRequest(None, "s3:GetObject", box, "k"))
+    assert not can(AccessRequest(actor(), "s3:GetObject", box, "k"))
+    assert can(AccessRequest(actor(roles=("manager",)), "s3:PutBucketPolicy", box))

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from andromede.errors import Fatal, Invalid
+from andromede.errors import Invalid
 from andromede.objects.access import acl, policy, public, swiftacl
 from andromede.objects.access.acl import Acl
 from andromede.objects.access.ownership import Ownership, ownership
@@ -30,13 +30,14 @@ class BucketAccess:
 
 
 def parse(container: Container) -> BucketAccess:
-    """The parsed documents; raises Fatal when a stored policy no longer parses (it was checked when stored)."""
+    """The parsed documents. A stored policy that no longer parses denies everything, so that it opens nothing;
+    managers of the owner project may still replace it."""
     documents, settings = container.documents, container.settings
     stored = documents.get("policy")
     try:
         parsed = policy.parse(stored, container.name, container.project_id) if stored else None
-    except Invalid as error:
-        raise Fatal(f"The stored policy of {container.name} is damaged; put it again", cause=error.public) from None
+    except Invalid:
+        parsed = policy.CLOSED
     return BucketAccess(
         policy=parsed,
         policy_is_public=parsed is not None and public.policy_is_public(parsed),

@@ -115,6 +115,10 @@ class Policy:
         return found
 
 
+CLOSED = Policy((Statement("unreadable policy", False, (Principal("any"),), False, ("*",), False, ("*",), False, ()),))
+"""What a policy becomes that can no longer be read."""
+
+
 def malformed(why: str) -> Invalid:
     """The error of a policy that cannot be stored."""
     return Invalid(f"The bucket policy is not acceptable: {why}", "malformed_policy")

@@ -9,7 +9,7 @@ import html
 import urllib.parse
 from typing import Any
 
-from andromede.errors import Error, NotFound
+from andromede.errors import Denied, Error, NotFound
 from andromede.objects.s3 import documents, errors, reading
 from andromede.objects.s3.attributes import REDIRECT
 from andromede.objects.s3.call import S3Call
@@ -89,6 +89,9 @@ def _object(call: S3Call, key: str) -> Response:
 
 
 def _failed(call: S3Call, site: Website, path: str, error: Error) -> Response:
+    if isinstance(error, Denied):
+        call.objects.touch_read(call.bucket, call.trace(), call.label(), outcome="denied")
+        call.recorded = True
     status, _ = errors.status_and_code(error)
     if status >= 500:
         raise error
