@@ -14,6 +14,7 @@ from andromede.clock import SystemClock
 from andromede.db import Database
 from andromede.errors import Error
 from andromede.keys import KeyRing, State
+from andromede.log import Log
 from andromede.objects import codec, fsck_store, garbage_store
 from andromede.objects.blobs import BlobEngine, BlobInfo, Extent, is_log
 from andromede.objects.buffers import BufferPool
@@ -168,7 +169,7 @@ def _opened(scope: Scope, subject: str, body: Location, size: int, md5: str) -> 
         scope.keys.open_data_key(body.kek, body.blob_id, body.wrapped)  # sealed for a customer: no further
         return
     digest = hashlib.md5(usedforsecurity=False)
-    opener = Opener(scope.engine, scope.keys, BufferPool(1), SystemClock())
+    opener = Opener(scope.engine, scope.keys, BufferPool(1), SystemClock(), Log(level="error"))
     for piece in opener.read([Stretch(body, size, 0, size)], None, False):
         digest.update(piece)
     if md5 and digest.hexdigest() != md5:

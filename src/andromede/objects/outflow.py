@@ -13,6 +13,7 @@ from andromede.clock import Clock
 from andromede.errors import Denied, Fatal
 from andromede.keys import KeyRing
 from andromede.keys import wrap as wrapping
+from andromede.log import Log
 from andromede.objects.blobs import BlobEngine, BlobReader, Extent
 from andromede.objects.buffers import FRAME, PLAIN, TAG, BufferPool, BufferSet
 from andromede.objects.frames import Sealer, damage, frame_count, frame_offset, sealed_size
@@ -34,7 +35,8 @@ class Stretch:
 class Opener:
     """Shared by all threads of a process."""
 
-    def __init__(self, engine: BlobEngine, keys: KeyRing, pool: BufferPool, clock: Clock) -> None:
+    def __init__(self, engine: BlobEngine, keys: KeyRing, pool: BufferPool, clock: Clock, log: Log) -> None:
+        self._log = log
         self._clock = clock
         self._begun: dict[object, int] = {}
         self._engine = engine
@@ -57,8 +59,15 @@ class Opener:
     def read(self, stretches: list[Stretch], customer_key: bytes | None, sse_c: bool) -> Iterator[memoryview]:
         """The bytes of the stretches in order. A yielded view is valid until the next one is asked for."""
         if len(stretches) == 1 and stretches[0].size <= PLAIN:
-            return iter((self._one(stretches[0], customer_key, sse_c),))
+            try:
+                return iter((self._one(stretches[0], customer_key, sse_c),))
+            except Fatal as error:
+                self._alert(error)
+                raise
         return _primed(self._many(stretches, customer_key, sse_c))
+
+    def _alert(self, error: Fatal) -> None:
+        self._log.alert("object.damage", reason=error.reason, text=error.public)
 
     def _one(self, stretch: Stretch, customer_key: bytes | None, sse_c: bool) -> memoryview:
         sealer = self.sealer(stretch.body, customer_key, sse_c)
@@ -82,6 +91,9 @@ class Opener:
                     yield from _frames(reader, sealer, stretch, buffers)
                 finally:
                     reader.close()
+        except Fatal as error:
+            self._alert(error)
+            raise
         finally:
             del self._begun[token]
             self._pool.give(buffers)

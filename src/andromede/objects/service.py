@@ -13,7 +13,7 @@ from typing import TypeVar
 from andromede.audit import Draft, Recorder
 from andromede.clock import Clock
 from andromede.db import Database, Row, Tx
-from andromede.errors import Error, Fatal, NotFound
+from andromede.errors import Error, NotFound
 from andromede.ids import Ids
 from andromede.keys import KeyRing
 from andromede.log import Log
@@ -102,7 +102,7 @@ class Objects:
         commit = CommitTools(tools.db, tools.engine, tools.recorder, tools.keys, tools.clock, tools.log)
         self.committer = Committer(commit, tools.limits)
         self._intake = Intake(tools.engine, tools.keys, tools.clock, tools.ids)
-        self._opener = Opener(tools.engine, tools.keys, self._intake.pool, tools.clock)
+        self._opener = Opener(tools.engine, tools.keys, self._intake.pool, tools.clock, tools.log)
         self.committer.oldest_read = self._opener.oldest
 
     def close(self) -> None:
@@ -249,11 +249,7 @@ class Objects:
             if sse_c and version.body is not None:
                 self._opener.sealer(version.body, customer_key, True)
             return iter(())
-        try:
-            return self._opener.read(self._stretches(version, start, stop), customer_key, sse_c)
-        except Fatal as error:
-            self._tools.log.alert("object.damage", key=version.key, version=version.id, reason=error.public)
-            raise
+        return self._opener.read(self._stretches(version, start, stop), customer_key, sse_c)
 
     def read_all(
         self, version: Version, start: int = 0, stop: int | None = None, *, customer_key: bytes | None = None
