@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from andromede.errors import Invalid
 from andromede.objects.access import AccessRequest, Evaluator, swiftacl
 from andromede.objects.access.acl import CANNED, Acl, Grant, canned, load, private
 from andromede.objects.access.conditions import split_operator
+from andromede.objects.access.keys import KNOWN
 from andromede.objects.access.policy import MAX_BYTES, parse
 from andromede.objects.access.public import PublicAccessBlock, policy_is_public
 from andromede.objects.access.public import load as load_block
@@ -232,3 +235,14 @@ def test_operator_names() -> None:
     assert split_operator("NullIfExists") is None
     assert split_operator("ForAnyValue:Null") is None
     assert json.dumps(split_operator("Null")) == '["Null", "", false]'
+
+
+def test_the_documentation_names_every_condition_key_and_no_other() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "access.md").read_text(encoding="utf-8")
+    table = text[text.index("| where from |") : text.index("A policy counts as public")]
+    written = set(re.findall(r"`((?:aws|s3):[^`]+)`", table))
+    assert {key.lower() for key in written if "<key>" not in key} == set(KNOWN)
+    assert {key.lower() for key in written if "<key>" in key} == {
+        "s3:existingobjecttag/<key>",
+        "s3:requestobjecttag/<key>",
+    }

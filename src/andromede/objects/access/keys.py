@@ -31,11 +31,10 @@ _QUERY_KEYS = {
     "prefix": "s3:prefix", "delimiter": "s3:delimiter", "max-keys": "s3:max-keys", "versionId": "s3:versionid",
 }  # fmt: skip
 _OTHER = (
-    "s3:authtype", "s3:existingjobpriority", "s3:locationconstraint", "s3:requestobjecttagkeys",
-    "s3:resourceaccount", "s3:signatureversion", "s3:object-lock-remaining-retention-days", "s3:signatureage",
-    "aws:currenttime", "aws:epochtime", "aws:principalaccount", "aws:principalarn", "aws:principaltype",
-    "aws:referer", "aws:securetransport", "aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:useragent",
-    "aws:userid", "aws:username", "aws:resourceaccount", "aws:principalisawsservice",
+    "s3:authtype", "s3:requestobjecttagkeys", "s3:resourceaccount", "s3:signatureversion", "aws:currenttime",
+    "aws:epochtime", "aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:referer",
+    "aws:securetransport", "aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:useragent", "aws:userid",
+    "aws:username", "aws:resourceaccount",
 )  # fmt: skip
 _TAG_FAMILIES = ("s3:existingobjecttag/", "s3:requestobjecttag/")
 KNOWN = frozenset(
