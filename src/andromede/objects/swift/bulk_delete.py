@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from andromede.errors import Error, Invalid, NotFound, TooLarge, Unauthenticated
-from andromede.objects.model import Container
+from andromede.objects.model import Container, DeleteResult
 from andromede.objects.swift import reports, writing
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.errors import phrase, status_of
@@ -13,9 +14,12 @@ from andromede.objects.swift.info import MAX_BULK_DELETES, MAX_BULK_FAILURES
 from andromede.objects.swift.place import decode
 from andromede.web.stream.message import Response
 
+if TYPE_CHECKING:
+    from andromede.objects.service import Step
+
 MAX_BODY = MAX_BULK_DELETES * 4096
-_BEAT = 64
-"""White space goes out after so many names."""
+_TOGETHER = 128
+"""Deletions that may share one commit; white space goes out after each."""
 Name = tuple[str, str]
 
 
@@ -25,39 +29,57 @@ class Deletion:
     def __init__(self, call: Call, root: str) -> None:
         self._call = call
         self._containers: dict[str, Container] = {}
+        self._waiting: list[tuple[Name, Step[DeleteResult]]] = []
         self.report = reports.Report(root, {"Number Deleted": 0, "Number Not Found": 0})
         self._unauthorized = False
 
     def run(self, names: Iterable[Name]) -> Iterator[bytes]:
-        """Delete; yields white space so that the client sees life. Stops at too many failures."""
+        """Delete, many in one commit; yields white space so that the client sees life. Stops at too many
+        failures."""
         for count, name in enumerate(names, 1):
             self._one(name)
             if len(self.report.errors) >= MAX_BULK_FAILURES:
+                self._flush()
                 raise TooLarge("Max delete failures exceeded", "bulk")
-            if count % _BEAT == 0:
+            if count % _TOGETHER == 0:
+                self._flush()
                 yield b" "
+        self._flush()
 
     def _one(self, name: Name) -> None:
-        shown = "/".join(part for part in name if part)
-        try:
-            self._delete(*name)
-            self.report.count("Number Deleted")
-        except NotFound:
-            self.report.count("Number Not Found")
-        except Error as error:
-            self._unauthorized |= isinstance(error, Unauthenticated)
-            self.report.errors.append((shown, phrase(status_of(error))))
-
-    def _delete(self, name: str, key: str) -> None:
         call = self._call
-        if not key:
-            container = call.find(call.place.project_id, name, "s3:DeleteBucket")
+        try:
+            if name[1]:
+                container = self._container(name[0])
+                call.require("s3:DeleteObject", container, name[1])
+                self._waiting.append((name, writing.remove(call, container, name[1], None)))
+                return
+            self._flush()
+            container = call.find(call.place.project_id, name[0], "s3:DeleteBucket")
             call.run(call.objects.delete_container(container, call.trace("swift:DeleteContainer")))
-            self._containers.pop(name, None)
+            self._containers.pop(name[0], None)
+            self.report.count("Number Deleted")
+        except Error as error:
+            self._failed(name, error)
+
+    def _flush(self) -> None:
+        """Commit the deletions that wait."""
+        waiting, self._waiting = self._waiting, []
+        results = self._call.objects.run_all([step for _, step in waiting])
+        for (name, _), result in zip(waiting, results, strict=True):
+            if isinstance(result, Error):
+                self._failed(name, result)
+            elif result.version is None and result.marker is None:
+                self.report.count("Number Not Found")
+            else:
+                self.report.count("Number Deleted")
+
+    def _failed(self, name: Name, error: Error) -> None:
+        if isinstance(error, NotFound):
+            self.report.count("Number Not Found")
             return
-        container = self._container(name)
-        call.require("s3:DeleteObject", container, key)
-        call.run(writing.remove(call, container, key, None))
+        self._unauthorized |= isinstance(error, Unauthenticated)
+        self.report.errors.append(("/".join(part for part in name if part), phrase(status_of(error))))
 
     def _container(self, name: str) -> Container:
         if name not in self._containers:

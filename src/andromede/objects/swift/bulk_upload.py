@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from andromede.errors import Error, Invalid, NotFound, TooLarge, Unauthenticated
-from andromede.objects.model import NO_CONDITIONS, Attributes, Container, NewContainer, Receive
+from andromede.objects.model import NO_CONDITIONS, Attributes, Container, NewContainer, Receive, Version
 from andromede.objects.swift import attributes, metadata, reports, writing
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.container import s3_name_wish
@@ -15,10 +16,14 @@ from andromede.objects.swift.place import MAX_CONTAINER, storable
 from andromede.objects.swift.tarball import KINDS, Member, TarReader
 from andromede.web.stream.message import Response
 
+if TYPE_CHECKING:
+    from andromede.objects.service import Step
+
 MAX_UNPACKED = 1 << 40
 _META = "SCHILY.xattr.user.meta."
 _TYPE = "SCHILY.xattr.user.mime_type"
-_BEAT = 64
+_TOGETHER = 64
+"""Files that may share one commit; white space goes out after each."""
 
 
 def handle(call: Call) -> Response:
@@ -46,6 +51,7 @@ class Extraction:
         self._report = report
         self._containers: dict[str, Container] = {}
         self._made = 0
+        self._waiting: list[tuple[str, Step[Version]]] = []
         self._unauthorized = False
 
     def run(self, kind: str, form: str) -> Iterator[bytes]:
@@ -58,12 +64,14 @@ class Extraction:
                 self._member(archive, member)
                 if len(report.errors) >= MAX_BULK_FAILURES:
                     raise Invalid("Too many failures", "bulk")
-                if count % _BEAT == 0:
+                if count % _TOGETHER == 0:
+                    self._flush()
                     before = b"\r\n\r\n"
                     yield b" "
         except Error as error:
             named = f"Invalid Tar File: {error.public}" if error.reason == "tar" else message_of(error)
             report.status, report.body = phrase(status_of(error)), named
+        self._flush()
         yield before + self._finished(form)
 
     def _finished(self, form: str) -> bytes:
@@ -87,15 +95,27 @@ class Extraction:
         if not container or not key or ".." in name.split("/"):
             return
         try:
-            self._store(archive, member, container, key)
-            self._report.count("Number Files Created")
+            self._waiting.append((path, self._store(archive, member, container, key)))
         except Error as error:
             if error.reason in ("tar", "bulk") or "short body" in error.public:
                 raise
-            self._unauthorized |= isinstance(error, Unauthenticated)
-            self._report.errors.append((path.encode("utf-8", "replace").decode(), phrase(status_of(error))))
+            self._failed(path, error)
 
-    def _store(self, archive: TarReader, member: Member, name: str, key: str) -> None:
+    def _failed(self, path: str, error: Error) -> None:
+        self._unauthorized |= isinstance(error, Unauthenticated)
+        self._report.errors.append((path.encode("utf-8", "replace").decode(), phrase(status_of(error))))
+
+    def _flush(self) -> None:
+        """Commit the files that wait."""
+        waiting, self._waiting = self._waiting, []
+        results = self._call.objects.run_all([step for _, step in waiting])
+        for (path, _), result in zip(waiting, results, strict=True):
+            if isinstance(result, Error):
+                self._failed(path, result)
+            else:
+                self._report.count("Number Files Created")
+
+    def _store(self, archive: TarReader, member: Member, name: str, key: str) -> Step[Version]:
         call = self._call
         if not storable(name + key):
             raise Invalid("a name in the archive is not UTF-8", "utf8")
@@ -107,7 +127,7 @@ class Extraction:
         wish = self._attributes(member, key)
         call.objects.precheck(container, key, NO_CONDITIONS, member.size)
         stored = call.objects.receive(container, archive, Receive(length=member.size, max_length=MAX_FILE))
-        call.run(call.objects.put(container, key, stored, wish, NO_CONDITIONS, call.trace("swift:ExtractArchive")))
+        return call.objects.put(container, key, stored, wish, NO_CONDITIONS, call.trace("swift:ExtractArchive"))
 
     def _attributes(self, member: Member, key: str) -> Attributes:
         given = {
