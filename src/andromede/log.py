@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -35,7 +36,7 @@ class Log:
             return
         record = {"ts": iso_micro(self._clock.now_us()), "level": level, "event": name, **self._fields, **fields}
         line = json.dumps(record, default=str, ensure_ascii=False)
-        with _lock:
+        with _lock, contextlib.suppress(OSError):  # a full disk must not end what it cannot write about
             self._stream.write(line + "\n")
             self._stream.flush()
 

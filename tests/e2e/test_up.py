@@ -237,3 +237,34 @@ def test_a_bundle_for_support_holds_no_tenant_data(own: Installation, tmp_path: 
     assert [secret for secret in secrets if secret.encode() in content] == []
     assert b"versions.json" not in content
     assert b'"python"' in content
+
+
+def test_roles_can_be_started_apart(own: Installation) -> None:
+    own.start()
+    own.stop()
+    words = {
+        "api": ["serve", "api", "--listen", own.api],
+        "objects": ["serve", "objects", "--objects", own.objects],
+        "work": ["work"],
+    }
+    started: list[subprocess.Popen[str]] = []
+    try:
+        for role in words.values():
+            command = [*COMMAND, *role, "--data", str(own.data)]
+            process = subprocess.Popen(command, env=own.environment, stdout=subprocess.PIPE, text=True)
+            started.append(process)
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(("serving", "working"))
+        assert httpx.get(f"http://{own.api}/readyz").status_code == 200
+        s3(own).create_bucket(Bucket="apart")
+        assert own.run("up", check=False).returncode == 1
+    finally:
+        for process in started:
+            process.terminate()
+        codes = [process.wait(30) for process in started]
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.close()
+    assert codes == [0, 0, 0]
+    own.start()
+    assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["apart"]

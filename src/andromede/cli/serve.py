@@ -13,7 +13,7 @@ from andromede.clock import SystemClock
 from andromede.config import Config
 from andromede.errors import NotFound
 from andromede.log import Log
-from andromede.ops import listeners
+from andromede.ops import listeners, running
 from andromede.ops.supervise import Role, Supervisor
 
 
@@ -45,6 +45,7 @@ def _run(config: Config, roles: Sequence[Role], out: Output, where: str) -> int:
 def _ready_config(args: argparse.Namespace) -> Config:
     """Settings of an installation whose database is at this program's schema."""
     place, config = common.installed(args)
+    running.acquire(place, shared=True)
     from andromede import app
 
     if pending := app.pending_migrations(config):

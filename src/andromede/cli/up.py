@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -140,11 +141,17 @@ def _supervise(start: Start, report: Any) -> int:
         if with_terminal:
             start.out.note(f"andromede: {text}")
 
-    hooks = Hooks(
-        changed=lambda children: (start.publish(children), None)[1],
-        tick=lambda: (logfile.turn_over(place.log), None)[1],
-        notice=notice,
-    )
+    def changed(children: Sequence[Child]) -> None:
+        try:
+            start.publish(children)
+        except OSError as error:  # a full disk: the state file is late, the cloud goes on
+            log.alert("state.unwritten", error=str(error))
+
+    def tick() -> None:
+        with contextlib.suppress(OSError):
+            logfile.turn_over(place.log)
+
+    hooks = Hooks(changed, tick, notice)
     roles = app.roles(config, start.api[0], start.objects)
     supervisor = Supervisor(roles, clock, log, start.log_fd, hooks)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from andromede.db.base import Row, Tx
-from andromede.errors import Fatal
+from andromede.errors import Fatal, NoCapacity, Unavailable
 
 T = TypeVar("T")
 
@@ -31,6 +31,17 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA temp_store=MEMORY",
 )
+
+
+def _failure(error: sqlite3.OperationalError) -> Exception:
+    """What a client may know of a failed write; programming errors stay what they are."""
+    code = error.sqlite_errorcode & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        text = "the storage is full; delete something or ask the operator for room"
+        return NoCapacity(text, "disk", cause=str(error))
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return Unavailable("the database cannot be written; the call may be repeated", "database", cause=str(error))
+    return error
 
 
 class SqliteTx:
@@ -112,13 +123,15 @@ class SqliteDatabase:
         with self._gate:
             fcntl.flock(self._gate_fd, fcntl.LOCK_EX)
             try:
-                conn.execute("BEGIN IMMEDIATE")
                 try:
+                    conn.execute("BEGIN IMMEDIATE")
                     yield SqliteTx(conn)
                     conn.execute("COMMIT")
-                except BaseException:
+                except BaseException as error:
                     if conn.in_transaction:
                         conn.execute("ROLLBACK")
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise _failure(error) from error
                     raise
             finally:
                 fcntl.flock(self._gate_fd, fcntl.LOCK_UN)

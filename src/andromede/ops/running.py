@@ -33,18 +33,19 @@ def _lock_path(layout: Layout) -> str:
     return str(layout.run / "lock")
 
 
-def acquire(layout: Layout) -> int:
-    """Take the installation's lock; the descriptor, which forked roles inherit and so keep locked.
+def acquire(layout: Layout, shared: bool = False) -> int:
+    """Take the installation's lock; the descriptor, which forked roles inherit and so keep locked. Roles
+    that are started apart share it among themselves.
 
     Raises `Conflict` (reason `running`) when a supervisor or one of its roles still holds it.
     """
     fd = os.open(_lock_path(layout), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
         running = read(layout)
-        who = f"pid {running.pid}, {running.api_url}" if running else "starting or stopping now"
+        who = f"pid {running.pid}, {running.api_url}" if running else "starting or stopping now, or roles started apart"
         raise Conflict(
             f"Andromède already runs on {layout.data} ({who}); "
             f"see andromede status --data {layout.data}, stop it with andromede down --data {layout.data}",
@@ -119,7 +120,11 @@ def stop(layout: Layout, clock: Clock, seconds: float) -> bool:
         return False
     running = read(layout)
     if running is None:
-        raise Unavailable(f"{layout.data} is starting; try again in a few seconds", "start")
+        raise Unavailable(
+            f"{layout.data} is starting: try again in a few seconds; roles that were started apart "
+            "(andromede serve, andromede work) are ended where they were started",
+            "start",
+        )
     pids = [running.pid, *(int(role["pid"]) for role in running.roles)]
     deadline = clock.monotonic() + seconds
     _send([running.pid], signal.SIGTERM)
