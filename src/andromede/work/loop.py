@@ -58,6 +58,8 @@ class Loop:
             left = min((turn.due for turn in self._turns), default=1.0) - self._clock.monotonic()
             self._wake.wait(min(max(left, 0.0), 1.0))
             self._wake.clear()
+        for turn in self._turns:  # the next process need not wait for them to run out
+            self._leases.release(turn.reconciler.name)
 
     def turn(self) -> None:
         """Run what is due, once each."""
