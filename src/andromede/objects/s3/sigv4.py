@@ -12,7 +12,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 from andromede.clock import US
@@ -27,7 +26,6 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
-Hash = Any
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _PATH_PLAIN = _UNRESERVED + b"/"
 _QUERY_PLAIN = _UNRESERVED + b"=&"
@@ -254,20 +252,9 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
-@lru_cache(maxsize=4096)
-def _begun(key: bytes) -> tuple[Hash, Hash]:
-    """The inner and outer hash of HMAC with the key taken in (RFC 2104): copying them beats beginning anew."""
-    padded = key.ljust(64, b"\0")
-    return hashlib.sha256(bytes(b ^ 0x36 for b in padded)), hashlib.sha256(bytes(b ^ 0x5C for b in padded))
-
-
 def sign(key: bytes, text: bytes) -> str:
-    """HMAC-SHA256 in hex. `key` has 32 bytes."""
-    begun_inner, begun_outer = _begun(key)
-    inner, outer = begun_inner.copy(), begun_outer.copy()
-    inner.update(text)
-    outer.update(inner.digest())
-    return outer.hexdigest()
+    """HMAC-SHA256 in hex."""
+    return hmac.digest(key, text, "sha256").hex()
 
 
 def verify(request: Request, claimed: Claimed, secret: str) -> bytes:
