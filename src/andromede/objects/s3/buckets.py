@@ -50,7 +50,7 @@ def list_buckets(call: S3Call) -> Response:
     return call.xml("ListAllMyBucketsResult", f"{owner}<Buckets>{''.join(rows)}</Buckets>{more}{shown}")
 
 
-@operation("CreateBucket", "PUT", on="bucket", action="s3:CreateBucket", opens=False)
+@operation("CreateBucket", "PUT", on="bucket", action="s3:CreateBucket", form="unopened")
 def create_bucket(call: S3Call) -> Commit[tuple[Container, bool]]:
     """Make a bucket, or (one's own, again) only overwrite its ACL."""
     project = call.project_id

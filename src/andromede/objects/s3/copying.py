@@ -71,7 +71,7 @@ def parse_source(text: str) -> tuple[str, str, str | None]:
     return bucket, key, version_id or None
 
 
-@operation("CopyObject", "PUT", on="object", action="s3:PutObject", copy=True)
+@operation("CopyObject", "PUT", on="object", action="s3:PutObject", form="copy")
 def copy_object(call: S3Call) -> Commit[Version]:
     """Make a new object, with a data key of its own, from another's bytes."""
     wish = wish_of(call)

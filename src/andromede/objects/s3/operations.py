@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Handler = Callable[["S3Call"], "Response | Commit[Any]"]
 H = TypeVar("H", bound=Handler)
 On = Literal["service", "bucket", "object", "website"]
+Form = Literal["plain", "copy", "unopened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,20 @@ SUBRESOURCES = frozenset(_SUBRESOURCES_WORDS.split())
 
 
 def operation(
-    name: str, method: str, *, on: On, query: str = "", action: str, copy: bool = False, opens: bool = True
+    name: str, method: str, *, on: On, action: str, query: str = "", form: Form = "plain"
 ) -> Callable[[H], H]:
-    """Declare the handler of an operation.
+    """Declare the handler of an operation. `form`: `copy` for requests with `x-amz-copy-source`,
+    `unopened` for those whose bucket need not exist yet.
 
     `@operation("GetBucketAcl", "GET", on="bucket", query="acl", action="s3:GetBucketAcl")`
     """
+    copy = form == "copy"
     key = (method, on, query, copy)
 
     def declare(handler: H) -> H:
         if key in TABLE:
             raise AssertionError(f"two operations for {key}: {TABLE[key].name} and {name}")
-        TABLE[key] = Operation(name, method, on, query, action, handler, copy, opens)
+        TABLE[key] = Operation(name, method, on, query, action, handler, copy, form != "unopened")
         return handler
 
     return declare

@@ -57,7 +57,7 @@ class Policy:
     most: int = OBJECT_MAX
 
 
-@operation("PostObject", "POST", on="bucket", action="s3:PutObject", opens=False)
+@operation("PostObject", "POST", on="bucket", action="s3:PutObject", form="unopened")
 def post_object(call: S3Call) -> Commit[Version]:
     """Store the file of a form."""
     form = Form(call.request)

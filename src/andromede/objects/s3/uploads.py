@@ -121,7 +121,7 @@ def _part_answer(call: S3Call, upload: Upload, part: Part, show: bool) -> Respon
     return call.empty(200, pairs)
 
 
-@operation("UploadPartCopy", "PUT", on="object", query="uploadId", action="s3:PutObject", copy=True)
+@operation("UploadPartCopy", "PUT", on="object", query="uploadId", action="s3:PutObject", form="copy")
 def upload_part_copy(call: S3Call) -> Commit[Part]:
     """A part out of another object's bytes."""
     call.require()

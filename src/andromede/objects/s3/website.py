@@ -42,13 +42,13 @@ def delete_bucket_website(call: S3Call) -> Commit[Any]:
     return documents.remove(call, "website")
 
 
-@operation("WebsiteGet", "GET", on="website", action="s3:GetObject", opens=False)
+@operation("WebsiteGet", "GET", on="website", action="s3:GetObject", form="unopened")
 def website_get(call: S3Call) -> Response:
     """A page, its redirect, or the error page."""
     return _serve(call)
 
 
-@operation("WebsiteHead", "HEAD", on="website", action="s3:GetObject", opens=False)
+@operation("WebsiteHead", "HEAD", on="website", action="s3:GetObject", form="unopened")
 def website_head(call: S3Call) -> Response:
     """What GET would say, without the bytes."""
     return _serve(call)
