@@ -32,7 +32,7 @@ from andromede.web.stream import (
 )
 
 Handle = Callable[[Request], Response | Commit[Any]]
-STATUS = {"invalid": 400, "unavailable": 503, "denied": 403, "not_found": 404}
+STATUS = {"fatal": 500, "invalid": 400, "unavailable": 503, "denied": 403, "not_found": 404}
 
 
 @dataclass

@@ -13,6 +13,19 @@ T = TypeVar("T")
 Chunk = bytes | memoryview
 
 
+class _Lower(dict[str, str]):
+    """Names in lower case; bounded, as clients may name headers too (in lists of signed ones)."""
+
+    def __missing__(self, name: str) -> str:
+        if len(self) >= 2048:
+            self.clear()
+        lower = self[name] = name.lower()
+        return lower
+
+
+_LOWER = _Lower()
+
+
 class Headers:
     """Header fields of one request, as received.
 
@@ -37,7 +50,7 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value of that name as Latin-1 text, or None."""
-        value = self._first.get(name) or self._first.get(name.lower())
+        value = self._first.get(_LOWER[name])
         return None if value is None else value.decode("latin-1")
 
     def all(self, name: str) -> list[str]:
@@ -46,7 +59,7 @@ class Headers:
         return [value.decode("latin-1") for found, value in self.raw if found == key]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self._first or name.lower() in self._first)
+        return isinstance(name, str) and _LOWER[name] in self._first
 
     def __repr__(self) -> str:
         return f"Headers({[name.decode('latin-1') for name, _ in self.raw]})"
