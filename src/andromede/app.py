@@ -21,7 +21,7 @@ from andromede.audit import Draft, Recorder
 from andromede.clock import Clock, SystemClock
 from andromede.config import Config
 from andromede.db import Database, Migration, Row, open_database, pending
-from andromede.errors import Invalid
+from andromede.errors import Error, Invalid
 from andromede.ids import Ids, RandomIds, request_id
 from andromede.log import Log
 from andromede.ops import clientfiles, listeners, migration
@@ -272,6 +272,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
         ids=base.ids,
         log=base.log,
         public_url=config.server.public_api_url,
+        ready=lambda: _unready(base),
         version=__version__,
     )
     certificate, key, _ = certificates(config)
@@ -298,6 +299,15 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     server.run(sockets=[listener])
     pulse.stop()
     base.db.close()
+
+
+def _unready(base: Base) -> list[str]:
+    """Why the API port cannot serve now."""
+    try:
+        base.db.one("SELECT 1")
+    except Error as error:
+        return [error.public]
+    return []
 
 
 def _when(condition: Callable[[], bool], then: Callable[[], None]) -> None:
