@@ -123,6 +123,17 @@ def test_pipelined_requests_are_answered_in_order(running: Running) -> None:
     assert bodies == [line("PUT", path, b"x" * n) for n, path in enumerate(paths)] + [line("GET", "/end", b"")]
 
 
+def test_a_request_half_received_behind_another_is_received_on(running: Running) -> None:
+    for cut in (20, 55, 70, 71, 72):
+        with running.connect() as client:
+            wire = b"PUT /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9\r\n\r\n123456789"
+            client.sendall(b"PUT /commit HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx" + wire[:cut])
+            answer = client.recv(1000)
+            client.sendall(wire[cut:])
+            answer += read_all(client)
+        assert line("PUT", "/commit", b"x") in answer and answer.endswith(line("PUT", "/2", b"123456789"))
+
+
 def test_smuggled_requests_are_never_answered(running: Running) -> None:
     hidden = b"GET /hidden HTTP/1.1\r\n" + CLOSE
     for shape in (

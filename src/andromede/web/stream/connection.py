@@ -279,7 +279,7 @@ class Connection(Link):
         if self._pending is not None and not self._unsent:
             pending, self._pending = self._pending, None
             self._pump(memoryview(pending), len(pending), held=len(pending))
-        if self._state in (IDLE, HEAD):
+        if self._state in (IDLE, HEAD, SMALL):
             if (self._core.stopping and self._state == IDLE) or self.half_closed:
                 self._end()
             elif not self._unsent:
