@@ -21,6 +21,7 @@ from andromede.objects.blobs import BlobInfo, BlobReader, BlobWriter, Extent, re
 
 LOG_SIZE = 64 << 20
 _PIECE = 1 << 20
+_STRETCH = 64 << 20
 _VECTOR = 1000
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _OPEN_LOGS = 256
@@ -96,20 +97,29 @@ class _Writer:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise _failure(error, "a file was made") from error
-            self._fd = os.open(path, flags | (0 if path.exists() else os.O_CREAT), 0o600)
+            # some file systems refuse O_DIRECT only after they have made the file
+            self._fd = os.open(path, flags & ~os.O_EXCL, 0o600)
             self._direct = False
-        if size:
-            self._reserve(size)
+        self._size = size
+        self._reserved = 0
+        self._reserve()
 
-    def _reserve(self, size: int) -> None:
+    def _reserve(self) -> None:
+        """Reserve the next stretch: more than that only once its bytes have come."""
+        if self._size is None or self._reserved >= self._size:
+            return
+        stretch = min(_STRETCH, self._size - self._reserved)
         try:
-            os.posix_fallocate(self._fd, 0, size)
+            os.posix_fallocate(self._fd, self._reserved, stretch)
+            self._reserved += stretch
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 self.discard()
                 raise _failure(error, "room was reserved") from error
 
     def write(self, view: memoryview) -> None:
+        if self._at + len(view) > self._reserved:
+            self._reserve()
         try:
             if self._direct and len(view) != _PIECE:
                 self._buffered()

@@ -85,7 +85,7 @@ class BlobEngine(Protocol):
         Called by one thread at a time."""
 
     def writer(self, blob_id: str, size: int | None) -> BlobWriter:
-        """Start a file; `size` in bytes if known. Raises `NoCapacity` when there is no room."""
+        """Start a file; `size`: its final size in bytes, if known. Raises `NoCapacity` when there is no room."""
 
     def open(self, extent: Extent) -> BlobReader:
         """Raises `Fatal` reason `missing` when the blob is not there."""

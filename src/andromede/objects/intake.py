@@ -20,7 +20,7 @@ from andromede.objects.blobs import BlobEngine, BlobWriter
 from andromede.objects.buffers import FRAME, PIECE, PLAIN, RING, TAG, BufferPool, BufferSet
 from andromede.objects.container_store import State
 from andromede.objects.digests import Digests
-from andromede.objects.frames import Sealer
+from andromede.objects.frames import Sealer, sealed_size
 from andromede.objects.model import Readable, Receive, SmallRecord, Stored
 
 SMALL = 64 << 10
@@ -145,7 +145,7 @@ class Intake:
                 if first > want.max_length:
                     raise too_large(want.max_length)
                 return self._small(buffers.ring[0][:first], want, secret)
-            size = None if want.length is None else want.length
+            size = None if want.length is None else sealed_size(want.length)
             writer = self._engine.writer(secret.blob_id, size)
             try:
                 return _Stream(body, want, secret, buffers, lane).run(first, writer)

@@ -112,7 +112,7 @@ def quotas(state: State) -> tuple[int | None, int | None, int | None, int | None
     return (
         _limit(settings, "x-container-meta-quota-bytes", "quota-bytes"),
         _limit(settings, "x-container-meta-quota-count", "quota-count"),
-        _limit(account, "quota-bytes", "x-account-quota-bytes", "x-account-meta-quota-bytes"),
+        _limit(account, "quota-bytes", "x-account-quota-bytes"),
         _limit(account, "quota-count", "x-account-quota-count"),
     )
 
