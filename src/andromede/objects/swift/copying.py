@@ -118,6 +118,8 @@ def _check_conditions(call: Call, opened: Opened) -> None:
         raise Precondition("the source of the copy does not meet the request's conditions", "copy_source")
     if verdict is Verdict.NOT_MODIFIED:
         raise NotModified("the source of the copy has not changed", "copy_source")
+    if (call.header("if-none-match") or "*").strip() != "*":
+        raise Invalid("If-None-Match only supports *", "condition")
 
 
 class NotModified(Precondition):

@@ -46,10 +46,10 @@ def put_object(call: Call) -> Response | Commit[Any]:
         return slo.put(call)
     if call.version_id is not None:
         return writing.restore(call)
-    if call.header("x-copy-from"):
-        return copying.put(call)
     if call.header("x-symlink-target") is not None:
         return symlink.put(call)
+    if call.header("x-copy-from"):
+        return copying.put(call)
     return writing.put(call)
 
 

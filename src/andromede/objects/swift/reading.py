@@ -145,7 +145,7 @@ def _whole(call: Call, opened: Opened, extra: Pairs) -> Response:
         return Response(304, headers)
     if verdict is Verdict.FAILED:
         return Response(412, _retyped(headers))
-    if "part-number" in call.params:
+    if "part-number" in call.params and (version.kind is Kind.SLO or version.parts):
         return _part(call, opened, headers)
     spans = None
     asked = call.header("range")
@@ -194,15 +194,12 @@ def _started(chunks: Iterator[Chunk]) -> Iterable[Chunk]:
 
 
 def _part(call: Call, opened: Opened, headers: Pairs) -> Response:
-    """`?part-number=`: one segment of a static large object, or the whole of a plain object as part 1."""
+    """`?part-number=`: one segment of a static large object; plain objects have no parts."""
     wanted = call.params["part-number"]
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 7 and int(wanted) > 0):
         raise Invalid("Part number must be an integer greater than 0", "part_number")
-    version = opened.version
-    lengths = [opened.size]
-    if version.kind is Kind.SLO or version.parts:
-        lengths = [segment.length for segment in segments_of(call, opened.container, version)]
-        headers.append(("X-Parts-Count", str(len(lengths))))
+    lengths = [segment.length for segment in segments_of(call, opened.container, opened.version)]
+    headers.append(("X-Parts-Count", str(len(lengths))))
     number = int(wanted)
     if number > len(lengths):
         body = page(416, "The requested part number is not satisfiable")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from andromede.objects.swift.call import Call
 
 Handler = Callable[["Call"], "Response | Commit[Any]"]
-_DIRECTORY = "application/directory"
+_DIRECTORY = "text/directory"
 
 
 def concerns(call: Call) -> bool:
@@ -72,7 +72,7 @@ class Site:
             if not self.index and not self.listings:
                 return handler(call)
             if not call.request.path.endswith(b"/"):
-                call.require("s3:GetObject", self._container, self.index or "index.html")
+                self._require_directory("")
                 return self._slash()
             return self._directory("")
         if call.key.endswith("/") and (self.index or self.listings):
@@ -87,15 +87,32 @@ class Site:
             if self._is_directory(call.key + "/"):
                 return self._slash()
             raise
-        if version.size <= 1 and version.attributes.content_type == self.directory_type:
+        if (
+            (self.index or self.listings)
+            and version.size <= 1
+            and version.attributes.content_type == self.directory_type
+        ):
             return self._slash()
         return handler(call)
 
     def _is_directory(self, prefix: str) -> bool:
-        if not (self.index or self.listings):
+        """Whether there is a page for the prefix that this reader may see; else not even its existence shows."""
+        call = self._call
+        if self.index and call.allowed("s3:GetObject", self._container, prefix + self.index):
+            try:
+                call.objects.head(self._container, prefix + self.index)
+                return True
+            except NotFound:
+                pass
+        if not self.listings or not call.allowed("s3:ListBucket", self._container):
             return False
-        found = self._call.objects.list_objects(self._container, ListQuery(prefix=prefix, limit=1))
-        return bool(found.entries)
+        return bool(call.objects.list_objects(self._container, ListQuery(prefix=prefix, limit=1)).entries)
+
+    def _require_directory(self, prefix: str) -> None:
+        """Raises a refusal unless the reader may see the index or the listing of a prefix."""
+        call = self._call
+        if not (self.index and call.allowed("s3:GetObject", self._container, prefix + self.index)):
+            call.require("s3:ListBucket", self._container)
 
     def _slash(self) -> Response:
         location = quote(self._call.place.path, safe="/~") + "/"

@@ -18,7 +18,7 @@ from andromede.objects.manifests import (
 from andromede.objects.model import Container, Kind, Version
 from andromede.objects.swift import attributes, writing
 from andromede.objects.swift.call import Call
-from andromede.objects.swift.entries import own_account
+from andromede.objects.swift.entries import EMPTY_MD5, own_account
 from andromede.objects.swift.place import decode, split_name
 from andromede.web.stream.message import Commit
 
@@ -29,8 +29,10 @@ def put(call: Call) -> Commit[Version]:
     """Make a link; with `X-Symlink-Target-Etag` one that holds only while the target has that ETag."""
     container = call.open("s3:PutObject", key=call.key)
     writing.check_key(call.key)
-    if call.request.body.length != 0:
+    if call.request.body.length != 0 or call.header("x-copy-from"):
         raise Invalid("Symlink requests require a zero byte body", "symlink")
+    if writing.expected_md5(call) not in (None, EMPTY_MD5):
+        raise Invalid("the ETag header is not that of an empty body", "etag")
     if call.headers[LINK_TARGET].startswith("/"):
         raise Invalid("X-Symlink-Target header must be of the form <container name>/<object name>", "header_form")
     name, key = split_name(call.headers[LINK_TARGET], "X-Symlink-Target")
