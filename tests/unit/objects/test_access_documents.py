@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from andromede.errors import Invalid
 from andromede.objects.access import AccessRequest, Evaluator, swiftacl
@@ -246,3 +248,40 @@ def test_the_documentation_names_every_condition_key_and_no_other() -> None:
         "s3:existingobjecttag/<key>",
         "s3:requestobjecttag/<key>",
     }
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=12)
+    | st.sampled_from(["*", "s3:*", "Allow", "arn:aws:s3:::box/*"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(
+    ["Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"]
+)
+
+
+@given(st.dictionaries(fields, json_values, max_size=6), json_values)
+def test_any_policy_is_judged_and_what_is_kept_can_be_evaluated(statement: dict[str, Any], root: Any) -> None:
+    base = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    for document in (root, {"Statement": root}, {"Statement": {**base, **statement}}):
+        raw = json.dumps(document).encode()
+        try:
+            parse(raw, "box", OWNER)
+        except Invalid:
+            continue
+        box = container(documents={"policy": raw})
+        for who in (None, actor(OTHER)):
+            Evaluator().allowed(AccessRequest(who, "s3:GetObject", box, "k"))
+
+
+@given(st.text(max_size=60))
+def test_any_swift_list_is_judged(text: str) -> None:
+    try:
+        cleaned = swiftacl.cleaned(text)
+    except Invalid:
+        return
+    assert swiftacl.cleaned(cleaned) == cleaned

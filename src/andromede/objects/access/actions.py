@@ -6,6 +6,9 @@ what is not offered here. Swift verbs are mapped to the same names by their door
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 OBJECT_READS = frozenset(
     f"s3:{name}"
     for name in (
@@ -61,11 +64,6 @@ OWNED_BY_WRITER = frozenset(
 )  # fmt: skip
 """Rights on an existing object that belong to the object's owner, not to the bucket's."""
 
-WRITER_ROLES = frozenset({"admin", "manager", "member"})
-READER_ROLES = WRITER_ROLES | {"reader"}
-MANAGER_ROLES = frozenset({"admin", "manager"})
-RESELLER_ROLE = "reselleradmin"
-
 BUCKET_ACL = {
     "READ": frozenset({"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"}),
     "WRITE": frozenset(
@@ -89,9 +87,29 @@ SWIFT_LIST = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})
 SWIFT_WRITE = frozenset({"s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObjectTagging"})
 
 
-def role_allows(roles: frozenset[str], action: str) -> bool:
-    """What a role gives in its own project: `member` and above all, `reader` reads, any other nothing."""
+class Powers(NamedTuple):
+    """What a set of roles gives in its own project: `member` and above everything, `reader` reads, any other
+    nothing; `ResellerAdmin` everything in every project."""
+
+    reads: bool
+    writes: bool
+    manages: bool
+    everywhere: bool
+
+    def allow(self, action: str) -> bool:
+        """May this be done in the own project?"""
+        return self.writes or (self.reads and action in READS)
+
+
+@lru_cache(maxsize=1024)
+def powers(roles: frozenset[str]) -> Powers:
+    """The powers of a set of roles, whatever their letter case."""
     held = {role.lower() for role in roles}
-    if held & WRITER_ROLES:
-        return True
-    return action in READS and not held.isdisjoint(READER_ROLES)
+    manages = not held.isdisjoint(("admin", "manager"))
+    writes = manages or "member" in held
+    return Powers(writes or "reader" in held, writes, manages, "reselleradmin" in held)
+
+
+def role_allows(roles: frozenset[str], action: str) -> bool:
+    """May a holder of these roles do this in the own project?"""
+    return powers(roles).allow(action)

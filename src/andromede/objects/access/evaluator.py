@@ -69,8 +69,7 @@ def policy_denial(request: AccessRequest, bucket: BucketAccess, ask: Ask) -> Dec
 
 
 def _manages(request: AccessRequest) -> bool:
-    roles = request.actor.roles if request.actor is not None else ()
-    return request.in_owner_project and any(role.lower() in actions.MANAGER_ROLES for role in roles)
+    return request.actor is not None and request.in_owner_project and actions.powers(request.actor.roles).manages
 
 
 def owner_role(request: AccessRequest, bucket: BucketAccess, _: Ask | None = None) -> Decision | None:
@@ -78,9 +77,10 @@ def owner_role(request: AccessRequest, bucket: BucketAccess, _: Ask | None = Non
     actor = request.actor
     if actor is None:
         return None
-    if actions.RESELLER_ROLE in {role.lower() for role in actor.roles}:
+    powers = actions.powers(actor.roles)
+    if powers.everywhere:
         return Decision(True, "the role ResellerAdmin reaches every account")
-    if not owns(request, bucket) or not actions.role_allows(actor.roles, request.action):
+    if not owns(request, bucket) or not powers.allow(request.action):
         return None
     return Decision(True, f"a role in the owner project {actor.project_id} allows {request.action}")
 
