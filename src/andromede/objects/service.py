@@ -6,6 +6,7 @@ a worker thread runs (`Objects.run`). Everything a step decides, it decides insi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -33,6 +34,7 @@ from andromede.objects import (
 from andromede.objects.batch import Batch
 from andromede.objects.blobs import BlobEngine
 from andromede.objects.commit import CommitLimits, Committer, CommitTools, Step
+from andromede.objects.concealed import conceal, reveal, reveal_upload
 from andromede.objects.container_store import State
 from andromede.objects.copying import Joined
 from andromede.objects.intake import Intake
@@ -236,7 +238,7 @@ class Objects:
             raise NotFound(f"{key!r} is deleted; older versions of it may exist", "object", key=key, marker=version)
         if rules.expired(version, self._clock.now_us()):
             raise _absent(key, version_id)
-        return version
+        return reveal(self._tools.keys, version)
 
     def read(
         self, version: Version, start: int = 0, stop: int | None = None, *, customer_key: bytes | None = None
@@ -374,6 +376,7 @@ class Objects:
             record.owner = placing.record_owner(container.id, key, stored.blob_id)
         checksum = next((Checksum(name, value) for name, value in stored.checksums.items()), None)
         small = record is not None or not stored.ref
+        kept = conceal(self._tools.keys, stored.kek, stored.blob_id, attributes)
 
         def work(tx: Tx) -> Version:
             batch = Batch.of(tx)
@@ -381,9 +384,9 @@ class Objects:
             body = placing.location(stored)
             draught = Draught(
                 stored.blob_id, container.id, key, stored.size, stored.md5, checksum, 0, _owner(trace, container),
-                attributes, body,
+                kept, body,
             )  # fmt: skip
-            return versions.put(batch, draught, conditions, trace)
+            return reveal(self._tools.keys, versions.put(batch, draught, conditions, trace))
 
         return Step(work, record)
 
@@ -458,7 +461,11 @@ class Objects:
             self._tools.ids.hex(), container.id, key, version_id, _owner(trace, container), initiator,
             self._clock.now_us(), attributes, checksum_algorithm, checksum_kind,
         )  # fmt: skip
-        return Step(lambda tx: uploads.create(Batch.of(tx), upload, trace))
+        if attributes.encryption.customer_key_md5 is None:
+            return Step(lambda tx: uploads.create(Batch.of(tx), upload, trace))
+        keys, kek = self._tools.keys, self._lookup.state(container).kek
+        kept = dataclasses.replace(upload, attributes=conceal(keys, kek, version_id, attributes))
+        return Step(lambda tx: reveal_upload(keys, uploads.create(Batch.of(tx), kept, trace)))
 
     def upload(self, container: Container, key: str, upload_id: str) -> Upload:
         """NotFound reason `upload`; of a completed one detail `completed` holds the version (or None)."""
@@ -468,10 +475,10 @@ class Objects:
         if found[1] is not None:
             done = version_store.by_internal_id(self._db, container.id, key, found[0].version_id)
             error = uploads.no_upload(upload_id)
-            error.detail["completed"] = done[0] if done else None
-            error.detail["upload"] = found[0]
+            error.detail["completed"] = reveal(self._tools.keys, done[0]) if done else None
+            error.detail["upload"] = reveal_upload(self._tools.keys, found[0])
             raise error
-        return found[0]
+        return reveal_upload(self._tools.keys, found[0])
 
     def put_part(self, upload: Upload, number: int, stored: Stored, trace: Trace) -> Step[Part]:
         """Make received bytes a part; the last to finish of a number wins."""
@@ -494,7 +501,8 @@ class Objects:
         self, upload: Upload, parts: uploads.PartList, conditions: Conditions, expected: Expected, trace: Trace
     ) -> Step[Version]:
         """Make the object of the listed parts; moves no bytes and may be repeated."""
-        return Step(lambda tx: uploads.complete(Batch.of(tx), upload, parts, conditions, expected, trace))
+        keys = self._tools.keys
+        return Step(lambda tx: reveal(keys, uploads.complete(Batch.of(tx), upload, parts, conditions, expected, trace)))
 
     def abort_upload(self, upload: Upload, trace: Trace) -> Step[None]:
         """Give an upload up."""

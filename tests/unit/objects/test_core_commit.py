@@ -37,6 +37,7 @@ from andromede.objects.model import (
     Conditions,
     DeleteOptions,
     Encryption,
+    Expected,
     ListQuery,
     Receive,
     Usage,
@@ -160,6 +161,24 @@ def test_customer_keys_open_only_their_own(made: Vault) -> None:
             assert caught.value.reason == "sse_c"
             with pytest.raises(Denied):
                 made.objects.check_customer_key(version, wrong)
+
+
+def test_the_md5_of_a_customer_key_never_stands_in_a_row(made: Vault) -> None:
+    box = made.container()
+    mode = Encryption("SSE-C", customer_key_md5="c2VjcmV0IG1kNQ==")
+    about = Attributes(encryption=mode)
+    want = Receive(4, encryption=mode, customer_key=b"k" * 32)
+    assert made.put(box, "k", b"data", about, want=want).attributes == about
+    assert made.objects.head(box, "k").attributes == about
+    upload = made.objects.run(made.objects.create_upload(box, "m", about, None, None, TRACE))
+    assert upload.attributes == made.objects.upload(box, "m", upload.id).attributes == about
+    stored = made.objects.receive(box, Bytes(b"part"), want)
+    part = made.objects.run(made.objects.put_part(upload, 1, stored, TRACE))
+    listed = [(1, part.etag, None)]
+    whole = made.objects.run(made.objects.complete_upload(upload, listed, NO_CONDITIONS, Expected(), TRACE))
+    assert whole.attributes == made.objects.head(box, "m").attributes == about
+    rows = made.db.all("SELECT wide FROM version") + made.db.all("SELECT wide FROM upload")
+    assert len(rows) == 3 and not [row for row in rows if "c2VjcmV0" in row[0]]
 
 
 def test_named_keys(made: Vault) -> None:
