@@ -268,3 +268,64 @@ def test_roles_can_be_started_apart(own: Installation) -> None:
     assert codes == [0, 0, 0]
     own.start()
     assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["apart"]
+
+
+def test_lost_client_files_can_be_made_again(own: Installation) -> None:
+    own.start()
+    client = s3(own)
+    client.create_bucket(Bucket="kept")
+    before = own.s3, own.clouds
+    (own.data / "clouds.yaml").unlink()
+    (own.data / "s3.env").unlink()
+    own.run("recover-admin", "--yes")
+    assert own.s3["AWS_ACCESS_KEY_ID"] != before[0]["AWS_ACCESS_KEY_ID"]
+    assert own.s3["AWS_ENDPOINT_URL"] == before[0]["AWS_ENDPOINT_URL"]
+    assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["kept"]
+    assert log_in(own, own.clouds["andromede-admin"]["auth"]) == 201
+    assert log_in(own, before[1]["andromede-admin"]["auth"]) == 401
+
+
+def log_in(own: Installation, auth: dict[str, str]) -> int:
+    user = {"name": auth["username"], "domain": {"id": "default"}, "password": auth["password"]}
+    body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+    return httpx.post(f"{auth['auth_url']}/auth/tokens", json=body).status_code
+
+
+def test_credentials_of_a_first_start_that_was_cut_short_are_made_again(own: Installation) -> None:
+    own.start()
+    own.stop()
+    for name in ("clouds.yaml", "s3.env"):
+        (own.data / name).unlink()
+    (own.data / "run" / "first-start").touch()
+    own.start()
+    assert log_in(own, own.clouds["andromede-admin"]["auth"]) == 201
+    assert not (own.data / "run" / "first-start").exists()
+
+
+@pytest.mark.parametrize("lost", ["root.json", "credential"])
+def test_lost_keys_are_refused_not_replaced(own: Installation, lost: str) -> None:
+    own.start()
+    s3(own).create_bucket(Bucket="kept")
+    own.stop()
+    (own.data / "keys" / lost).rename(own.data / "aside")
+    done = own.run("up", "--detach", check=False)
+    assert done.returncode == 1
+    assert "restore" in done.stdout
+    assert not (own.data / "keys" / lost).exists()
+    (own.data / "aside").rename(own.data / "keys" / lost)
+    own.start()
+    assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["kept"]
+
+
+def test_a_sealed_root_key_needs_its_phrase(own: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDROMEDE_PASSPHRASE", "correct horse")
+    own.start()
+    own.stop()
+    assert "sealed" in as_json(own, "status")["custody"]
+    for phrase in ("", "wrong"):
+        monkeypatch.setenv("ANDROMEDE_PASSPHRASE", phrase)
+        done = own.run("up", "--listen", own.api, "--objects", own.objects, "--detach", check=False)
+        assert done.returncode == 1
+        assert "passphrase" in done.stdout
+    monkeypatch.setenv("ANDROMEDE_PASSPHRASE", "correct horse")
+    own.start()

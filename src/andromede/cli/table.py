@@ -119,6 +119,8 @@ COMMANDS: tuple[Command, ...] = (
                 "keys:rotate_tokens"),
         Command("destroy", "destroy a key: what it protects can never be read again", "keys:destroy", (_KEY, _YES)),
     )),
+    Command("recover-admin", "new passwords for admin and demo, and new client files, when these are lost",
+            "recover:recover", (_YES,)),
     Command("support-bundle", "write a redacted archive for support: settings, versions, log, status, no data",
             "support:bundle", (
                 _arg("-o", "--output", help="file (default: andromede-support.tar.gz in this directory)",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from andromede.audit import Draft
-from andromede.db import Tx
+from andromede.db import Database, Tx
 from andromede.identity import catalog_store, credentials_store, principals_store, roles_store
 from andromede.identity.core import Core
 from andromede.identity.model import (
@@ -78,6 +78,11 @@ class Secrets:
         }
 
 
+def done(db: Database) -> bool:
+    """Whether the installation has its domain and first users."""
+    return principals_store.PROJECTS.find(db, id=DOMAIN) is not None
+
+
 def bootstrap(core: Core, region: str, request_id: str) -> Secrets | None:
     """Make keys, domain, projects, users, roles and catalog in one transaction; None when they exist already.
     The key files come first: rows without keys would be useless, keys without rows are harmless."""
@@ -85,7 +90,7 @@ def bootstrap(core: Core, region: str, request_id: str) -> Secrets | None:
     core.vault.create(core.ids)
     if principals_store.PROJECTS.find(core.db, id=DOMAIN):
         return None
-    first, second = _password(core), _password(core)
+    first, second = new_password(core), new_password(core)
     hashes = core.passwords.hash(first), core.passwords.hash(second)
     with core.db.write() as tx:
         if principals_store.PROJECTS.find(tx, id=DOMAIN):
@@ -94,7 +99,7 @@ def bootstrap(core: Core, region: str, request_id: str) -> Secrets | None:
         projects = _projects(core, tx)
         admin, demo = (_user(core, tx, name, hashed) for name, hashed in zip(("admin", "demo"), hashes, strict=True))
         _assign(tx, admin, demo, projects)
-        access, secret = _ec2(core, tx, demo, projects["demo"])
+        access, secret = add_ec2(core, tx, demo, projects["demo"])
         _catalog(core, tx, region)
         principals_store.raise_epoch(tx)
         event = Draft("", "system:bootstrap", "identity:bootstrap", "domain:default", request_id,
@@ -103,7 +108,8 @@ def bootstrap(core: Core, region: str, request_id: str) -> Secrets | None:
     return Secrets(first, second, access, secret, projects["demo"], region)
 
 
-def _password(core: Core) -> str:
+def new_password(core: Core) -> str:
+    """32 characters, 192 bits."""
     return base64.urlsafe_b64encode(core.ids.secret(24)).decode()
 
 
@@ -143,7 +149,8 @@ def new_pair(core: Core) -> tuple[str, str]:
     return access, secret
 
 
-def _ec2(core: Core, tx: Tx, user_id: str, project_id: str) -> tuple[str, str]:
+def add_ec2(core: Core, tx: Tx, user_id: str, project_id: str) -> tuple[str, str]:
+    """A new S3 credential of a user in a project: (access key, secret key)."""
     access, secret = new_pair(core)
     blob = core.vault.encrypt(json.dumps({"access": access, "secret": secret}).encode(), core.clock.now_us())
     credential = Credential(core.ids.hex(), user_id, "ec2", blob, project_id=project_id, access=access)

@@ -1,0 +1,64 @@
+"""Composition root: settings to database to services to roles. Only this package knows everything.
+
+Heavy libraries are imported inside functions: the supervisor imports them once by `preload` and forks.
+Every function that opens the database runs in a forked role or in a command.
+"""
+
+from andromede.app.base import (
+    CUSTODY,
+    PASSPHRASE,
+    SEALED,
+    Base,
+    authenticator,
+    blob_engine,
+    certificates,
+    custody,
+    key_ring,
+    migrations,
+    object_tools,
+    pending_migrations,
+    root_key,
+)
+from andromede.app.first import initialise, recover
+from andromede.app.operator import access_table, check_store, explain_access, inspect, note_operation
+from andromede.app.processes import (
+    api_role,
+    document_reconcilers,
+    object_doors,
+    object_roles,
+    preload,
+    roles,
+    tls_context,
+    work_role,
+)
+
+__all__ = [
+    "CUSTODY",
+    "PASSPHRASE",
+    "SEALED",
+    "Base",
+    "access_table",
+    "api_role",
+    "authenticator",
+    "blob_engine",
+    "certificates",
+    "check_store",
+    "custody",
+    "document_reconcilers",
+    "explain_access",
+    "initialise",
+    "inspect",
+    "key_ring",
+    "migrations",
+    "note_operation",
+    "object_doors",
+    "object_roles",
+    "object_tools",
+    "pending_migrations",
+    "preload",
+    "recover",
+    "roles",
+    "root_key",
+    "tls_context",
+    "work_role",
+]

@@ -1,0 +1,91 @@
+"""An installation's beginning: schema, keys, first users, client files; and their recovery."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from andromede.app.base import PASSPHRASE, Base, certificates, migrations, root_key
+from andromede.clock import SystemClock
+from andromede.config import Config
+from andromede.errors import Fatal
+from andromede.ids import request_id
+from andromede.ops import clientfiles, migration
+from andromede.ops.clientfiles import AccessKey, Login, Places
+from andromede.ops.layout import Layout
+
+if TYPE_CHECKING:
+    from andromede.identity.bootstrap import Secrets
+
+
+def initialise(config: Config) -> dict[str, Any]:
+    """Bring schema, keys, first users, certificates and client files into being, where they are not yet.
+
+    The result says whether the installation is `new`, and who its first administrator is.
+    """
+    from andromede.identity import bootstrap, recovery
+    from andromede.identity import service as identity
+    from andromede.keys import create_root, open_root
+
+    place, server = Layout(config.data), config.server
+    ca = certificates(config)[2]
+    applied, _ = migration.upgrade(place, config.database_dsn, migrations(), SystemClock())
+    base = Base.open(config, "operator")
+    for name in applied:
+        base.log.event("schema.migrated", step=name)
+    _check_keys(base)
+    if not root_key(config).exists():
+        create_root(root_key(config), base.ids, os.environ.get(PASSPHRASE))
+    else:
+        open_root(root_key(config), os.environ.get(PASSPHRASE))  # a wrong pass phrase is said before anything runs
+    unfinished = place.run / "first-start"  # there while the first credentials exist but are not yet in their files
+    core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
+    if not bootstrap.done(core.db):
+        unfinished.touch(0o600)
+    secrets = bootstrap.bootstrap(core, server.region, request_id(base.ids))
+    if secrets is None and unfinished.exists():
+        secrets = recovery.recover(core, server.region, "system:bootstrap", request_id(base.ids))
+    base.db.close()
+    places = Places(server.public_api_url, server.public_objects_url, server.region, ca)
+    if secrets is None:
+        return {"new": False, "admin": None, "changed": clientfiles.refresh(place, places)}
+    _write_clients(place, secrets, places)
+    unfinished.unlink(missing_ok=True)
+    return {"new": True, "admin": {"user": "admin", "password": secrets.admin_password}, "changed": []}
+
+
+def _check_keys(base: Base) -> None:
+    """Refuse to make new keys where data was stored under old ones."""
+    from andromede.identity import bootstrap
+    from andromede.keys import store
+
+    folder = Layout(base.config.data).keys
+    wanted = [folder / "credential"] if bootstrap.done(base.db) else []
+    wanted += [root_key(base.config)] if store.keys(base.db, None) else []
+    if missing := [str(path) for path in wanted if not path.exists()]:
+        raise Fatal(
+            f"{' and '.join(missing)} is missing, and the database holds what only it opens; "
+            "put it back from a backup (andromede restore). Nothing was changed",
+            "keys",
+        )
+
+
+def _write_clients(place: Layout, secrets: Secrets, places: Places) -> None:
+    logins = [
+        Login("andromede-admin", "admin", "admin", secrets.admin_password),
+        Login("andromede", "demo", "demo", secrets.demo_password),
+    ]
+    clientfiles.write_clouds(place, logins, places)
+    clientfiles.write_s3(place, AccessKey(secrets.access_key, secrets.secret_key), places)
+
+
+def recover(config: Config, places: Places, actor: str) -> None:
+    """New first credentials in new client files."""
+    from andromede.identity import recovery
+    from andromede.identity import service as identity
+
+    base = Base.open(config, "operator")
+    core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
+    secrets = recovery.recover(core, config.server.region, actor, request_id(base.ids))
+    base.db.close()
+    _write_clients(Layout(config.data), secrets, places)

@@ -1,0 +1,115 @@
+"""What commands ask of an installation without its roles."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from andromede.app.base import Base, blob_engine, custody, key_ring, migrations, object_tools
+from andromede.audit import Draft
+from andromede.config import Config
+from andromede.db import Row, open_database, pending
+from andromede.errors import NotFound
+from andromede.ids import request_id
+
+
+def inspect(config: Config) -> dict[str, Any]:
+    """What the database and the key files tell about the installation, for `status`."""
+    from andromede.audit import store
+    from andromede.objects import garbage_store
+
+    sources: list[Row] = []
+    db = open_database(config.database_dsn)
+    try:
+        missing = [f"{step.domain} {step.version}: {step.name}" for step in pending(db, migrations())]
+        found: dict[str, Any] = {
+            "database": db.dialect,
+            "pending_migrations": missing,
+            "custody": custody(config),
+            "queues": {},
+        }
+        if not missing:
+            found["queues"] = garbage_store.depths(db)
+            with db.read() as tx:
+                sources = store.sources(tx)
+    finally:
+        db.close()
+    gaps = [{"source": row[0], "missing": row[2] - row[1] + 1 - row[3]} for row in sources]
+    found["audit"] = {
+        "events": sum(row[3] for row in sources),
+        "sources": len(sources),
+        "gaps": [gap for gap in gaps if gap["missing"]],
+    }
+    return found
+
+
+def access_table() -> list[tuple[str, str]]:
+    """(action, who) of every action of the API port."""
+    from andromede.identity.policy import TABLE
+
+    return TABLE.table()
+
+
+def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
+    """Whether a user may do something, by which rule and in which scope; `s3:` actions are judged by the
+    documents of the bucket (`BUCKET` or `BUCKET/KEY`) as the object port does."""
+    if action.lower().startswith("s3:"):
+        return _explain_object(config, user, action, resource)
+    from andromede.identity import scopes
+    from andromede.identity.policy import TABLE
+    from andromede.ops import access
+
+    db = open_database(config.database_dsn)
+    try:
+        with db.read() as tx:
+            found = scopes.find_user(tx, user)
+            return access.explain(TABLE, found.name, scopes.actors(tx, found), action, resource)
+    finally:
+        db.close()
+
+
+def _explain_object(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
+    from andromede.identity import scopes
+    from andromede.objects.access import explain
+    from andromede.objects.service import Objects
+
+    base = Base.open(config, "operator")
+    tools = object_tools(base)
+    objects = Objects(tools)
+    try:
+        name, slash, key = resource.partition("/")
+        project, _, bucket = name.rpartition(":")
+        container = objects.container(project, bucket) if project else objects.bucket(name)
+        version = None
+        if slash:
+            with contextlib.suppress(NotFound):
+                version = objects.head(container, key)
+        about = (container, key if slash else None, version)
+        if user == "anonymous":
+            return explain.answer(user, [("no credential", None)], action, about)
+        with base.db.read() as tx:
+            found = scopes.find_user(tx, user)
+            return explain.answer(found.name, scopes.actors(tx, found), action, about)
+    finally:
+        objects.close()
+        tools.engine.close()
+        base.db.close()
+
+
+def note_operation(base: Base, actor: str, action: str, what: str, purpose: str) -> None:
+    """Leave the audit event of an operator's command."""
+    with base.db.write() as tx:
+        base.recorder.record(tx, [Draft("", actor, action, what, request_id(base.ids), purpose=purpose)])
+
+
+def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[dict[str, Any]]:
+    """Findings over the stored data, as `objects.fsck.Finding` has them; no errors when all of it agrees."""
+    from andromede.objects.fsck import fsck
+
+    base = Base.open(config, "operator")
+    try:
+        return [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep)]
+    finally:
+        base.db.close()

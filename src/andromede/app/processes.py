@@ -1,0 +1,224 @@
+"""The roles that run: API port, object port, background worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from andromede import __version__
+from andromede.app.base import Base, authenticator, certificates, object_tools
+from andromede.clock import SystemClock
+from andromede.config import Config
+from andromede.errors import Error
+from andromede.ops import listeners
+from andromede.ops.supervise import Ready, Role
+
+if TYPE_CHECKING:
+    import ssl
+
+    from andromede.objects.service import Objects
+    from andromede.web.stream.ports import Answerer
+    from andromede.work import Reconciler
+
+
+def preload() -> None:
+    """Import what the roles need, once, before they are forked."""
+    import uvicorn.protocols.http.httptools_impl  # noqa: F401
+    import uvloop  # noqa: F401
+
+    from andromede.engines import disk  # noqa: F401
+    from andromede.identity import routes, service  # noqa: F401
+    from andromede.objects import context, door, lifecycle_worker, worker  # noqa: F401
+    from andromede.objects.s3 import door as s3  # noqa: F401
+    from andromede.objects.swift import door as swift  # noqa: F401
+    from andromede.web import api, asgi  # noqa: F401
+    from andromede.web.stream import server  # noqa: F401
+
+
+def api_role(config: Config, listener: socket.socket) -> Role:
+    """The API port."""
+    return Role("api", lambda ready: _api(config, listener, ready))
+
+
+def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
+    import uvicorn
+
+    from andromede.identity import routes as identity_routes
+    from andromede.identity import service as identity_service
+    from andromede.web.api import Parts
+    from andromede.web.asgi import build_api
+    from andromede.web.patience import PatientProtocol
+
+    base = Base.open(config, "api-0")
+    identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
+    parts = Parts(
+        mounts=[identity_routes.mount(identity)],
+        guard=identity.guard(),
+        clock=base.clock,
+        ids=base.ids,
+        log=base.log,
+        public_url=config.server.public_api_url,
+        version=__version__,
+        ready=lambda: _not_ready(base),
+    )
+    certificate, key, _ = certificates(config)
+    serving = uvicorn.Config(
+        build_api(parts),
+        loop="uvloop",
+        http=PatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=certificate or None,
+        ssl_keyfile=key or None,
+        timeout_graceful_shutdown=10,
+        backlog=listeners.BACKLOG,
+    )
+    server = uvicorn.Server(serving)
+    pulse = base.pulse()
+    pulse.start()
+    # uvicorn raises the signal again after its orderly end: it must find this handler, not the default
+    signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
+    _when(lambda: server.started, ready)
+    server.run(sockets=[listener])
+    pulse.stop()
+    base.db.close()
+
+
+def _not_ready(base: Base) -> list[str]:
+    """Why this process cannot serve now."""
+    try:
+        base.db.one("SELECT 1")
+    except Exception as error:
+        return [error.public if isinstance(error, Error) else f"database: {error!r}"]
+    return []
+
+
+def _when(condition: Callable[[], bool], then: Callable[[], None]) -> None:
+    """Call `then` from a thread once the condition holds."""
+    clock = SystemClock()
+
+    def wait() -> None:
+        while not condition():
+            clock.sleep(0.01)
+        then()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def object_roles(config: Config, sockets: Sequence[socket.socket]) -> list[Role]:
+    """One role per worker of the object port, each with its own listening socket."""
+
+    def role(number: int, listener: socket.socket) -> Role:
+        name = f"objects-{number}"
+        return Role(name, lambda ready: _objects(config, name, listener, ready))
+
+    return [role(number, listener) for number, listener in enumerate(sockets)]
+
+
+def object_doors(base: Base, objects: Objects) -> Answerer:
+    """S3 and Swift over one object service."""
+    from andromede.objects.access.evaluator import Evaluator
+    from andromede.objects.context import Context, IdentityDirectory
+    from andromede.objects.door import Dispatcher
+    from andromede.objects.s3.door import S3Door
+    from andromede.objects.swift.door import SwiftDoor
+
+    config = base.config
+    auth = authenticator(base)
+    context = Context(
+        objects, auth, Evaluator(), config, base.clock, base.ids, base.log, IdentityDirectory(auth)
+    )  # fmt: skip
+    return Dispatcher(
+        S3Door(context), SwiftDoor(context), [*config.objects.s3_domains, *config.objects.website_domains]
+    )
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """What the object port serves TLS with."""
+    import ssl
+
+    certificate, key, _ = certificates(config)
+    if not certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _objects(config: Config, name: str, listener: socket.socket, ready: Ready) -> None:
+    from andromede.objects.service import Objects
+    from andromede.web.stream.core import Parts
+    from andromede.web.stream.server import Edge
+
+    base = Base.open(config, name)
+    tools = object_tools(base)
+    objects = Objects(tools)
+    parts = Parts(object_doors(base, objects), objects.committer, base.clock, base.ids, base.log)
+    edge = Edge(parts, listener, tls_context(config))
+    pulse = base.pulse()
+    pulse.start()
+    signal.signal(signal.SIGTERM, lambda number, frame: edge.stop())
+    edge.run(ready)
+    objects.close()
+    tools.engine.close()
+    pulse.stop()
+    base.db.close()
+
+
+def work_role(config: Config) -> Role:
+    """The background worker."""
+    return Role("work", lambda ready: _work(config, ready))
+
+
+def document_reconcilers(base: Base, objects: Objects) -> list[Reconciler]:
+    """What the documents of buckets ask for in the background."""
+    from andromede.objects.access import Evaluator
+    from andromede.objects.bucketlog import ROLL_SECONDS, LogDelivery, Parts
+    from andromede.objects.lifecycle_worker import LifecycleWorker
+    from andromede.objects.s3.lifecycle_xml import rules_of
+    from andromede.objects.s3.logging import logging_of
+
+    settings = base.config.objects
+    parts = Parts(
+        objects, base.db, Evaluator(), logging_of, base.clock, base.ids, base.log, base.config.server.region
+    )  # fmt: skip
+    logs = LogDelivery(parts, settings.worker_seconds if settings.test_mode else ROLL_SECONDS)
+    every = float(settings.worker_seconds if settings.day_seconds < 86_400 else max(60, settings.worker_seconds))
+    lifecycle = LifecycleWorker(objects, rules_of, base.clock, base.log, settings.day_seconds)
+    return [lifecycle.reconciler(every), logs.reconciler(float(settings.worker_seconds))]
+
+
+def _work(config: Config, ready: Ready) -> None:
+    from andromede.objects.service import Objects
+    from andromede.objects.worker import Rhythm, reconcilers
+    from andromede.work import Leases, Loop
+
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: ending.set())
+    base = Base.open(config, "work-0")
+    tools = object_tools(base)
+    objects = Objects(tools)
+    rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
+    leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
+    more = document_reconcilers(base, objects)
+    loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
+    pulse = base.pulse()
+    pulse.start()
+    ready()
+    loop.run(ending)
+    objects.close()
+    tools.engine.close()
+    pulse.stop()
+    base.db.close()
+
+
+def roles(config: Config, api: socket.socket, objects: Sequence[socket.socket]) -> list[Role]:
+    """Everything that `up` runs."""
+    return [api_role(config, api), *object_roles(config, objects), work_role(config)]
