@@ -47,7 +47,7 @@ def _answer(call: IdentityCall, text: str, session: Session, status: int) -> Rep
     return Reply(body, status, (("X-Subject-Token", text), ("Vary", "X-Auth-Token")))
 
 
-@routes.add("POST", "/v3/auth/tokens", "identity:authenticate", public=True, body=AuthRequest, status=201)
+@routes.add("POST", "/v3/auth/tokens", "identity:authenticate", public=True, body=AuthRequest, status=201, slow=True)
 def issue(call: IdentityCall, body: AuthRequest) -> Reply:
     """Log in by password, token, application credential or TOTP; 401 with a receipt asks for more factors."""
     try:

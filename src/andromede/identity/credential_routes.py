@@ -181,7 +181,7 @@ def _app_view(call: IdentityCall, app: ApplicationCredential) -> dict[str, Any]:
 
 @routes.add(
     "POST", "/v3/users/{user_id}/application_credentials", "identity:create_application_credential",
-    body=AppCredentialRequest, status=201, target=user_target,
+    body=AppCredentialRequest, status=201, target=user_target, slow=True,
 )  # fmt: skip
 def create_app(call: IdentityCall, body: AppCredentialRequest) -> dict[str, Any]:
     """Delegate the caller's roles on its project to a program. The secret is shown in this answer only."""

@@ -89,7 +89,9 @@ def _domain_in_body(call: IdentityCall, body: UserRequest | GroupRequest) -> Tar
     return Target(domain_id=fields.domain_id if isinstance(fields.domain_id, str) else None)
 
 
-@routes.add("POST", "/v3/users", "identity:create_user", body=UserRequest, status=201, target=_domain_in_body)
+@routes.add(
+    "POST", "/v3/users", "identity:create_user", body=UserRequest, status=201, target=_domain_in_body, slow=True
+)
 def create_user(call: IdentityCall, body: UserRequest) -> dict[str, Any]:
     """Create a user."""
     return _shown(call, call.services.users.create(call, body.user))
@@ -137,7 +139,7 @@ def show_user(call: IdentityCall) -> dict[str, Any]:
     return _shown(call, call.services.users.get(call.params["user_id"]))
 
 
-@routes.add("PATCH", "/v3/users/{user_id}", "identity:update_user", body=UserRequest, target=user_target)
+@routes.add("PATCH", "/v3/users/{user_id}", "identity:update_user", body=UserRequest, target=user_target, slow=True)
 def update_user(call: IdentityCall, body: UserRequest) -> dict[str, Any]:
     """Change a user, its password included."""
     return _shown(call, call.services.users.update(call, call.params["user_id"], body.user))
@@ -151,7 +153,7 @@ def delete_user(call: IdentityCall) -> None:
 
 @routes.add(
     "POST", "/v3/users/{user_id}/password", "identity:change_password", body=ChangePasswordRequest, public=True,
-    status=204,
+    slow=True, status=204,
 )  # fmt: skip
 def change_password(call: IdentityCall, body: ChangePasswordRequest) -> None:
     """A user's own change of password, proven by the old one, with an expired one too. Ends all its tokens."""

@@ -98,6 +98,17 @@ class Api:
         mount = self._mount(path)
         return mount.max_body if mount else 1 << 20
 
+    def is_slow(self, method: str, path: bytes) -> bool:
+        """Whether the operation at a raw path belongs on the threads for slow ones."""
+        mount = self._mount(path)
+        if mount is None:
+            return False
+        try:
+            found = mount.routes.find(bodies.path_segments(path[len(mount.prefix) :]))
+        except Invalid:
+            return False
+        return found is not None and any(route.slow for route in found[0].get(method, ()))
+
     def handle(self, http: HttpRequest) -> HttpResponse:
         """Answer a request; never raises."""
         start = self.parts.clock.monotonic()

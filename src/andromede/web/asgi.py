@@ -17,11 +17,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class AsgiApp:
-    """An ASGI 3 application over `Api`."""
+    """An ASGI 3 application over `Api`, with a pool of threads and a smaller one for slow operations."""
 
-    def __init__(self, api: Api, threads: int = 16) -> None:
+    def __init__(self, api: Api, threads: int, slow_threads: int) -> None:
         self.api = api
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self._slow = ThreadPoolExecutor(slow_threads, thread_name_prefix="api-slow")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -36,6 +37,7 @@ class AsgiApp:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 self._pool.shutdown(wait=True)
+                self._slow.shutdown(wait=True)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -55,7 +57,8 @@ class AsgiApp:
             peer=client[0] if client else "",
             oversized=oversized,
         )
-        response = await asyncio.get_running_loop().run_in_executor(self._pool, self.api.handle, request)
+        pool = self._slow if self.api.is_slow(request.method, path) else self._pool
+        response = await asyncio.get_running_loop().run_in_executor(pool, self.api.handle, request)
         headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers]
         if response.status != 204:
             headers.append((b"content-length", str(len(response.body)).encode()))
@@ -81,6 +84,6 @@ class AsgiApp:
                 return b"".join(parts), False
 
 
-def build_api(parts: Parts, threads: int = 16) -> AsgiApp:
+def build_api(parts: Parts, threads: int = 10, slow_threads: int = 4) -> AsgiApp:
     """The API port from its parts."""
-    return AsgiApp(Api(parts), threads)
+    return AsgiApp(Api(parts), threads, slow_threads)

@@ -30,7 +30,8 @@ Resolver = Callable[[Any, Any], Target | None]
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation. `action` names the access rule; `public` routes need no credential; `target`
-    loads what the rule compares with the caller; `versions` is the inclusive range of microversions."""
+    loads what the rule compares with the caller; `versions` is the inclusive range of microversions;
+    `slow` operations (hashing of passwords) have threads of their own, so that others never queue behind them."""
 
     method: str
     path: str
@@ -42,6 +43,7 @@ class Route:
     public: bool = False
     target: Resolver | None = None
     versions: tuple[Version | None, Version | None] = (None, None)
+    slow: bool = False
 
     def names(self) -> list[str]:
         """The parameter names of the path, in order."""
@@ -62,6 +64,7 @@ class Spec:
     public: bool = False
     target: Resolver | None = None
     versions: tuple[Version | None, Version | None] = (None, None)
+    slow: bool = False
 
 
 class _Node:
@@ -95,7 +98,17 @@ class Routes(Generic[S]):
             doc = (handler.__doc__ or "").strip()
             self.include(
                 Route(
-                    method, path, needs, handler, doc, spec.body, spec.status, spec.public, spec.target, spec.versions
+                    method,
+                    path,
+                    needs,
+                    handler,
+                    doc,
+                    spec.body,
+                    spec.status,
+                    spec.public,
+                    spec.target,
+                    spec.versions,
+                    spec.slow,
                 )
             )
             return handler

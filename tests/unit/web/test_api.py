@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +114,18 @@ class Doorman:
 
 
 SPOKEN = Microversions("volume", (2, 1), (2, 9), legacy="X-Old-Version")
+
+
+@routes.add("GET", "/v2/slow", "thing:fixed", public=True, slow=True)
+def slow(call: Call[dict[str, str]]) -> dict[str, str]:
+    """The thread that serves it."""
+    return {"thread": threading.current_thread().name}
+
+
+@routes.add("GET", "/v2/quick", "thing:fixed", public=True)
+def quick(call: Call[dict[str, str]]) -> dict[str, str]:
+    """The thread that serves it."""
+    return {"thread": threading.current_thread().name}
 
 
 @pytest.fixture
@@ -343,6 +356,11 @@ def test_the_asgi_adapter(parts: Parts) -> None:
     start, end = run_asgi(parts, scope, [{"type": "http.request", "body": b"x" * 1001}])
     assert start["status"] == 413 and (b"connection", b"close") in start["headers"]
     assert run_asgi(parts, scope, [{"type": "http.disconnect"}]) == []
+    for path, threads in ((b"/store/v2/slow", "api-slow_"), (b"/store/v2/quick", "api_"), (b"/healthz", "")):
+        asked = {**scope, "method": "GET", "raw_path": path}
+        _, end = run_asgi(parts, asked, [{"type": "http.request", "body": b""}])
+        assert not threads or json.loads(end["body"])["thread"].startswith(threads)
+    assert not Api(parts).is_slow("GET", b"/store/%ff")
     start, end = run_asgi(parts, {**scope, "method": "HEAD", "path": "/healthz", "raw_path": None}, [{"type": "x"}])
     assert (start["status"], end["body"]) == (200, b"")
     life: list[dict[str, Any]] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
