@@ -1,0 +1,164 @@
+"""What the ledger's readers refuse: everything that is not exactly the form of the specification."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from andromede.ledger import tree
+from andromede.ledger.note import BadNote, Verifier, checkpoint_fields, open_note, split_note
+from andromede.ledger.policy import parse_policy
+from andromede.ledger.receipt import Receipt
+from andromede.ledger.witness import Witness
+from tests.unit.ledger.test_vectors import Remembered, reader, signer
+
+V: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors" / "tlog.json").read_text())
+LEDGER = V["ledger"]
+LOG = LEDGER["keys"]["log_ed25519"]["vkey"]
+FR1 = LEDGER["keys"]["witnesses"]["fr1"]["vkey"]
+NOTE = LEDGER["checkpoint"]["5"]
+RECEIPT = LEDGER["receipt_index2_size5"]
+
+
+@pytest.mark.parametrize(
+    "vkey",
+    ["", "name", "name+00", "name+00000000+!!", "name+00000000+" + base64.b64encode(b"\x09" + bytes(32)).decode(),
+     "name+00000000+" + base64.b64encode(b"\x01" + bytes(31)).decode(), LOG.replace("dd5db43f", "dd5db43e")],
+)  # fmt: skip
+def test_verifier_keys(vkey: str) -> None:
+    with pytest.raises(BadNote):
+        Verifier.parse(vkey)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "o\n1\n", "\n1\nAAAA\n", "o\n01\n" + base64.b64encode(bytes(32)).decode() + "\n", "o\n1\n!\n",
+     "o\n1\nAAAA\n", "o\n-1\n" + base64.b64encode(bytes(32)).decode() + "\n", NOTE.split("\n\n")[0] + "\nextra\n"],
+)  # fmt: skip
+def test_checkpoints(text: str) -> None:
+    with pytest.raises(BadNote):
+        checkpoint_fields(text)
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["no blank line\n", "text\n\n", "text\n\nname AAAA\n", "text\n\n— name !!!\n", "text\n\n— name AAAA\n",
+     "text\n\n" + "— name AAAAAAAAAAA=\n" * 65, "text\n\n— name AAAAAAAAAAA="],
+)  # fmt: skip
+def test_notes(note: str) -> None:
+    with pytest.raises(BadNote):
+        split_note(note)
+
+
+def test_a_note_by_strangers_only() -> None:
+    with pytest.raises(BadNote, match="known key"):
+        open_note(NOTE, [Verifier.parse(FR1)])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["", f"log {LOG}\n", f"log {FR1}\nquorum none\n", f"witness a {LOG}\nquorum a\n", "quorum nobody\n",
+     f"witness a {FR1}\nwitness a {FR1}\nquorum a\n", f"witness none {FR1}\nquorum none\n", "witness a\nquorum none\n",
+     f"witness a {FR1}\ngroup g all a b\nquorum g\n", f"witness a {FR1}\ngroup g all a a\nquorum g\n",
+     f"witness a {FR1}\ngroup g 2 a\nquorum g\n", f"witness a {FR1}\ngroup g most a\nquorum g\n",
+     "quorum none\nquorum none\n", "nonsense\nquorum none\n"],
+)  # fmt: skip
+def test_policies(policy: str) -> None:
+    with pytest.raises(BadNote):
+        parse_policy(policy)
+
+
+def test_a_policy_without_quorum_still_wants_the_log() -> None:
+    assert parse_policy(f"# comment\n\nlog {LOG}\nquorum none\n").accept(NOTE).size == 5
+    assert parse_policy(f"witness a {FR1} https://witness.example/\nquorum a\n").urls == {
+        "a": "https://witness.example/"
+    }
+    cosigned = NOTE + LEDGER["cosignatures_5"]["fr1"]
+    with pytest.raises(BadNote, match="no accepted log"):
+        parse_policy(f"witness a {FR1}\nquorum a\n").accept(cosigned)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("c2sp.org/tlog-proof@v1", "c2sp.org/tlog-proof@v2"), ("extra ", "extras "), ("index 2", "index 02"),
+     ("index 2", "index -2"), ("extra YW5k", "extra !W5k"), ("\n\n", "\n", ), ("lWetrMmh", "AAAA\nlWet"),
+     ("extra YW5kcm9tZWRlL2V4dHJhL3Yx", "extra YW5kcm9tZWRlL2V4dHJhL3Yy")],
+)  # fmt: skip
+def test_receipts(old: str, new: str) -> None:
+    forged = RECEIPT.replace(old, new, 1)
+    assert forged != RECEIPT
+    with pytest.raises(BadNote):
+        Receipt.parse(forged)
+
+
+@pytest.mark.parametrize("change", [lambda t: t.replace("index 2", "index 9"), lambda t: _without_path(t)])
+def test_receipts_whose_path_does_not_fit(change: Any) -> None:
+    with pytest.raises(BadNote, match="does not fit"):
+        Receipt.parse(change(RECEIPT)).verify(parse_policy(LEDGER["policy"]))
+
+
+def _without_path(text: str) -> str:
+    head, tail = text.split("\n\n", 1)
+    return "\n".join(head.split("\n")[:-1]) + "\n\n" + tail
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "old 0\n", "old x\n\n" + NOTE, "old 0\n!!\n\n" + NOTE, "old 0\nAAAA\n\n" + NOTE, "old 0\n\nno note",
+     "old 0\n" + "AAAA\n" * 64 + "\n" + NOTE],
+)  # fmt: skip
+def test_witness_requests(body: str) -> None:
+    own = signer(LEDGER["keys"]["witnesses"]["fr1"], 4)
+    witness = Witness({LEDGER["origin"]: (Verifier.parse(LOG),)}, (own,), Remembered())
+    assert witness.add_checkpoint(body, lambda: 1).status == 400
+
+
+def test_a_witness_that_lost_a_race_says_so() -> None:
+    class Racing(Remembered):
+        def advance(self, origin: str, old: int, size: int, root: bytes, note: str) -> bool:
+            return False
+
+    own = signer(LEDGER["keys"]["witnesses"]["fr1"], 4)
+    witness = Witness({LEDGER["origin"]: (Verifier.parse(LOG),)}, (own,), Racing())
+    answer = witness.add_checkpoint("old 0\n\n" + NOTE, lambda: 1)
+    assert (answer.status, answer.body) == (409, "0\n")
+
+
+@given(st.integers(1, 600), st.data())
+def test_any_proof_holds_and_any_other_root_does_not(size: int, data: st.DataObject) -> None:
+    leaves = [tree.leaf_hash(n.to_bytes(4, "big")) for n in range(size)]
+    read = reader(leaves)
+    root = tree.subtree(read, 0, size)
+    index = data.draw(st.integers(0, size - 1))
+    path = tree.inclusion(read, index, size)
+    assert tree.root_from_path(index, size, leaves[index], path) == root
+    assert tree.root_from_path(index, size, tree.leaf_hash(b"other"), path) != root
+    old = data.draw(st.integers(1, size))
+    proof = tree.consistency(read, old, size)
+    old_root = tree.subtree(read, 0, old)
+    assert tree.check_consistency(old, size, old_root, root, proof)
+    assert not tree.check_consistency(old, size, tree.leaf_hash(b"other"), root, proof)
+    assert not tree.check_consistency(size + 1, size, old_root, root, proof)
+    for bad in (path[:-1], [*path, bytes(32)]):
+        if bad != path:
+            with pytest.raises(ValueError, match="path"):
+                tree.root_from_path(index, size, leaves[index], bad)
+
+
+def test_numbers_outside_the_tree() -> None:
+    read = reader([tree.leaf_hash(b"x")])
+    with pytest.raises(ValueError, match="not in a tree"):
+        tree.inclusion(read, 1, 1)
+    with pytest.raises(ValueError, match="at most"):
+        tree.consistency(read, 2, 1)
+    with pytest.raises(ValueError, match="outside"):
+        tree.root_from_path(1, 1, bytes(32), [])
+    assert tree.check_consistency(0, 1, tree.EMPTY_ROOT, bytes(32), [])
+    assert not tree.check_consistency(1, 2, bytes(32), bytes(32), [bytes(32)] * 9)
+    assert not tree.check_consistency(3, 5, bytes(32), bytes(32), [])
