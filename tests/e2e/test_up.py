@@ -329,3 +329,18 @@ def test_a_sealed_root_key_needs_its_phrase(own: Installation, monkeypatch: pyte
         assert "passphrase" in done.stdout
     monkeypatch.setenv("ANDROMEDE_PASSPHRASE", "correct horse")
     own.start()
+
+
+def test_a_tenant_reads_its_own_trail(own: Installation) -> None:
+    own.start()
+    s3(own).create_bucket(Bucket="kept")
+    told = own.run("ledger", "tail", "--cloud", "andromede", "--json")
+    events = [json.loads(line)["event"] for line in told.stdout.splitlines()]
+    assert "s3:CreateBucket" in {event["action"] for event in events}
+    assert not {event["action"] for event in events} & {"source.start", "identity:bootstrap"}
+    everything = own.run("ledger", "tail", "--cloud", "andromede-admin", "--json").stdout
+    assert "source.start" in everything
+    other = own.run("ledger", "tail", "--cloud", "andromede", "--project", "f" * 32, check=False)
+    assert other.returncode == 1
+    assert "403" in other.stdout
+    assert own.run("ledger", "tail", "--cloud", "nowhere", check=False).returncode == 1

@@ -47,9 +47,10 @@ def inspect(config: Config) -> dict[str, Any]:
 
 def access_table() -> list[tuple[str, str]]:
     """(action, who) of every action of the API port."""
+    from andromede.audit.routes import TABLE as LEDGER
     from andromede.identity.policy import TABLE
 
-    return TABLE.table()
+    return sorted([*TABLE.table(), *LEDGER.table()])
 
 
 def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
@@ -57,15 +58,19 @@ def explain_access(config: Config, user: str, action: str, resource: str) -> dic
     documents of the bucket (`BUCKET` or `BUCKET/KEY`) as the object port does."""
     if action.lower().startswith("s3:"):
         return _explain_object(config, user, action, resource)
+    from andromede.audit.routes import TABLE as LEDGER
     from andromede.identity import scopes
     from andromede.identity.policy import TABLE
     from andromede.ops import access
+    from andromede.web.access import AccessTable
+
+    table = AccessTable({**TABLE.rules, **LEDGER.rules})
 
     db = open_database(config.database_dsn)
     try:
         with db.read() as tx:
             found = scopes.find_user(tx, user)
-            return access.explain(TABLE, found.name, scopes.actors(tx, found), action, resource)
+            return access.explain(table, found.name, scopes.actors(tx, found), action, resource)
     finally:
         db.close()
 

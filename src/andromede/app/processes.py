@@ -47,6 +47,7 @@ def api_role(config: Config, listener: socket.socket) -> Role:
 def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     import uvicorn
 
+    from andromede.audit import routes as trail
     from andromede.identity import routes as identity_routes
     from andromede.identity import service as identity_service
     from andromede.web.api import Parts
@@ -56,8 +57,8 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     base = Base.open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
     parts = Parts(
-        mounts=[identity_routes.mount(identity)],
-        guard=identity.guard(),
+        mounts=[identity_routes.mount(identity), trail.mount(base.db, base.recorder)],
+        guard=identity.guard(trail.TABLE),
         clock=base.clock,
         ids=base.ids,
         log=base.log,

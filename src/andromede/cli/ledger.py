@@ -71,16 +71,16 @@ class Names:
         return f"project:{found.name if found else tenant}" if tenant else "installation"
 
 
-def _line(body: bytes, tenant: str, names: Names) -> str:
+def _line(body: bytes, tenant: str, names: Names | None) -> str:
     event = json.loads(body)
     mark = {"success": " ", "denied": "!"}.get(event["outcome"], "?")
-    who = f"{names.actor(event['actor'])} {names.project(tenant)}"
+    who = f"{names.actor(event['actor'])} {names.project(tenant)}" if names else f"{event['actor']} project:{tenant}"
     return (
         f"{iso_milli(event['ts'])} {mark} {event['action']:24} {event['object'] or '-'}  {who}  {event['request_id']}"
     )
 
 
-def _print(rows: list[tuple[int, str, bytes]], out: Output, names: Names) -> None:
+def _print(rows: list[tuple[int, str, bytes]], out: Output, names: Names | None) -> None:
     for number, tenant, body in rows:
         if out.as_json:
             out.line({"id": number, "tenant": tenant, "event": json.loads(body)})
@@ -90,6 +90,8 @@ def _print(rows: list[tuple[int, str, bytes]], out: Output, names: Names) -> Non
 
 def tail(args: argparse.Namespace, out: Output) -> int:
     """`andromede ledger tail`: with --json one line per event."""
+    if args.cloud:
+        return _remote(args, out)
     _, config = common.installed(args)
     db = open_database(config.database_dsn)
     names = Names(config, db)
@@ -104,6 +106,22 @@ def tail(args: argparse.Namespace, out: Output) -> int:
         _print(rows, out, names)
         after = rows[-1][0] if rows else after
     return table.OK
+
+
+def _remote(args: argparse.Namespace, out: Output) -> int:
+    """The same over the API: what the user of a cloud in clouds.yaml may see."""
+    from andromede.cli.remote import Remote
+
+    remote = Remote(common.layout(args).clouds, args.cloud)
+    narrow = f"&project_id={args.project}" if args.project else ""
+    rows, clock = remote.get(f"/ledger/v1/events?newest={min(max(args.count, 1), 1000)}{narrow}"), SystemClock()
+    while True:
+        events = [(row["id"], row["tenant"], row["event"].encode("utf-8", "surrogateescape")) for row in rows["events"]]
+        _print(events, out, None)
+        if not args.follow:
+            return table.OK
+        clock.sleep(1.0)
+        rows = remote.get(f"/ledger/v1/events?after={rows['next']}{narrow}")
 
 
 def export(args: argparse.Namespace, out: Output) -> int:

@@ -48,6 +48,8 @@ _DEEP = _arg("--deep", help="also read and authenticate every stored byte", acti
 _KEY = _arg("key", help="key id, or a prefix of it that names one key", metavar="KEY")
 _YES = _arg("--yes", help="do not ask", action="store_true")
 _COUNT = _arg("-n", "--count", help="how many events (default 20)", type=int, default=20, metavar="N")
+_CLOUD = _arg("--cloud", help="ask the cloud of that name in DIR/clouds.yaml over the API, with the rights of its user",
+              metavar="NAME")  # fmt: skip
 _PROJECT = _arg("--project", help="only events that concern this project id", metavar="ID")
 
 _ARRIVES = "Arrives with the ledger; the events of today are kept and will be entered into it."
@@ -92,7 +94,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ledger", "the audit events of this installation", commands=(
         Command("status", "sources, counts, gaps", "ledger:status"),
         Command("tail", "the newest events", "ledger:tail", (
-            _COUNT, _PROJECT, _arg("-f", "--follow", help="go on printing as events come", action="store_true"),
+            _COUNT, _PROJECT, _CLOUD, _arg("-f", "--follow", help="go on printing as events come", action="store_true"),
         )),
         Command("receipt", "the receipt of an event", "ledger:later", (
             _arg("index", help="index of the event", metavar="INDEX"),), detail=_ARRIVES),

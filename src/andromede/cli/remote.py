@@ -1,0 +1,66 @@
+"""Calls of the API port as a user of `clouds.yaml`, the way that `up` writes it."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from andromede.errors import Denied, NotFound, Unavailable
+
+
+def read_cloud(path: Path, name: str) -> dict[str, str]:
+    """The plain `key: value` lines of one cloud, however deep they stand. Raises `NotFound`."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}; see: andromede recover-admin", "clouds") from error
+    block = re.search(rf"(?m)^  {re.escape(name)}:\n((?:    .*\n?)+)", text)
+    if block is None:
+        raise NotFound(f"there is no cloud {name!r} in {path}", "clouds")
+    return {key: value.strip("\"'") for key, value in re.findall(r"(?m)^\s+([a-z_]+): (.+)$", block[1])}
+
+
+class Remote:
+    """A session: logs in once."""
+
+    def __init__(self, clouds: Path, name: str) -> None:
+        self._cloud = read_cloud(clouds, name)
+        self._url = self._cloud["auth_url"].removesuffix("/identity/v3")
+        ca = self._cloud.get("cacert")
+        self._tls = ssl.create_default_context(cafile=ca) if self._url.startswith("https:") else None
+        self._token = self._log_in()
+
+    def _log_in(self) -> str:
+        cloud = self._cloud
+        user = {
+            "name": cloud["username"],
+            "domain": {"id": cloud.get("user_domain_id", "default")},
+            "password": cloud["password"],
+        }
+        project = {"name": cloud["project_name"], "domain": {"id": cloud.get("project_domain_id", "default")}}
+        identity = {"methods": ["password"], "password": {"user": user}}
+        body = json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
+        headers = {"Content-Type": "application/json"}
+        with self._open(urllib.request.Request(f"{cloud['auth_url']}/auth/tokens", body, headers)) as answer:  # noqa: S310
+            return str(answer.headers["X-Subject-Token"])
+
+    def _open(self, request: urllib.request.Request) -> Any:
+        try:
+            return urllib.request.urlopen(request, timeout=30, context=self._tls)  # noqa: S310
+        except urllib.error.HTTPError as error:
+            said = error.read(2000).decode("utf-8", "replace")
+            raise Denied(f"{request.full_url} answered {error.code}: {said}", "remote") from error
+        except OSError as error:
+            raise Unavailable(f"{self._url} does not answer ({error}); start it with: andromede up", "start") from error
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON answer of a path below the API port."""
+        request = urllib.request.Request(self._url + path, headers={"X-Auth-Token": self._token})  # noqa: S310
+        with self._open(request) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
