@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from andromede.objects.swift.call import Call
 
 Handler = Callable[["Call"], "Response | Commit[Any]"]
-_DIRECTORY = "text/directory"
+_DIRECTORY = "application/directory"
 
 
 def concerns(call: Call) -> bool:
