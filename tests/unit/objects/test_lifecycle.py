@@ -198,9 +198,10 @@ def test_uploads() -> None:
 
 def test_headers() -> None:
     config = Config(Path("data"))
+    upload = Upload("u", 1, "p/k", "v", "o", "o", NOON, Attributes(), None, None)
     plain = container()
     assert expiration_header(plain, made(), config) is None
-    assert abort_headers(plain, "p/k", NOON, DAY_SECONDS) == []
+    assert abort_headers(plain, upload, config) == []
     box = container(documents={"lifecycle": document(f"<ID>a b</ID>{P}{ON}{DAYS}")})
     assert [rule.id for rule in rules_of(box)] == ["a b"]
     assert (
@@ -208,4 +209,9 @@ def test_headers() -> None:
         == 'expiry-date="Fri, 02 Jan 1970 00:00:00 GMT", rule-id="a%20b"'
     )
     assert expiration_header(box, made(is_latest=False), config) is None
-    assert abort_headers(box, "p/k", NOON, DAY_SECONDS) == []
+    assert abort_headers(box, upload, config) == []
+    aborting = container(documents={"lifecycle": document(f"<ID>x</ID>{P}{ON}{ABORT}")})
+    assert dict(abort_headers(aborting, upload, config)) == {
+        "x-amz-abort-date": "Sun, 06 Oct 2024 00:00:00 GMT",
+        "x-amz-abort-rule-id": "x",
+    }

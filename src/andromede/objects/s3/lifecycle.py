@@ -8,7 +8,7 @@ from urllib.parse import quote
 from andromede.clock import US, http_date
 from andromede.config import Config
 from andromede.objects import lifecycle
-from andromede.objects.model import Container, Version
+from andromede.objects.model import Container, Upload, Version
 from andromede.objects.s3 import documents
 from andromede.objects.s3.call import S3Call
 from andromede.objects.s3.lifecycle_xml import ROOT, rules, rules_of, stored_form
@@ -54,11 +54,11 @@ def expiration_header(container: Container, version: Version, config: Config) ->
     return f'expiry-date="{http_date(when // US)}", rule-id="{quote(rule_id)}"'
 
 
-def abort_headers(container: Container, key: str, created_us: int, day_seconds: int) -> list[tuple[str, str | bytes]]:
-    """`x-amz-abort-date` and `-rule-id` for an upload that a rule will abort."""
+def abort_headers(container: Container, upload: Upload, config: Config) -> list[tuple[str, str | bytes]]:
+    """`x-amz-abort-date` and `-rule-id` of an upload that a rule will abort."""
     if "lifecycle" not in container.documents:
         return []
-    found = lifecycle.abort_due(rules_of(container), key, created_us, day_seconds)
+    found = lifecycle.abort_due(rules_of(container), upload.key, upload.created_us, config.objects.day_seconds)
     if found is None:
         return []
     return [("x-amz-abort-date", http_date(found[0] // US)), ("x-amz-abort-rule-id", quote(found[1]))]

@@ -10,7 +10,7 @@ from andromede.clock import iso_milli
 from andromede.errors import Invalid, NotFound
 from andromede.objects import joined
 from andromede.objects.model import Checksum, Expected, Part, Receive, Upload, Version, Versioning
-from andromede.objects.s3 import attributes, copying, digest, preconditions, sse
+from andromede.objects.s3 import attributes, copying, digest, lifecycle, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.reading import part_number
 from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, claim_of, take, wish_of
@@ -64,6 +64,7 @@ def _created(call: S3Call, upload: Upload, algorithm: str | None, kind: str | No
         answer.headers += [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)]
     if upload.attributes.encryption.mode != "default":
         answer.headers += sse.answer_headers(upload.attributes.encryption)
+    answer.headers += lifecycle.abort_headers(call.bucket, upload, call.context.config)
     return answer
 
 

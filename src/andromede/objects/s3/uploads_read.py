@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from andromede.clock import US, iso_milli
 from andromede.errors import Invalid
 from andromede.objects.model import Part, Upload, UploadListing, Version
-from andromede.objects.s3 import attributes, digest, listing, sse
+from andromede.objects.s3 import attributes, digest, lifecycle, listing, sse
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.reading import find
 from andromede.objects.s3.uploads import opened
@@ -42,7 +42,9 @@ def list_parts(call: S3Call) -> Response:
     if upload.checksum_algorithm is not None:
         inner += elements((("ChecksumAlgorithm", upload.checksum_algorithm), ("ChecksumType", upload.checksum_kind)))
     shown = upload.checksum_algorithm is not None
-    return call.xml("ListPartsResult", inner + "".join(_part(part, shown) for part in page))
+    answer = call.xml("ListPartsResult", inner + "".join(_part(part, shown) for part in page))
+    answer.headers += lifecycle.abort_headers(call.bucket, upload, call.context.config)
+    return answer
 
 
 def _marker(text: str | None) -> int:
