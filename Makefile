@@ -41,12 +41,13 @@ check: $(VENV)/.dev  ## budgets of the house style
 
 unit: $(VENV)/.dev  ## unit and contract tests with coverage, on SQLite
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(wildcard tests/unit tests/contract)
+	$(BIN)/coverage run -m pytest -n 4 tests/unit tests/contract
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
 postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
-	$(BIN)/python tools/postgres $(BIN)/python -m pytest $(wildcard tests/unit tests/contract)
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py
 
 e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load
 	$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/clients

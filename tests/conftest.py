@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from andromede.db import Database, open_database
+from tests.support import postgres
 from tests.support.clock import FakeClock, FakeIds
 
 
@@ -25,7 +26,7 @@ def ids() -> FakeIds:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    dsn = os.environ.get("ANDROMEDE_TEST_POSTGRES", "")
+    dsn = postgres.address(f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
     database = open_database(dsn or f"sqlite:///{tmp_path}/test.db")
     if dsn:
         database.script(["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"])

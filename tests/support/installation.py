@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from tests.support import postgres
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "andromede")
 START_SECONDS = 120
@@ -52,9 +54,15 @@ class Installation:
 
     @classmethod
     def fresh(cls, tls: bool = False, **settings: object) -> Installation:
-        """An installation in a new temporary folder; settings as `objects__test_mode=True`."""
+        """An installation in a new temporary folder; settings as `objects__test_mode=True`.
+
+        Its database is SQLite, or one of its own on the PostgreSQL that ANDROMEDE_TEST_POSTGRES names.
+        """
         dotted = {name.replace("__", "."): value for name, value in settings.items()}
-        return cls(Path(tempfile.mkdtemp(prefix="andromede-test-")), tls=tls, settings=dotted)
+        data = Path(tempfile.mkdtemp(prefix="andromede-test-"))
+        if dsn := postgres.address(data.name):
+            dotted["storage.database"] = dsn
+        return cls(data, tls=tls, settings=dotted)
 
     @property
     def environment(self) -> dict[str, str]:
