@@ -227,6 +227,10 @@ def test_website(site: Doors) -> None:
     assert get("box/sub").status == 301
     missing = get("box/none")
     assert (missing.status, missing.body) == (404, b"gone")
+    site.swift("PUT", "box/mark", b"", {"Content-Type": "application/directory"})
+    assert get("box/mark").body == b"gone"
+    site.swift("PUT", "box/mark/x", b"")
+    assert get("box/mark").status == 301
     site.swift("PUT", "box/index.html", b"front")
     site.swift("PUT", "box/sub/index.html", b"below")
     assert get("box/").body == b"front"
@@ -238,6 +242,7 @@ def test_website(site: Doors) -> None:
 def test_website_listing_needs_the_right_to_list(site: Doors) -> None:
     site.swift("POST", "box", headers={"X-Container-Read": ".r:*"})
     assert site.swift("GET", "box/", token=None).status == 401
+    assert site.swift("GET", "box/sub", token=None).status == 404, "the prefix may not show"
     assert site.swift("GET", "box/sub/<b>.txt", token=None).body == b"x"
     site.swift("PUT", "box/401error.html", b"who are you")
     refused = site.swift("GET", "box/sub/", token=None)

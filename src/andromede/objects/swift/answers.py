@@ -12,8 +12,8 @@ PLAIN = "text/plain; charset=utf-8"
 
 def transaction_id(request: Request, now_us: int) -> str:
     """`X-Trans-Id`: 21 hex digits of the request's id and the second of the answer."""
-    digits = "".join(char for char in request.request_id.lower() if char in "0123456789abcdef")
-    return f"tx{digits[-21:].zfill(21)}-{now_us // 1_000_000:010x}"
+    digits = request.request_id.replace("-", "")[-21:]
+    return f"tx{digits}-{now_us // 1_000_000:010x}"
 
 
 def dressed(request: Request, response: Response, container: Container | None, now_us: int) -> Response:

@@ -87,12 +87,11 @@ class Site:
             if self._is_directory(call.key + "/"):
                 return self._slash()
             raise
-        if (
-            (self.index or self.listings)
-            and version.size <= 1
-            and version.attributes.content_type == self.directory_type
-        ):
-            return self._slash()
+        marker = version.size <= 1 and version.attributes.content_type == self.directory_type
+        if marker and (self.index or self.listings):
+            if self._is_directory(call.key + "/"):
+                return self._slash()
+            raise NotFound(f"{call.place.path} stands for a directory without pages", "object")
         return handler(call)
 
     def _is_directory(self, prefix: str) -> bool:
