@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -84,6 +84,7 @@ class Client:
         self.context = context
         self.door = S3Door(context)
         self.key = key
+        self.events: Callable[[], Sequence[tuple[object, ...]]] = tuple
 
     def acting(self, key: str | None) -> Client:
         """The same door, another caller."""

@@ -24,4 +24,6 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def s3(db: Database, tmp_path: Path, clock: FakeClock, ids: FakeIds, config: Config) -> Iterator[Client]:
     with vault(db, MemoryEngine(), tmp_path, clock, ids) as made:
-        yield Client(context_of(made.objects, clock, ids, config, Log(level="error")))
+        client = Client(context_of(made.objects, clock, ids, config, Log(level="error")))
+        client.events = made.events
+        yield client
