@@ -6,6 +6,8 @@ that any key changed: callers read the change counter in the statement that find
 
 from __future__ import annotations
 
+import threading
+
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from andromede.clock import Clock
@@ -31,6 +33,8 @@ class KeyRing:
         self._open: dict[tuple[str, int], Kek] = {}
         self._newest: dict[str, Kek] = {}
         self._seen = -1
+        self._turn = 0
+        self._gate = threading.Lock()
 
     # --- using keys
 
@@ -38,30 +42,31 @@ class KeyRing:
         """Forget every plaintext key if any key has changed since the last look."""
         count = changes or 0
         if count != self._seen:
-            self._open.clear()
-            self._newest.clear()
+            self.forget()
             self._seen = count
 
     def forget(self) -> None:
         """Drop every plaintext key."""
-        self._open.clear()
-        self._newest.clear()
+        with self._gate:
+            self._turn += 1  # what is being loaded now was read before: it is used once and not kept
+            self._open.clear()
+            self._newest.clear()
 
     def held(self) -> int:
-        """How many plaintext wrapping keys are in memory."""
+        """Drop plaintext keys whose time is over; how many wrapping keys are left in memory."""
         now = self._clock.monotonic()
-        for entry, kek in list(self._open.items()):
-            if kek.expires <= now:
-                self._open.pop(entry, None)
-                self._newest.pop(kek.id, None)
-        return len(self._open)
+        with self._gate:
+            for entry, kek in list(self._open.items()):
+                if kek.expires <= now:
+                    del self._open[entry]
+                    self._newest.pop(kek.id, None)
+            return len(self._open)
 
     def newest(self, key_id: str, reader: store.Reader | None = None) -> Kek:
         """The version of a key that new wrappings use."""
         kek = self._newest.get(key_id)
         if kek is None or kek.expires <= self._clock.monotonic():
             kek = self._load(key_id, None, reader or self._db)
-            self._newest[key_id] = kek
         return kek
 
     def named(self, tenant: str, name: str) -> Kek:
@@ -88,6 +93,7 @@ class KeyRing:
         return kek
 
     def _load(self, key_id: str, version: int | None, reader: store.Reader) -> Kek:
+        turn = self._turn
         key = store.get(reader, key_id)
         if key is None:
             raise Fatal(f"key {key_id} is not in the key table", "damage")
@@ -102,7 +108,12 @@ class KeyRing:
         parent = self._parent(key.parent, wrap.parent_version(wrapped), reader)
         plain = wrap.unseal(parent, wrapped, wrap.aad(key_id, wanted, key.parent, key.tenant), f"key {key_id}")
         kek = Kek(key_id, wanted, key.tenant, AESGCM(plain), self._clock.monotonic() + self._seconds)
-        self._open[(key_id, wanted)] = kek
+        self.held()
+        with self._gate:
+            if turn == self._turn:
+                self._open[(key_id, wanted)] = kek
+                if wanted == key.version:
+                    self._newest[key_id] = kek
         return kek
 
     def _parent(self, parent: str, version: int, reader: store.Reader) -> AESGCM:

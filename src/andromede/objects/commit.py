@@ -166,6 +166,8 @@ class Committer:
         deadline: float | None = None
         while True:
             jobs, woken = self._next(deadline)
+            if not woken:
+                self._tools.keys.held()
             now = self._tools.clock.monotonic()
             if not jobs and self._reads and not self._closing:
                 if deadline is None:

@@ -139,11 +139,15 @@ def test_a_restart_gives_reserved_room_back(tmp_path: Path) -> None:
     again.close()
 
 
-def test_keys_in_every_state(made: Vault) -> None:
+def test_keys_in_every_state(made: Vault, clock: FakeClock) -> None:
     ring = made.keys
     with made.db.write() as tx:
         key = ring.create_named(tx, "p1", "mine")
     assert ring.held() > 0
+    clock.advance(61)
+    assert ring.held() == 0
+    ring.newest(key.id)
+    assert ring.held() == 2
     ring.forget()
     assert ring.held() == 0
     assert [k.name for k in ring.list() if k.level == "named"] == ["mine"]
