@@ -101,6 +101,15 @@ class BlobEngine(Protocol):
     def close(self) -> None: ...
 
 
+RECORD_LEAST = _HEAD.size + 40
+"""What a record takes beside its data, at least."""
+
+
+def record_size(owner: bytes, data: Extent) -> int:
+    """What a record takes in its log."""
+    return _HEAD.size + len(owner) + data.length
+
+
 def record_pieces(owner: bytes, data: bytes) -> tuple[bytes, bytes, bytes]:
     """A log record: head (magic, length of owner, length of data, CRC-32 of the owner), owner, data."""
     return _HEAD.pack(_MAGIC, len(owner), len(data), zlib.crc32(owner)), owner, data

@@ -9,7 +9,7 @@ from __future__ import annotations
 from andromede.clock import US, Clock
 from andromede.db import Database
 from andromede.objects import garbage_store
-from andromede.objects.blobs import BlobEngine, Extent, is_log
+from andromede.objects.blobs import RECORD_LEAST, BlobEngine, Extent, is_log
 
 READING_SECONDS = 120
 """How long the last word of a process about its oldest read counts."""
@@ -39,7 +39,7 @@ class Collector:
             with self._db.write() as tx:
                 for extent in extents:
                     if is_log(extent.name):
-                        garbage_store.add_dead(tx, extent.name, extent.length)
+                        garbage_store.add_dead(tx, extent.name, extent.length + RECORD_LEAST)
                 for name in files:
                     garbage_store.remove_file(tx, name)
                 garbage_store.forget(tx, rows)

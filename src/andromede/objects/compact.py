@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from andromede.db import Database, Tx
 from andromede.objects import garbage_store, version_store
 from andromede.objects.batch import Batch
-from andromede.objects.blobs import BlobEngine, BlobInfo, Extent, records
+from andromede.objects.blobs import BlobEngine, BlobInfo, Extent, record_size, records
 from andromede.objects.commit import Step
 from andromede.objects.model import Location, SmallRecord
 from andromede.objects.service import Objects
 
 TOGETHER = 64
 LOGS_AT_ONCE = 4
+LOOK_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Compactor:
         self._engine = engine
         self._objects = objects
         self._share = share
+        self._looked: dict[str, int] = {}
 
     def compact(self) -> bool:
         """Deal with a few logs; True when more are waiting."""
@@ -75,11 +77,32 @@ class Compactor:
         mostly = [
             info
             for info in self._engine.listing()
-            if info.is_log and info.sealed and dead.get(info.name, 0) >= info.size * self._share
+            if info.is_log and info.sealed and self._worth(info, dead.get(info.name, 0))
         ]
         for info in mostly[:LOGS_AT_ONCE]:
             self._empty(info)
         return len(mostly) > LOGS_AT_ONCE
+
+    def _worth(self, info: BlobInfo, dead: int) -> bool:
+        """Whether enough of a log is dead. The counted bytes leave out long names of rows, so a log is
+        measured whenever the count has grown by a twentieth of its size."""
+        if dead >= info.size * self._share:
+            return True
+        if dead - self._looked.get(info.name, 0) < info.size * LOOK_SHARE:
+            return False
+        self._looked[info.name] = dead
+        return self._live(info) <= info.size * (1 - self._share)
+
+    def _live(self, info: BlobInfo) -> int:
+        reader = self._engine.open(Extent(info.name, 0, info.size))
+        try:
+            return sum(
+                record_size(raw, extent)
+                for raw, extent in records(reader, info.size, info.name)
+                if (body := Owner.parse(raw).body(self._db)) is not None and body.ref == extent.text()
+            )
+        finally:
+            reader.close()
 
     def _empty(self, info: BlobInfo) -> None:
         steps: list[Step[bool]] = []
@@ -102,6 +125,7 @@ class Compactor:
             self._objects.run_all(steps)
         if not live and not garbage_store.waits(self._db, info.name):
             self._engine.remove(info.name)
+            self._looked.pop(info.name, None)
             with self._db.write() as tx:
                 garbage_store.forget_log(tx, info.name)
 

@@ -179,3 +179,19 @@ def test_damage_is_found_and_never_served(made: Vault, tmp_path: Path, size: int
     path.unlink()
     made.engine.remove(name)
     assert "missing" in [f.kind for f in fsck(made.db, made.engine, made.keys)]
+
+
+def test_tiny_bodies_under_long_names_are_compacted_too(made: Vault, clock: FakeClock) -> None:
+    box = made.container()
+    for n in range(60):
+        made.put(box, f"{n:03d}" + "x" * 1000, b"tiny")
+    for n in range(50):
+        made.delete(box, f"{n:03d}" + "x" * 1000)
+    first = blobs(made, log=True)[0]
+    compactor = Compactor(made.db, made.engine, made.objects)
+    for _ in range(3):
+        clock.advance(101)
+        collector(made).collect(1000)
+        compactor.compact()
+    assert first not in blobs(made, log=True)
+    assert fsck(made.db, made.engine, made.keys, deep=True) == []
