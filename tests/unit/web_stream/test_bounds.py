@@ -176,6 +176,27 @@ def test_clients_that_send_slowly_leave_threads_to_others(tls: Any) -> None:
             assert read_all(client).endswith(b"\r\n\r\n100000")
 
 
+def test_answers_that_nobody_takes_are_bounded_in_total(tls: Any) -> None:
+    def handle(request: Request) -> Response:
+        return Response(200, [], bytes(8 << 20))
+
+    limits = Limits(tick_seconds=0.05, unsent_bytes=20 << 20)
+    with serving(handle, inline=True, limits=limits, tls=tls) as served, contextlib.ExitStack() as stack:
+        deaf = [stack.enter_context(served.connect()) for _ in range(12)]
+        for client in deaf:
+            with contextlib.suppress(OSError):
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert until(lambda: len(served.access) == 12 and served.edge.counters.connections < 12)
+        assert served.edge._core is not None and served.edge._core.unsent <= 20 << 20
+        taken = b""
+        with contextlib.suppress(OSError):
+            while piece := deaf[0].recv(1 << 20):
+                taken += piece
+                if len(taken) > 8 << 20:
+                    break
+        assert len(taken) > 8 << 20
+
+
 def test_a_slow_reader_gets_everything_in_order() -> None:
     def handle(request: Request) -> Response:
         return Response(200, [], request.path * 10_000)

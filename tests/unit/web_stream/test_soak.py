@@ -130,7 +130,7 @@ def test_nothing_is_left_behind(way: str, seed: int, tmp_path: Path) -> None:
         while time.monotonic() < end and (counters.connections or counters.in_flight or core.held):
             time.sleep(0.05)
         assert wrong == []
-        assert (counters.connections, counters.in_flight, core.held) == (0, 0, 0)
+        assert (counters.connections, counters.in_flight, core.held, core.unsent) == (0, 0, 0, 0)
         assert descriptors() <= before
         unforeseen = [error for error in served.answerer.errors if not hasattr(error, "kind")]
         assert unforeseen == []

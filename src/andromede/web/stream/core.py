@@ -91,6 +91,7 @@ class Core:
         self.connections: set[Link] = set()
         self.idle_ticks = max(1, round(limits.idle_seconds / limits.tick_seconds))
         self.held = 0
+        self.unsent = 0
         self.ticks = 0
         self.stopping = False
         self.scheme = "http"

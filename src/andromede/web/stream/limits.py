@@ -34,5 +34,6 @@ class Limits:
     held_bytes: int = 64 * MIB  # heads and small bodies in the making, over all connections; beyond: 503
     buffer_bytes: int = 256 * KIB  # one receive buffer of a TLS body
     buffers_total: int = 64 * MIB  # receive buffers of all TLS bodies; beyond: senders wait
-    write_high: int = 256 * KIB  # answer bytes that may wait in the transport before pipelined work pauses
+    write_high: int = 64 * KIB  # answer bytes that may wait in the transport before pipelined work pauses
+    unsent_bytes: int = 256 * MIB  # answers beyond `write_high` that clients do not take, in all; beyond: cut off
     backlog: int = 1024

@@ -24,6 +24,7 @@ class Link(asyncio.BufferedProtocol):
     __slots__ = (
         "_body",
         "_core",
+        "_counted",
         "_deadline",
         "_drain",
         "_exchange",
@@ -45,7 +46,7 @@ class Link(asyncio.BufferedProtocol):
         self._body: memoryview | None = None
         self._exchange: Exchange | None = None
         self._then: Callable[[], None] | None = None
-        self._drain = self._deadline = self._mark = 0
+        self._drain = self._deadline = self._mark = self._counted = 0
         self._paused = self._unsent = self.half_closed = False
 
     # --- transport callbacks
@@ -66,6 +67,7 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         core = self._core
         self._state = CLOSED
+        self._count_unsent(0)
         core.connections.discard(self)
         core.counters.connections -= 1
         self._forget()
@@ -78,6 +80,7 @@ class Link(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         self._unsent = True
         self._mark = self._transport.get_write_buffer_size()
+        self._count_unsent(self._mark)
         self._deadline_in(self._core.limits.stall_seconds)
         if self._exchange is not None and isinstance(self._exchange.channel, Relay):
             self._exchange.channel.drained(False)
@@ -85,6 +88,7 @@ class Link(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._unsent = False
         self._mark = 0
+        self._count_unsent(0)
         if self._exchange is not None and isinstance(self._exchange.channel, Relay):
             self._exchange.channel.drained(True)
         if self._then is not None:
@@ -94,6 +98,13 @@ class Link(asyncio.BufferedProtocol):
         elif self._state == IDLE:
             self._deadline_in(self._core.limits.idle_seconds)
             self._resume_pending()
+
+    def _count_unsent(self, size: int) -> None:
+        """Keep the sum of what clients do not take within its bound, at the cost of the client that breaks it."""
+        self._core.unsent += size - self._counted
+        self._counted = size
+        if size and self._core.unsent > self._core.limits.unsent_bytes:
+            self.abort()
 
     def _resume_pending(self) -> None:
         """Go on with bytes that were kept while answers were waiting to leave."""
@@ -128,8 +139,14 @@ class Link(asyncio.BufferedProtocol):
             return
         if len(body) < _COPIED:
             self._transport.write(head + body)
-        else:
+        elif self._core.scheme == "http":
             self._transport.writelines([head, body])
+        else:  # in pieces, or all of it hides in the transport below TLS, where nobody counts it
+            self._transport.write(head)
+            for at in range(0, len(body), _COPIED):
+                self._transport.write(body[at : at + _COPIED])
+        if self._unsent:
+            self._count_unsent(self._transport.get_write_buffer_size())
 
     def abort(self) -> None:
         """Cut the connection so that the client cannot take what it got for whole."""
@@ -143,7 +160,8 @@ class Link(asyncio.BufferedProtocol):
         self._core.counters.refused += 1
         self.write(*self._core.refusal(fault))
         self._forget()
-        self._linger()
+        if self._state != CLOSED:
+            self._linger()
 
     def _linger(self) -> None:
         """Close without losing the answer: a close while the client still sends would reset the connection

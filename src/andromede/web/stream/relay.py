@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from andromede.web.stream.core import Core
 
 
+_SLICE = 1 << 18
+
+
 class Buffers:
     """Receive buffers, reused, bounded in number. Lives on the loop's thread."""
 
@@ -238,19 +241,25 @@ class Relay:
         return count
 
     def send(self, data: Chunk, more: bool = False) -> None:
-        """TLS has copied (encrypted) the chunk when its `write` returns; then wait while its queue is full."""
+        rest = memoryview(data)
+        while rest:
+            piece, rest = rest[:_SLICE], rest[_SLICE:]
+            self._send_piece(piece)
+            with self._lock:
+                self._lock.wait_for(lambda: self._writable or self._lost, self._patience)
+                if self._lost:
+                    raise Gone("the client closed the connection")
+                if not self._writable:
+                    raise Slow(rest)
+
+    def _send_piece(self, piece: memoryview) -> None:
+        """TLS has copied (encrypted) the piece when its `write` returns."""
         sent = threading.Event()
 
         def write() -> None:
             if not self._lost:
-                self._transport.write(data)
+                self._transport.write(piece)
             sent.set()
 
         self._loop.call_soon_threadsafe(write)
         sent.wait()
-        with self._lock:
-            self._lock.wait_for(lambda: self._writable or self._lost, self._patience)
-            if self._lost:
-                raise Gone("the client closed the connection")
-            if not self._writable:
-                raise Slow(memoryview(b""))
