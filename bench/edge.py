@@ -4,7 +4,7 @@
 
 Small requests by wrk (Debian package `wrk`), large bodies by threads of this program. Prints requests
 per second and server CPU microseconds per request, or MB/s and server CPU milliseconds per MiB.
-Client and server share the machine: compare only rounds of one session.
+Client and server share the machine: compare only rounds of one run.
 """
 
 from __future__ import annotations
