@@ -115,6 +115,6 @@ def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[di
 
     base = Base.open(config, "operator")
     try:
-        return [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep)]
+        return [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep, step)]
     finally:
         base.db.close()

@@ -64,7 +64,8 @@ def restore(args: argparse.Namespace, out: Output) -> int:
     app.note_operation(base, operator(), "operator:restore", made.id, "BACKUP")
     base.db.close()
     out.say(f"restored {made.blobs} blob files ({size(made.blob_bytes)}) of backup {made.id} into {place.data}")
-    problems = app.check_store(config, False, lambda: None)
+    with out.progress("objects checked") as progress:
+        problems = app.check_store(config, False, progress.step)
     out.result({**asdict(made), "data": str(place.data), "problems": problems})
     return _problems(problems, out, f"start it with: andromede up --data {place.data}")
 

@@ -6,7 +6,7 @@ Runs beside a working installation: what changes meanwhile is looked at again be
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from andromede.audit import store as audit_store
@@ -39,17 +39,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to look at. `deep` also decrypts and hashes every body."""
+    """What to look at. `deep` also decrypts and hashes every body; `step` is called once per version and part."""
 
     db: Database
     engine: BlobEngine
     keys: KeyRing
     deep: bool = False
+    step: Callable[[], None] = lambda: None
 
 
-def fsck(db: Database, engine: BlobEngine, keys: KeyRing, deep: bool = False) -> list[Finding]:
+def fsck(
+    db: Database, engine: BlobEngine, keys: KeyRing, deep: bool = False, step: Callable[[], None] = lambda: None
+) -> list[Finding]:
     """Every finding; empty when all is well."""
-    scope = Scope(db, engine, keys, deep)
+    scope = Scope(db, engine, keys, deep, step)
     found = [Finding("error", "database", "database", text) for text in db.check()]
     blobs = {info.name: info for info in engine.listing()}
     found += _audit(db)
@@ -97,6 +100,7 @@ def _versions(scope: Scope, blobs: dict[str, BlobInfo]) -> Iterator[Finding]:
     at = (0, "", -1)
     while rows := fsck_store.versions(scope.db, at, PAGE):
         for row in rows:
+            scope.step()
             version = codec.version(row)
             at = (version.container_id, version.key, version.seq)
             subject = f"container {version.container_id} {version.key!r} version {version.id}"
@@ -120,6 +124,7 @@ def _parts(scope: Scope, blobs: dict[str, BlobInfo]) -> Iterator[Finding]:
     at = ("", -1)
     while rows := fsck_store.parts(scope.db, at, PAGE):
         for row in rows:
+            scope.step()
             at = (row[0], row[1])
             part = codec.part(row[1:])
             subject = f"part {part.number} of {row[0]}"
