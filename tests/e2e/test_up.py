@@ -258,6 +258,7 @@ def test_roles_can_be_started_apart(own: Installation) -> None:
         assert httpx.get(f"http://{own.api}/readyz").status_code == 200
         s3(own).create_bucket(Bucket="apart")
         assert own.run("up", check=False).returncode == 1
+        assert "started apart" in own.run("status").stdout
     finally:
         for process in started:
             process.terminate()

@@ -71,12 +71,14 @@ def _stored(config: Config) -> dict[str, Any]:
 def collect(place: Layout, config: Config) -> dict[str, Any]:
     """Everything that status shows."""
     now_us = SystemClock().now_us()
-    state = running.read(place) if running.is_locked(place) else None
+    locked = running.is_locked(place)
+    state = running.read(place) if locked else None
     backup = last_backup(place)
     return {
         "version": __version__,
         "data": str(place.data),
-        "running": state is not None,
+        "running": locked,
+        "supervised": state is not None,
         "api": state.api_url if state else None,
         "objects": state.objects_url if state else None,
         "region": config.server.region,
@@ -118,7 +120,9 @@ def status(args: argparse.Namespace, out: Output) -> int:
 
 
 def _show(found: Mapping[str, Any], out: Output) -> None:
-    if found["running"]:
+    if found["running"] and not found["supervised"]:
+        out.say(f"roles that were started apart run on {found['data']} (or it is starting now)")
+    elif found["running"]:
         out.say(f"Andromède {found['version']} runs on {found['data']}")
         out.say(f"  API      {found['api']}")
         out.say(f"  objects  {found['objects']}")

@@ -152,7 +152,8 @@ class SqliteDatabase:
         target = sqlite3.connect(path)
         try:
             os.chmod(path, 0o600)
-            self._conn().backup(target, pages=2048)
+            # all pages in one step: between steps, a write by another process would start the copy over
+            self._conn().backup(target, pages=-1)
         finally:
             target.close()
 

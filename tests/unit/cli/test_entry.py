@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from andromede.cli import completion, entry, output, reference, table
+from andromede.cli import completion, entry, ledger, output, reference, table
 from andromede.cli.completion import walk
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,3 +121,11 @@ def test_sizes_and_spans_read_well() -> None:
         "0 B", "1023 B", "1.5 KiB", "5.0 GiB", "3.0 TiB",
     ]  # fmt: skip
     assert [output.span(n) for n in (5, 61, 3700, 90_000)] == ["5 s", "1 min", "1 h 1 min", "1 d 1 h"]
+
+
+def test_a_request_is_found_by_either_id() -> None:
+    found = "req-2bb24591-7033-420f-8fba-83865a5d7628"
+    assert ledger.is_request(found, found)
+    assert ledger.is_request(found, "tx3420f8fba83865a5d7628-006b022e49")
+    assert not ledger.is_request(found, "tx4420f8fba83865a5d7628-006b022e49")
+    assert not ledger.is_request(found, "req-2bb24591")
