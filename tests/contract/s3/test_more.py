@@ -8,7 +8,9 @@ import json
 
 import pytest
 
+from andromede.objects.model import NO_CONDITIONS, Attributes, ContainerChange, Trace
 from andromede.objects.s3 import sigv4
+from andromede.web.stream.faults import NotQuick
 from andromede.web.stream.message import Headers
 from tests.contract.s3.client import HOST, SECRET, Client
 
@@ -140,6 +142,7 @@ def test_only_small_plain_requests_are_quick(box: Client) -> None:
         given = {"host": HOST, "content-length": str(size), **{n.replace("_", "-"): v for n, v in headers.items()}}
         return door.quick(box.request(method, target, b"x" * size, given))
 
+    assert not quick("GET", "/box") and not quick("GET", "/box/") and not quick("GET", "/")
     assert quick("GET", "/box/k") and quick("PUT", "/box/k", 65_536) and quick("DELETE", "/box/k")
     assert not quick("PUT", "/box/k", 65_537)
     assert not quick("GET", "/box?versions")
@@ -193,11 +196,26 @@ def test_storage_classes(box: Client) -> None:
 
 
 def test_quotas_refuse_before_and_in_the_commit(box: Client) -> None:
-    from andromede.objects.model import ContainerChange, Trace
-
     objects = box.context.objects
     found = objects.bucket("box")
     change = ContainerChange(settings={"x-container-meta-quota-bytes": "10"})
     objects.run(objects.change_container(found, change, Trace(None, "test", "req-1")))
     refused = box.put("k2", b"x" * 11)
     assert (refused.status, refused.code) == (403, "QuotaExceeded")
+
+
+def test_composed_objects_are_not_read_on_the_loop(box: Client) -> None:
+    found = box.context.objects.bucket("box")
+    attributes = Attributes(settings={"x-object-manifest": "box/k"})
+    trace = Trace(None, "test", "req-1")
+    box.context.objects.run(box.context.objects.put_empty(found, "all", attributes, NO_CONDITIONS, trace))
+    box.put("k2", b" and more")
+    request = box.request("GET", "/box/all", b"", {"host": HOST, "content-length": "0"})
+    request.inline = True
+    with pytest.raises(NotQuick):
+        box.door.handle(request)
+    request.inline = False
+    answer = box.send(request)
+    assert (answer.body, answer.headers["etag"][-3:]) == (b"data and more", '-2"')
+    assert box.put("copy", x_amz_copy_source="/box/all").status == 200
+    assert box.get("copy").body == b"data and more"

@@ -24,12 +24,16 @@ class S3Door:
         self._authentication = Authentication(context)
 
     def quick(self, request: Request) -> bool:
-        """Whether `handle` never waits: a plain object request with its small body in memory."""
+        """Whether `handle` never waits: a plain object request with its small body in memory. Buckets are not
+        plain: a listing may hold 1,000 rows."""
+        path = request.path
+        if request.query or not 0 < path.find(b"/", 1) < len(path) - 1:
+            return False
         if not request.body.buffered or (request.body.length or 0) > QUICK_BODY:
             return False
         if request.method in ("GET", "HEAD", "DELETE"):
-            return not request.query
-        return request.method == "PUT" and not request.query and "x-amz-copy-source" not in request.headers
+            return True
+        return request.method == "PUT" and "x-amz-copy-source" not in request.headers
 
     def handle(self, request: Request) -> Response | Commit[Any]:
         """Answer one request."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from andromede.errors import Denied, Invalid, NotFound, Unsupported
 from andromede.objects import joined
+from andromede.objects.manifests import composed
 from andromede.objects.model import Checksum, Container, Version
 from andromede.objects.s3 import attributes, kinds, preconditions, sse
 from andromede.objects.s3.operations import operation
+from andromede.web.stream.faults import NotQuick
 from andromede.web.stream.message import Response
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ def find(call: S3Call, action: str, version_action: str) -> Version:
                 ("Last-Modified", attributes.last_modified(version.created_us // 1_000_000)),
             ],
         )
+    if call.request.inline and composed(version):
+        raise NotQuick
     version = call.version = joined.present(call.objects, call.bucket, version, may_read(call))
     return version
 

@@ -19,6 +19,7 @@ from andromede.objects.swift.entries import DELETED_TYPE, EMPTY_MD5, own_account
 from andromede.objects.swift.errors import page
 from andromede.objects.swift.place import PARTS_CONTAINER
 from andromede.objects.swift.times import last_modified, listed, shown_second, timestamp
+from andromede.web.stream.faults import NotQuick
 from andromede.web.stream.message import Chunk, Response
 
 US = 1_000_000
@@ -81,6 +82,8 @@ def read(call: Call) -> Response:
             return _manifest(call, place, target, extra)
         if DLO_TARGET in target.attributes.settings:
             return _whole(call, Opened(place, target, target.size, target.etag, None, False, call.opener()), extra)
+    if call.request.inline and manifests.composed(version):
+        raise NotQuick
     opened = call.opener().open(container, version)
     if opened.linked:
         location = quote(f"{own_account(opened.container.project_id)}/{opened.container.name}/{opened.version.key}")

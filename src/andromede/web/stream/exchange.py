@@ -8,7 +8,7 @@ from andromede.errors import Fatal
 from andromede.web.stream import render
 from andromede.web.stream.body import StreamBody
 from andromede.web.stream.channel import Channel
-from andromede.web.stream.faults import Overloaded
+from andromede.web.stream.faults import NotQuick, Overloaded
 from andromede.web.stream.head import Head
 from andromede.web.stream.mailbox import Mailbox
 from andromede.web.stream.message import Commit, Request, Response
@@ -53,10 +53,15 @@ class Exchange:
     def start(self) -> None:
         """Have the request handled, here or on a thread."""
         if self.request.body.buffered and self._quick():
+            self.request.inline = True
             try:
                 outcome: Any = self._core.answerer.handle(self.request)
                 if type(outcome) is Response and type(outcome.body) is not bytes:
                     outcome = self._gathered(outcome)
+            except NotQuick:
+                self.request.inline = False
+                self._connection.when_drained(self._offload)
+                return
             except Exception as error:
                 outcome = error
             try:

@@ -33,6 +33,12 @@ class ShortBody(Invalid):
         super().__init__(public, "short_body")
 
 
+class NotQuick(Exception):
+    """A handler on the loop's thread found that the request is no small matter: it is handled again, on a thread.
+
+    Raised before anything was done or recorded, only where `Request.inline` is set."""
+
+
 class Slow(Exception):
     """The client has not read for a while; `rest` is still to be sent once the channel can be written again."""
 

@@ -70,7 +70,8 @@ class Request:
     """One HTTP/1.1 request whose head passed every check of `head.parse_head`.
 
     `target` is the request target as received; `path` and `query` are its raw, undecoded parts
-    around the first "?" (of an absolute-form target: without scheme and authority).
+    around the first "?" (of an absolute-form target: without scheme and authority). `inline`: the handler
+    runs on the loop's thread and may raise `faults.NotQuick` there.
     """
 
     method: str
@@ -82,6 +83,7 @@ class Request:
     peer: str
     body: Body
     request_id: str
+    inline: bool = False
 
 
 @dataclass(slots=True)
