@@ -202,6 +202,8 @@ class DiskEngine:
         """Give back the reserved room behind the last record of the log that a crash left open."""
         for number in self._own_logs()[-1:]:
             name = f"log/{self._source}-{number:08d}"
+            if not self._unheld(self._root / name):
+                continue  # somebody runs under our name: its log is none of our business
             size = (self._root / name).stat().st_size
             end = 0
             reader = self.open(Extent(name, 0, size))

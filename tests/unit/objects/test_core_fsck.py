@@ -139,6 +139,19 @@ def test_a_restart_gives_reserved_room_back(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_log_in_use_is_left_alone(tmp_path: Path) -> None:
+    engine = DiskEngine(tmp_path, "operator", log_size=100_000)
+    (extent,) = engine.append([[b"one"]])
+    other = DiskEngine(tmp_path, "operator", log_size=100_000)
+    assert (tmp_path / extent.name).stat().st_size == 100_000
+    (beside,) = other.append([[b"two"]])
+    assert beside.name != extent.name
+    (more,) = engine.append([[b"more"]])
+    assert engine.read(more) == other.read(more) == b"more"
+    engine.close()
+    other.close()
+
+
 def test_keys_in_every_state(made: Vault, clock: FakeClock) -> None:
     ring = made.keys
     with made.db.write() as tx:
