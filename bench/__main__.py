@@ -58,7 +58,7 @@ def small(peer: Peer, file: Path, connections: int, seconds: float) -> dict[str,
     text = subprocess.run([*command, "--", str(file)], capture_output=True, text=True, check=True).stdout
     count = int(re.search(r"(\d+) requests in", text)[1])  # type: ignore[index]
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])  # type: ignore[index]
-    shares = {name: seconds_of(value) for name, value in re.findall(r"(50|99)%\s+(\S+)", text)}
+    shares = {name: seconds_of(value) for name, value in re.findall(r"^ +(50|99)%\s+(\S+)", text, re.MULTILINE)}
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(r"Socket errors: (.*)", text)
     failures = (int(bad[1]) if bad else 0) + sum(
