@@ -2,7 +2,7 @@
 
 One loop per worker process parses heads strictly, runs small requests in place and hands large
 bodies to threads that use the socket themselves. Dialects see `Request`, and give `Response` or
-`Commit`; they block freely (docs/decisions/0030).
+`Commit`; they block freely (docs/decisions/0009).
 """
 
 from andromede.web.stream.body import Body, BufferedBody, StreamBody

@@ -43,7 +43,7 @@ class DirectChannel:
     """System calls on a duplicate of the connection's descriptor, while the loop keeps its hands off.
 
     The kernel's socket buffers overlap network and handler; nothing is copied or queued in this
-    process and no wake-up crosses threads (docs/decisions/0030). Made on the loop's thread only:
+    process and no wake-up crosses threads (docs/decisions/0009). Made on the loop's thread only:
     there the descriptor cannot be closed and given to another connection meanwhile.
     """
 
