@@ -13,11 +13,19 @@ _CHUNK = 64 << 20
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy has brought over so far; `seen` maps a relative path to the source's mtime then."""
+    """What a copy has brought over so far; `seen` maps a relative path to the source's mtime then and its size."""
 
-    files: int = 0
-    bytes: int = 0
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> int:
+        """How many files."""
+        return len(self.seen)
+
+    @property
+    def bytes(self) -> int:
+        """Their sizes, holes included."""
+        return sum(size for _, size in self.seen.values())
 
 
 def _stretches(fd: int, size: int) -> Iterator[tuple[int, int]]:
@@ -89,16 +97,15 @@ def copy_changed(source: Path, target: Path, copied: Copied, step: Callable[[], 
         name = str(path.relative_to(source))
         try:
             modified = path.stat().st_mtime_ns
-            if copied.seen.get(name) == modified:
+            if copied.seen.get(name, (0, 0))[0] == modified:
                 continue
             goal = target / name
             goal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             folders |= {goal.parent, goal.parent.parent}
-            copied.bytes += copy_file(path, goal)
+            size = copy_file(path, goal)
         except FileNotFoundError:
             continue
-        copied.files += name not in copied.seen
-        copied.seen[name] = modified
+        copied.seen[name] = (modified, size)
         step()
     for folder in folders:
         if folder.is_dir():
