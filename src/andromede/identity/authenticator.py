@@ -226,6 +226,10 @@ def _delegated(tx: Tx, claims: Claims) -> tuple[Trust | None, ApplicationCredent
         app = credentials_store.APP_CREDENTIALS.find(tx, id=claims.app_credential_id)
         if app is None:
             raise _refuse("the application credential is gone")
+    for delegation in (trust, app):
+        # a key pair names its project itself: a delegation must not be carried to another one
+        if delegation is not None and claims.scope and claims.scope_id != delegation.project_id:
+            raise _refuse("the delegation is for another project")
     return trust, app
 
 

@@ -9,7 +9,7 @@ from andromede.errors import Denied
 from andromede.identity import roles_store
 from andromede.identity.bodies import AppCredentialRequest, CredentialRequest, Ec2Request, TrustRequest
 from andromede.identity.common import filters, found, own_scope
-from andromede.identity.credentials import CREDENTIALS
+from andromede.identity.credentials import CREDENTIALS, within
 from andromede.identity.delegations import APPS, RULES, TRUSTS
 from andromede.identity.model import AccessRule, ApplicationCredential, Credential, Trust
 from andromede.identity.project_views import listing, self_link
@@ -37,7 +37,8 @@ def _view(call: IdentityCall, credential: Credential) -> dict[str, Any]:
 
 def _credential_target(call: IdentityCall, body: Any) -> Target | None:
     credential = CREDENTIALS.find(call.services.core.db, id=call.params["credential_id"])
-    return None if credential is None else Target(user_id=credential.user_id)
+    known = credential is not None and within(call, credential)
+    return Target(user_id=credential.user_id) if credential is not None and known else None
 
 
 def _owner_in_body(call: IdentityCall, body: CredentialRequest) -> Target:
@@ -68,7 +69,7 @@ def list_credentials(call: IdentityCall) -> dict[str, Any]:
     if not reach.everything and where.setdefault("user_id", reach.user_id) != reach.user_id:
         return listing(call, "credentials", [])
     rows = CREDENTIALS.select(call.services.core.db, where)
-    return listing(call, "credentials", [_view(call, credential) for credential in rows])
+    return listing(call, "credentials", [_view(call, credential) for credential in rows if within(call, credential)])
 
 
 @routes.add("GET", "/v3/credentials/{credential_id}", "identity:get_credential", target=_credential_target)
@@ -126,14 +127,13 @@ def list_ec2(call: IdentityCall) -> dict[str, Any]:
     """A user's key pairs."""
     user = call.services.users.get(call.params["user_id"])
     rows = CREDENTIALS.select(call.services.core.db, {"user_id": user.id, "type": "ec2"})
-    return listing(call, "credentials", [_ec2_view(call, row) for row in rows])
+    return listing(call, "credentials", [_ec2_view(call, row) for row in rows if within(call, row)])
 
 
 @routes.add("GET", "/v3/users/{user_id}/credentials/OS-EC2/{access}", "identity:ec2_get_credential", target=user_target)
 def show_ec2(call: IdentityCall) -> dict[str, Any]:
     """One key pair by access key."""
-    one = call.services.credentials.ec2(call.params["user_id"], call.params["access"])
-    return {"credential": _ec2_view(call, one)}
+    return {"credential": _ec2_view(call, call.services.credentials.ec2(call))}
 
 
 @routes.add(
@@ -143,7 +143,7 @@ def show_ec2(call: IdentityCall) -> dict[str, Any]:
 def delete_ec2(call: IdentityCall) -> None:
     """Delete a key pair; it stops working at once."""
     credentials = call.services.credentials
-    credentials.remove(call, credentials.ec2(call.params["user_id"], call.params["access"]))
+    credentials.remove(call, credentials.ec2(call))
 
 
 def _rule_view(call: IdentityCall, rule: AccessRule) -> dict[str, Any]:

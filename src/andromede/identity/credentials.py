@@ -23,6 +23,12 @@ from andromede.web.call import Call
 CREDENTIALS = credentials_store.CREDENTIALS
 
 
+def within(call: Call[Any], credential: Credential) -> bool:
+    """Whether a delegated caller may know of a stored secret: a trust reaches those alone that were made under
+    it, else the trustee would get all that the trustor has on every project."""
+    return call.who.via != "trust" or credential.trust_id == call.who.credential_id
+
+
 class Credentials:
     """Secrets encrypted at rest."""
 
@@ -45,10 +51,11 @@ class Credentials:
         document = json.loads(self.blob(credential))
         return str(document.get("access", "")), str(document.get("secret", ""))
 
-    def ec2(self, user_id: str, access: str) -> Credential:
-        """A user's EC2 credential by access key."""
+    def ec2(self, call: Call[Any]) -> Credential:
+        """The EC2 credential of the path, by user and access key."""
+        user_id, access = call.params["user_id"], call.params["access"]
         one = CREDENTIALS.find(self._core.db, access=access, user_id=user_id, type="ec2")
-        return found(one, "credential", access)
+        return found(one if one is not None and within(call, one) else None, "credential", access)
 
     def create(self, call: Call[Any], fields: CredentialFields) -> Credential:
         """Store a secret for a user."""

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from andromede.objects import manifests
 from andromede.objects.copying import Joined
-from andromede.objects.manifests import SLO_COUNT, MayRead, Opened, Opener
+from andromede.objects.manifests import SLO_COUNT, MayKnow, MayRead, Opened, Opener
 from andromede.objects.model import (
     Attributes,
     Conditions,
@@ -49,13 +49,14 @@ def listed(version: Version) -> Version:
     return structs.replace(version, size=manifests.shown_size(version), etag=f"{manifests.shown_etag(version)}-{count}")
 
 
-def present(objects: Objects, container: Container, version: Version, may_read: MayRead) -> Version:
-    """What a read of this version means. Rights on everything it leads to are asked of `may_read`.
+def present(objects: Objects, container: Container, version: Version, may_read: MayRead, may_know: MayKnow) -> Version:
+    """What a read of this version means. Rights on everything it leads to are asked of `may_read`, on what
+    turns out to be absent of `may_know`.
 
     Raises NotFound and Conflict for links and manifests that lead nowhere."""
     if not manifests.composed(version):
         return version
-    opened = Opener(objects, may_read).open(container, version)
+    opened = Opener(objects, may_read, may_know).open(container, version)
     if opened.segments is None:
         return opened.version
     fields = {name: getattr(opened.version, name) for name in Version.__struct_fields__}

@@ -35,6 +35,9 @@ LINK_BYTES = "x-symlink-target-bytes"
 
 MayRead = Callable[[Container, Version], None]
 """Raises `Denied` or `Unauthenticated` when the caller may not read that version."""
+MayKnow = Callable[[str, Container | None, str], None]
+"""(project, container if there is one, key) of an object that is not there. Raises as `MayRead` when the
+caller may not learn that: a link into another project must not tell what exists there."""
 
 
 class Source(Protocol):
@@ -191,12 +194,16 @@ def _started(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
 
 
 class Opener:
-    """Resolves versions for one request. `may_read` is asked for every object beyond the first."""
+    """Resolves versions for one request. `may_read` is asked for every object beyond the first, `may_know`
+    for link targets that are absent."""
 
-    def __init__(self, objects: Source, may_read: MayRead, customer_key: bytes | None = None) -> None:
+    def __init__(
+        self, objects: Source, may_read: MayRead, may_know: MayKnow, customer_key: bytes | None = None
+    ) -> None:
         self.objects = objects
         self.customer_key = customer_key
         self._may_read = may_read
+        self._may_know = may_know
         self._containers: dict[tuple[str, str], Container] = {}
 
     def open(self, container: Container, version: Version) -> Opened:
@@ -217,7 +224,6 @@ class Opener:
             if version.kind is not Kind.SYMLINK:
                 break
             container, version = self._target(container, version)
-            self._may_read(container, version)
         if version.kind is Kind.SYMLINK:
             raise Conflict(f"more than {SYMLOOP_MAX} symlinks in a row lead to this object", "symloop")
         return container, version, linked
@@ -226,8 +232,14 @@ class Opener:
         settings = link.attributes.settings
         name, key = split_target(settings[LINK_TARGET])
         account = unquote(settings.get(LINK_ACCOUNT, "")).removeprefix(ACCOUNT_PREFIX) or container.project_id
-        place = self._container(account, name)
-        found = self.objects.head(place, key)
+        place: Container | None = None
+        try:
+            place = self._container(account, name)
+            found = self.objects.head(place, key)
+        except NotFound:
+            self._may_know(account, place, key)
+            raise
+        self._may_read(place, found)
         wanted = settings.get(LINK_ETAG)
         if wanted and found.kind is not Kind.SYMLINK and shown_etag(found) != wanted:
             raise Conflict(f"the symlink's target {name}/{key} has changed since the link was made", "link_etag")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -157,6 +158,47 @@ def new_trust(w: World, token: str = "", **fields: Any) -> Answer:
         "project_id": w.ids["project_id"], "roles": [{"name": "member"}], **fields,
     }  # fmt: skip
     return w.do("POST", "OS-TRUST/trusts", {"trust": trust}, token or w.tokens["victim"])
+
+
+def test_a_delegation_stays_in_its_project(w: World) -> None:
+    """A key pair made under a trust or an application credential opens no other project of the delegator."""
+    elsewhere = w.make("projects", "project", {"name": "elsewhere", "domain_id": w.ids["domain_id"]})["id"]
+    w.grant("member", w.ids["user_id"], project=elsewhere)
+    own = f"users/{w.ids['user_id']}/credentials/OS-EC2"
+    outside = w.do("POST", own, {"tenant_id": elsewhere}, w.tokens["victim"]).json["credential"]["access"]
+    app = {"name": "wide", "unrestricted": True}
+    made = w.make(
+        f"users/{w.ids['user_id']}/application_credentials", "application_credential", app, w.tokens["victim"]
+    )
+    proof = {"id": made["id"], "secret": made["secret"]}
+    by_app = ask(w, {"methods": ["application_credential"], "application_credential": proof}).headers["x-subject-token"]
+    by_trust = trustee(w, w.ids["trust_id"]).headers["x-subject-token"]
+    ec2 = w.cloud.identity.core.authenticator.ec2
+    for number, token in enumerate((by_app, by_trust)):
+        blob = json.dumps({"access": f"AK{number}", "secret": "s"})
+        body = {"type": "ec2", "blob": blob, "project_id": elsewhere, "user_id": w.ids["user_id"]}
+        w.do("POST", "credentials", {"credential": body}, token)
+        w.do("POST", own, {"tenant_id": elsewhere}, token)
+        keys = {row["access"] for row in w.get(own)["credentials"] if row["tenant_id"] == elsewhere}
+        for access in keys - {outside}:
+            with pytest.raises(Unauthenticated):
+                ec2(access)
+    assert ec2(outside)[1].project_id == elsewhere
+    # nor may a trustee look at the delegator's own secrets, or change them
+    ids = {row["id"] for row in w.get("credentials", by_trust)["credentials"]}
+    assert all(w.get(f"credentials/{one}")["credential"]["blob"] for one in ids)
+    mine = [
+        row["id"] for row in w.get(f"credentials?user_id={w.ids['user_id']}")["credentials"] if outside in row["blob"]
+    ]
+    assert mine
+    assert not ids & set(mine)
+    for method in ("GET", "PATCH", "DELETE"):
+        body = {"credential": {"blob": "{}"}} if method == "PATCH" else None
+        assert w.do(method, f"credentials/{mine[0]}", body, by_trust).status in (403, 404)
+    for method in ("GET", "DELETE"):
+        assert w.do(method, f"{own}/{outside}", token=by_trust).status in (403, 404)
+    assert outside not in {row["access"] for row in w.get(own, by_trust)["credentials"]}
+    assert ec2(outside)[1].project_id == elsewhere
 
 
 def test_trusts_are_limited_in_uses_time_and_roles(w: World) -> None:

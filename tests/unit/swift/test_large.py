@@ -286,3 +286,19 @@ def test_rights_are_asked_for_at_the_end_of_a_link(parts: Doors) -> None:
     parts.swift("PUT", "mine", token="stranger", account="AUTH_p2")
     assert parts.swift("PUT", "mine/link", b"", away, token="stranger", account="AUTH_p2").status == 201
     assert parts.swift("GET", "mine/link", token="stranger", account="AUTH_p2").status == 403
+
+
+def test_a_link_into_another_project_does_not_tell_what_exists_there(parts: Doors) -> None:
+    other = {"token": "stranger", "account": "AUTH_p2"}
+    parts.swift("PUT", "mine", **other)
+    found = set()
+    for target in ("seg/s0", "seg/none", "none/s0"):
+        away = {"X-Symlink-Target": target, "X-Symlink-Target-Account": "AUTH_p1"}
+        assert parts.swift("PUT", "mine/link", b"", away, **other).status == 201
+        found.add(tuple(parts.swift(method, "mine/link", **other).status for method in ("GET", "HEAD")))
+    assert found == {(403, 403)}
+    # who may read there learns that a target is gone
+    parts.swift("POST", "seg", headers={"X-Container-Read": "p2:*"})
+    away = {"X-Symlink-Target": "seg/none", "X-Symlink-Target-Account": "AUTH_p1"}
+    parts.swift("PUT", "mine/link", b"", away, **other)
+    assert parts.swift("GET", "mine/link", **other).status == 404

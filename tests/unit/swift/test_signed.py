@@ -141,13 +141,15 @@ def form(fields: dict[str, str], files: dict[str, bytes], boundary: str = "--b--
     return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-def post(door: Doors, files: dict[str, bytes], path: str = "box/pre/", **changed: str) -> Answer:
+def post(
+    door: Doors, files: dict[str, bytes], path: str = "box/pre/", headers: dict[str, str] | None = None, **changed: str
+) -> Answer:
     fields = {"redirect": "", "max_file_size": "1000", "max_file_count": "2", "expires": str(NOW + 60)}
     fields |= {name: value for name, value in changed.items() if name in fields}
     text = "\n".join([f"/v1/AUTH_p1/{path}", *fields.values()])
     fields["signature"] = hmac.new(KEY, text.encode(), "sha256").hexdigest()
     body, kind = form({**fields, **changed}, files)
-    return door.swift("POST", path, body, {"Content-Type": kind}, token=None)
+    return door.swift("POST", path, body, {**(headers or {}), "Content-Type": kind}, token=None)
 
 
 def test_form_post(keyed: Doors) -> None:
@@ -160,6 +162,14 @@ def test_form_post(keyed: Doors) -> None:
     assert keyed.swift("GET", "box/c").body == b"1"
     moved = post(keyed, {"d": b"1"}, redirect="http://x.example/?a=b")
     assert (moved.status, moved.headers["location"]) == (303, "http://x.example/?a=b&status=201&message=")
+
+
+def test_the_headers_of_a_form_post_are_not_signed_and_do_not_count(keyed: Doors) -> None:
+    more = {"X-Object-Manifest": "other/sec", "X-Object-Meta-A": "1", "X-Delete-After": "5", "Etag": "0" * 32}
+    assert post(keyed, {"a": b"one"}, headers=more).status == 201
+    read = keyed.swift("GET", "box/pre/a")
+    assert read.body == b"one"
+    assert not {"x-object-manifest", "x-object-meta-a", "x-delete-at"} & set(read.headers)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from andromede.objects.s3 import attributes, digest, preconditions, sse, tags
 from andromede.objects.s3.opening import find_bucket
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.place import parse_query
-from andromede.objects.s3.reading import may_read
+from andromede.objects.s3.reading import may_know_target, may_read
 from andromede.objects.s3.writing import DEFAULT_CHECKSUM, OBJECT_MAX, Wish, wish_of
 from andromede.objects.s3.xml import element, elements
 from andromede.web.stream.message import Commit, Response
@@ -52,7 +52,7 @@ def source_of(call: S3Call) -> Source:
     call.require(action, container=container, key=key, version=version)
     if version.is_marker:
         raise Invalid("the source of a copy request may not be a delete marker", "invalid_request")
-    version = joined.present(call.objects, container, version, may_read(call))
+    version = joined.present(call.objects, container, version, may_read(call), may_know_target(call))
     preconditions.check_source(call, version)
     return Source(container, version, sse.opening_key(call, version, sse.SOURCE_CUSTOMER))
 

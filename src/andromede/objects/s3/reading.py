@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from andromede.errors import Denied, Invalid, NotFound, Unsupported
 from andromede.objects import joined
-from andromede.objects.manifests import composed
+from andromede.objects.manifests import MayKnow, composed
 from andromede.objects.model import Checksum, Container, Version
 from andromede.objects.s3 import attributes, kinds, preconditions, sse
 from andromede.objects.s3.operations import operation
@@ -59,7 +59,7 @@ def find(call: S3Call, action: str, version_action: str) -> Version:
         )
     if call.request.inline and composed(version):
         raise NotQuick
-    version = call.version = joined.present(call.objects, call.bucket, version, may_read(call))
+    version = call.version = joined.present(call.objects, call.bucket, version, may_read(call), may_know_target(call))
     return version
 
 
@@ -68,6 +68,20 @@ def may_read(call: S3Call) -> Callable[[Container, Version], None]:
 
     def check(container: Container, version: Version) -> None:
         call.require("s3:GetObject", container=container, key=version.key, version=version)
+
+    return check
+
+
+def may_know_target(call: S3Call) -> MayKnow:
+    """The right to learn that a symlink leads nowhere."""
+
+    def check(project_id: str, container: Container | None, key: str) -> None:
+        if container is not None:
+            known = call.allowed("s3:ListBucket", container=container, extra={"s3:prefix": key})
+        else:
+            known = call.actor is not None and call.actor.project_id == project_id
+        if not known:
+            raise Denied("access to the target of the symlink is denied", "access")
 
     return check
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from andromede.errors import Denied, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.objects.access.actions import role_allows
 from andromede.objects.access.request import AccessRequest, Narrowing
-from andromede.objects.manifests import Opener
+from andromede.objects.manifests import ACCOUNT_PREFIX, Opener
 from andromede.objects.model import Account, Container, Trace, Version
 from andromede.objects.swift.place import Place, parse_query
 from andromede.web.actor import Actor
@@ -114,9 +114,11 @@ class Call:
         dropped = set(names)
         self._headers = {name: value for name, value in self.headers.items() if name not in dropped}
 
-    def with_headers(self, more: Mapping[str, str]) -> None:
-        """Let a form's fields stand for headers."""
-        self._headers = {**self.headers, **more}
+    def form_headers(self, fields: Mapping[str, str]) -> None:
+        """Let a form's fields stand for headers. Those of the request are not signed: of them only `Referer`
+        counts, which access rules look at."""
+        referer = self.header("referer")
+        self._headers = {**fields, "referer": referer} if referer else dict(fields)
 
     def aside(self, key: str) -> Call:
         """The same request for another object of the container: its page of a website."""
@@ -231,7 +233,13 @@ class Call:
         def may_read(container: Container, version: Version) -> None:
             self.require("s3:GetObject", container, version.key, version)
 
-        return Opener(self.objects, may_read)
+        def may_know(project_id: str, container: Container | None, key: str) -> None:
+            if container is not None:
+                self.require("s3:GetObject", container, key)
+            elif not self.is_reseller and (self.actor is None or self.actor.project_id != project_id):
+                raise self.refusal(f"s3:GetObject on account {ACCOUNT_PREFIX}{project_id}")
+
+        return Opener(self.objects, may_read, may_know)
 
     def account(self) -> Account:
         """The account of the path."""

@@ -133,7 +133,7 @@ def _store(call: Call, form: FormReader, field: Field, values: dict[str, str], l
     if encoding := values.get("content-encoding"):
         headers["content-encoding"] = encoding
     # fields are text, headers are Latin-1 text of its bytes
-    call.with_headers({name: _as_header(value) for name, value in headers.items() if value})
+    call.form_headers({name: _as_header(value) for name, value in headers.items() if value})
     wish = attributes.wanted(call, key)
     limit = min(limits.size, info.MAX_FILE)
     call.objects.precheck(container, key, NO_CONDITIONS, None)

@@ -67,7 +67,7 @@ def admit(call: Call) -> Signed:
         raise _refused("it has expired")
     _check_address(call)
     scope = _scope(call, signed)
-    if call.method == "PUT":
+    if call.method in ("PUT", "POST"):
         for name in ("x-object-manifest", "x-symlink-target", "x-copy-from"):
             if call.header(name) is not None:
                 raise Invalid(f"The header '{name}' is not allowed in this tempurl", "tempurl_header")
