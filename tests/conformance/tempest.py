@@ -88,6 +88,7 @@ class Suite:
 
     folder: Path
     scratch: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tempest-")))
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def workspace(self) -> Path:
@@ -97,6 +98,7 @@ class Suite:
         """The standard output of a command of the suite's environment, run in the workspace."""
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", "HOME": str(self.scratch)}
+        env |= self.environment
         done = subprocess.run(
             words, cwd=self.workspace, env=env, stdin=subprocess.DEVNULL, capture_output=quiet, text=True, check=False
         )
@@ -104,6 +106,8 @@ class Suite:
 
     def prepare(self, installation: Installation, regex: str) -> None:
         self.workspace.mkdir(parents=True, exist_ok=True)
+        if installation.ca:  # one of its clients looks at no setting
+            self.environment["SSL_CERT_FILE"] = installation.ca
         self.call("tempest", "init", "--workspace-path", str(self.scratch / "ws.yaml"), str(self.workspace))
         write_conf(self.workspace / "etc" / "tempest.conf", installation, "object_storage" in regex)
 

@@ -59,6 +59,7 @@ def test_what_may_run_on_the_loop(door: Doors) -> None:
     assert quick("PUT", "/v1/AUTH_p1/c/o", 1000)
     assert quick("POST", "/v1/AUTH_p1/c/o")
     assert not quick("GET", "/v1/AUTH_p1/c")
+    assert not quick("GET", "/v1/AUTH_p1/c/")
     assert not quick("GET", "/v1/AUTH_p1/c/o", query=b"multipart-manifest=get")
     assert not quick("PUT", "/v1/AUTH_p1/c/o", 1 << 17)
     assert not quick("PUT", "/v1/AUTH_p1/c/o", **{"x-copy-from": "a/b"})

@@ -95,7 +95,8 @@ class SwiftDoor:
         if not request.body.buffered or (request.body.length or 0) > QUICK_BODY or request.query:
             return False
         if request.method in ("GET", "HEAD", "DELETE"):
-            return request.path.count(b"/") > _CONTAINER_SLASHES  # a listing may hold 10,000 rows
+            # a listing, of a website too, may hold 10,000 rows
+            return request.path.count(b"/") > _CONTAINER_SLASHES and not request.path.endswith(b"/")
         if request.method == "POST":
             return not (request.headers.get("content-type") or "").lower().startswith("multipart/")
         return request.method == "PUT" and "x-copy-from" not in request.headers
