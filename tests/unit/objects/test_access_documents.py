@@ -15,7 +15,8 @@ from andromede.errors import Invalid
 from andromede.objects.access import AccessRequest, Evaluator, swiftacl
 from andromede.objects.access.acl import CANNED, Acl, Grant, canned, load, private
 from andromede.objects.access.conditions import split_operator
-from andromede.objects.access.keys import KNOWN
+from andromede.objects.access.keys import KNOWN, known, request_keys
+from andromede.objects.access.patterns import matches
 from andromede.objects.access.policy import MAX_BYTES, parse
 from andromede.objects.access.public import PublicAccessBlock, policy_is_public
 from andromede.objects.access.public import load as load_block
@@ -285,3 +286,38 @@ def test_any_swift_list_is_judged(text: str) -> None:
     except Invalid:
         return
     assert swiftacl.cleaned(cleaned) == cleaned
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
+def test_wildcards_agree_with_a_plain_matcher(pattern: str, text: str) -> None:
+    def plain(p: str, t: str) -> bool:
+        if not p:
+            return not t
+        if p[0] == "*":
+            return plain(p[1:], t) or (bool(t) and plain(p, t[1:]))
+        return bool(t) and p[0] in ("?", t[0]) and plain(p[1:], t[1:])
+
+    assert matches(pattern, text) is plain(pattern, text)
+
+
+def test_many_stars_are_matched_in_no_time() -> None:
+    assert not matches("*a" * 500 + "b", "a" * 5000)
+    assert matches("*a?*" * 100, "ab" * 5000)
+
+
+def test_keys_of_a_request() -> None:
+    headers = {
+        "referer": "http://a/",
+        "x-amz-copy-source": "/src/a%20b",
+        "x-amz-tagging": "colour=red&size=",
+        "x-amz-object-lock-mode": "GOVERNANCE",
+    }
+    found = request_keys(headers.get, {"prefix": "p/", "versionId": "v"}.get, peer="192.0.2.1", secure=True, now_us=0)
+    assert found["aws:Referer"] == "http://a/"
+    assert found["s3:x-amz-copy-source"] == "src/a b"
+    assert found["s3:RequestObjectTag/colour"] == "red"
+    assert found["s3:RequestObjectTagKeys"] == ("colour", "size")
+    assert found["s3:object-lock-mode"] == "GOVERNANCE"
+    assert (found["s3:prefix"], found["s3:versionid"]) == ("p/", "v")
+    assert (found["aws:SecureTransport"], found["aws:CurrentTime"]) == ("true", "1970-01-01T00:00:00Z")
+    assert all(known(key) for key in found)

@@ -348,3 +348,47 @@ def test_strangers_are_denied_every_document(s3: Bench, word: str) -> None:
         for who in ("other", "nobody"):
             answer = s3.ask(method, f"/box?{word}", b"<a/>" if method == "PUT" else b"", who=who)
             assert answer.status in (403, 405, 501), (method, who, answer)
+
+
+def test_cors_headers_are_on_writes_on_their_refusals_and_before_the_bucket_is_open(s3: Bench) -> None:
+    rules = CORS.replace(b">GET<", b">PUT<")
+    assert s3.ask("PUT", "/box?cors", rules, content_md5=md5_of(rules)).status == 200
+    origin = "https://a.example"
+    made = s3.ask("PUT", "/box/k", b"x", origin=origin)
+    assert (made.status, made.headers["access-control-allow-origin"]) == (200, origin)
+    late = s3.ask("PUT", "/box/k", b"y", origin=origin, if_none_match="*")
+    assert (late.status, late.headers["access-control-allow-origin"]) == (412, origin)
+    early = s3.ask("PUT", "/box/k", b"y", origin=origin, x_amz_expected_bucket_owner="else")
+    assert (early.status, early.headers["access-control-allow-origin"]) == (403, origin)
+    assert s3.ask("PUT", "/none/k", b"y", origin=origin).status == 404
+    some = s3.ask(
+        "OPTIONS", "/box/k", origin=origin, access_control_request_method="PUT", access_control_request_headers="X-A"
+    )
+    assert some.headers["access-control-allow-headers"] == "x-a"
+
+
+def test_ownership_is_chosen_at_creation(s3: Bench) -> None:
+    assert s3.ask("PUT", "/owned", x_amz_object_ownership="BucketOwnerEnforced").status == 200
+    assert b"BucketOwnerEnforced" in s3.ask("GET", "/owned?ownershipControls").body
+    assert s3.ask("PUT", "/other-box", x_amz_object_ownership="Mine").code == "InvalidArgument"
+    mixed = s3.ask("PUT", "/third", x_amz_object_ownership="BucketOwnerEnforced", x_amz_acl="public-read")
+    assert mixed.code == "InvalidBucketAclWithObjectOwnership"
+
+
+def test_a_website_may_send_everyone_elsewhere(s3: Bench) -> None:
+    web = {"host": "box.web.test", "who": "nobody"}
+    everything = b"<RedirectAllRequestsTo><HostName>example.org</HostName></RedirectAllRequestsTo>"
+    s3.ask("PUT", "/box?website", b"<WebsiteConfiguration>" + everything + b"</WebsiteConfiguration>")
+    assert s3.ask("GET", "/a/b", **web).headers["location"] == "http://example.org/a/b"
+    after = (
+        b"<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument><ErrorDocument><Key>gone</Key>"
+        b"</ErrorDocument><RoutingRules><RoutingRule><Condition><KeyPrefixEquals>x</KeyPrefixEquals>"
+        b"<HttpErrorCodeReturnedEquals>403</HttpErrorCodeReturnedEquals></Condition><Redirect><ReplaceKeyWith>login"
+        b"</ReplaceKeyWith><HttpRedirectCode>302</HttpRedirectCode></Redirect></RoutingRule></RoutingRules>"
+        b"</WebsiteConfiguration>"
+    )
+    assert s3.ask("PUT", "/box?website", after).status == 200
+    found = s3.ask("GET", "/x1", **web)
+    assert (found.status, found.headers["location"]) == (302, "http://box.web.test/login")
+    assert s3.ask("GET", "/y1", **web).status == 403
+    assert s3.ask("HEAD", "/y1", **web).body == b""
