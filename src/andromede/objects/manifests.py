@@ -36,7 +36,7 @@ LINK_BYTES = "x-symlink-target-bytes"
 MayRead = Callable[[Container, Version], None]
 """Raises `Denied` or `Unauthenticated` when the caller may not read that version."""
 MayKnow = Callable[[str, Container | None, str], None]
-"""(project, container if there is one, key) of an object that is not there. Raises as `MayRead` when the
+"""(project, container if there is one, key or prefix) of what is not there. Raises as `MayRead` when the
 caller may not learn that: a link into another project must not tell what exists there."""
 
 
@@ -270,6 +270,7 @@ class Opener:
         try:
             place = self._container(container.project_id, name)
         except NotFound:
+            self._may_know(container.project_id, None, prefix)
             return
         after, count = "", 0
         while True:
@@ -281,6 +282,8 @@ class Opener:
                 size, nested = shown_size(entry), entry.kind is Kind.SLO
                 yield Segment(name, entry.key, shown_etag(entry), size, 0, size, nested, version=entry)
             count += len(page.entries)
+            if not count:
+                self._may_know(container.project_id, place, prefix)
             if not page.truncated:
                 return
             if count >= MAX_DYNAMIC_SEGMENTS:

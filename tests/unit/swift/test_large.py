@@ -302,3 +302,11 @@ def test_a_link_into_another_project_does_not_tell_what_exists_there(parts: Door
     away = {"X-Symlink-Target": "seg/none", "X-Symlink-Target-Account": "AUTH_p1"}
     parts.swift("PUT", "mine/link", b"", away, **other)
     assert parts.swift("GET", "mine/link", **other).status == 404
+
+
+def test_a_dynamic_manifest_does_not_tell_what_other_containers_hold(parts: Doors) -> None:
+    parts.swift("POST", "box", headers={"X-Container-Read": "p2:*", "X-Container-Write": "p2:*"})
+    for prefix in ("seg/s", "seg/none", "none/s"):
+        assert parts.swift("PUT", "box/dlo", b"", {"X-Object-Manifest": prefix}, token="stranger").status == 201
+        assert parts.swift("GET", "box/dlo", token="stranger").status == 403
+        assert parts.swift("GET", "box/dlo").status == 200

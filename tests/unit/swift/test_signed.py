@@ -118,6 +118,12 @@ def test_a_signed_put_reaches_nothing_else(keyed: Doors, headers: dict[str, str]
     assert keyed.swift("GET", "box/new").body == b"data"
 
 
+def test_a_signed_post_makes_no_manifest(keyed: Doors) -> None:
+    assert url(keyed, "POST", headers={"X-Object-Meta-A": "2"}).status == 202
+    assert url(keyed, "POST", headers={"X-Object-Manifest": "other/sec"}).status == 400
+    assert keyed.swift("GET", "box/dir/o.txt").body == b"hello"
+
+
 def test_a_containers_key_stays_in_the_container(keyed: Doors) -> None:
     keyed.swift("POST", "box", headers={"X-Container-Meta-Temp-Url-Key-2": "own"})
     keyed.swift("PUT", "box/in", b"", {"X-Symlink-Target": "box/dir/o.txt"})
