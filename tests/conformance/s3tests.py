@@ -101,6 +101,7 @@ class Suite:
     python: Path
     words: tuple[str, ...] = ()
     workers: int = 2
+    ca: str = ""  # for the few tests that verify certificates
     scratch: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="s3tests-")))
 
     def run(self, conf: Path, ids: list[str], workers: int) -> list[Result]:
@@ -114,6 +115,7 @@ class Suite:
             "PYTHONPATH": os.pathsep.join((str(self.checkout), str(ROOT / "tests" / "conformance"))),
             "AWS_MAX_ATTEMPTS": "1",
             "PYTHONWARNINGS": "ignore",
+            **({"SSL_CERT_FILE": self.ca, "REQUESTS_CA_BUNDLE": self.ca} if self.ca else {}),
         }
         listed = self.scratch / f"ids-{conf.stem}.txt"
         listed.write_text("\n".join(ids) + "\n", encoding="utf-8")
@@ -183,12 +185,14 @@ def run_all(suite: Suite, choice: argparse.Namespace) -> list[Result]:
 
     if choice.data:
         running = Installation(Path(choice.data), "-", "-")
+        suite.ca = running.ca or ""
         conf = write_conf(suite.scratch / "given.conf", running, choice.day)
         return suite.run(conf, suite.collect(conf, choice.all), suite.workers)
     found: list[Result] = []
     for name, day, workers in (("usual", 86400, suite.workers), ("short-days", DAY_SECONDS, 8)):
         settings = {**SETTINGS, "objects.day_seconds": day}
         with Installation(suite.scratch / name, tls=choice.tls, settings=settings) as installation:
+            suite.ca = installation.ca or ""
             conf = write_conf(suite.scratch / f"{name}.conf", installation, DAY_SECONDS)
             ids = [i for i in suite.collect(conf, choice.all) if is_slow(i) == (day == DAY_SECONDS)]
             if ids:

@@ -215,7 +215,7 @@ class DiskEngine:
 
     def _roll(self) -> None:
         self._end_log()
-        number = (self._own_logs() or [0])[-1] + 1
+        number = self._next_number()
         self._log_name = f"log/{self._source}-{number:08d}"
         path = self._root / self._log_name
         hidden = path.with_name(f".{path.name}")
@@ -228,6 +228,24 @@ class DiskEngine:
         os.link(hidden, path)  # nobody ever sees it without our lock, so nobody takes it for a finished one
         hidden.unlink()
         _sync_directory(path.parent)
+
+    def _next_number(self) -> int:
+        """A number that no log of this source ever had, removed ones included: readers keep removed logs open by
+        name, and what was to be removed once must never be the name of something new."""
+        mark = self._root / "log" / f".{self._source}.last"
+        try:
+            highest = int(mark.read_text())
+        except (FileNotFoundError, ValueError):
+            highest = 0
+        number = max([highest, *self._own_logs()]) + 1
+        fresh = mark.with_suffix(".new")
+        with fresh.open("w") as out:
+            out.write(str(number))
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(mark)
+        _sync_directory(mark.parent)
+        return number
 
     def _end_log(self) -> None:
         if self._log_fd >= 0:

@@ -68,6 +68,7 @@ class MemoryEngine:
         self._faults = faults
         self._now = now_us
         self._appending = threading.Lock()
+        self._rolled = 0
 
     def fail(self, verb: str, when: str) -> None:
         """Let the test decide whether to fail here."""
@@ -75,8 +76,9 @@ class MemoryEngine:
             self._faults(verb, when)
 
     def roll(self) -> None:
-        """End the current log."""
-        self.logs[f"log/{self._source}-{len(self.logs) + 1:08d}"] = bytearray()
+        """End the current log. Names are given once, whatever was removed."""
+        self._rolled += 1
+        self.logs[f"log/{self._source}-{self._rolled:08d}"] = bytearray()
 
     def append(self, records: Sequence[Sequence[bytes]]) -> list[Extent]:
         if not self._appending.acquire(blocking=False):

@@ -12,6 +12,7 @@ from andromede.objects.model import Checksum, Conditions, Expected, Part, Stored
 from andromede.objects.placing import Draught
 
 LEAST_PART = 5 << 20
+DEFAULT_ALGORITHM = "CRC64NVME"
 PartList = Sequence[tuple[int, str, Checksum | None]]
 
 
@@ -112,9 +113,10 @@ def _chosen(stored: dict[int, Part], wanted: PartList) -> list[Part]:
 
 
 def _checksum(upload: Upload, chosen: list[Part]) -> Checksum | None:
-    algorithm = upload.checksum_algorithm
+    """The whole's checksum as the upload planned it; of the default algorithm when it planned none."""
+    algorithm = upload.checksum_algorithm or DEFAULT_ALGORITHM
     found = [part.checksum for part in chosen if part.checksum is not None and part.checksum.algorithm == algorithm]
-    if algorithm is None or len(found) != len(chosen):
+    if len(found) != len(chosen):
         return None
     if upload.checksum_kind == "COMPOSITE":
         value = digests.combine_composite(algorithm, [checksum.value for checksum in found])

@@ -50,6 +50,9 @@ def test_an_upload_becomes_an_object(box: Client) -> None:
     done = complete(box, upload, tags)
     digest = hashlib.md5(hashlib.md5(first).digest() + hashlib.md5(last).digest()).hexdigest()
     assert done.text("ETag") == f'"{digest}-2"'
+    box.put("same", first + last)
+    whole = box.get("same", x_amz_checksum_mode="ENABLED").headers["x-amz-checksum-crc64nvme"]
+    assert done.text("ChecksumCRC64NVME") == whole
     assert complete(box, upload, tags).text("ETag") == f'"{digest}-2"'
     answer = box.get("k")
     assert answer.body == first + last
