@@ -302,6 +302,13 @@ def test_bodies_that_are_no_forms(box: Client, kind: str, body: bytes, code: str
     assert (answer.status, answer.code) == (400, code)
 
 
+def test_a_signed_header_does_not_vouch_for_a_form(box: Client) -> None:
+    body, headers = form({"key": "k"})
+    answer = box("POST", "/box", body, headers)
+    assert (answer.status, answer.code) == (403, "AccessDenied")
+    assert box.get("k").status == 404
+
+
 def test_a_cut_form_stores_nothing(box: Client) -> None:
     body, headers = form(signed_form(), b"hello")
     answer = plain(box, "POST", "/box", headers, body[: body.index(b"hello") + 3])
