@@ -303,10 +303,10 @@ def test_bodies_that_are_no_forms(box: Client, kind: str, body: bytes, code: str
 
 
 def test_a_signed_header_does_not_vouch_for_a_form(box: Client) -> None:
-    body, headers = form({"key": "k"})
+    body, headers = form({"key": "by-form"})
     answer = box("POST", "/box", body, headers)
     assert (answer.status, answer.code) == (403, "AccessDenied")
-    assert box.get("k").status == 404
+    assert box.get("by-form").status == 404
 
 
 def test_a_cut_form_stores_nothing(box: Client) -> None:
