@@ -239,10 +239,12 @@ class DiskEngine:
             highest = 0
         number = max([highest, *self._own_logs()]) + 1
         fresh = mark.with_suffix(".new")
-        with fresh.open("w") as out:
-            out.write(str(number))
-            out.flush()
-            os.fsync(out.fileno())
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, b"%d" % number)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
         fresh.replace(mark)
         _sync_directory(mark.parent)
         return number
