@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PIECE = memoryview(bytearray(os.urandom(1 << 20)))
@@ -85,6 +86,22 @@ class Load:
                 self.failures.append(str(failure))
                 wire = None
             turn += step
+
+
+def send_all(path: Path, address: str, connections: int) -> None:
+    """Send every request of a file of small ones once; RuntimeError when one is not answered with success."""
+    load, requests = Load(address, "", 0), read_requests(path)
+
+    def one_of(first: int) -> None:
+        wire, buffer = socket.create_connection(load.address, 60), bytearray(1 << 16)
+        with wire:
+            for request in requests[first::connections]:
+                load.one(wire, request, buffer)
+
+    with ThreadPoolExecutor(connections) as threads:
+        list(threads.map(one_of, range(connections)))
+    if load.failures:
+        raise RuntimeError(f"{len(load.failures)} of {len(requests)} requests failed: {load.failures[0]}")
 
 
 def main(path: str, address: str, method: str, *numbers: str) -> None:
