@@ -5,7 +5,7 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
 
-.PHONY: up test lint check unit postgres e2e clients conformance bench fmt clean help
+.PHONY: up test lint check unit e2e coverage postgres clients conformance bench fmt clean help
 .NOTPARALLEL:
 
 help:  ## this list
@@ -28,7 +28,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	@$(PIP) --editable '.[dev,postgresql,s3]'
 	@touch $@ $(VENV)/.run
 
-test: lint check unit postgres e2e clients conformance  ## everything that CI runs
+test: lint check unit e2e coverage postgres clients conformance  ## everything that CI runs
 
 lint: $(VENV)/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -39,18 +39,20 @@ lint: $(VENV)/.dev  ## ruff, mypy, import contracts
 check: $(VENV)/.dev  ## budgets of the house style
 	$(BIN)/python tools/check
 
-unit: $(VENV)/.dev  ## unit and contract tests with coverage, on SQLite
+unit: $(VENV)/.dev  ## unit and contract tests, on SQLite, counted for coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 4 tests/unit tests/contract
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --skip-covered
 
 postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py
 
-e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load
-	$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/clients
+e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load; counted for coverage
+	$(BIN)/coverage run -m pytest tests/e2e --ignore tests/e2e/clients
+
+coverage: $(VENV)/.dev  ## lines and branches that `make unit e2e` reached, child processes included
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
 
 clients: $(VENV)/.dev  ## real clients (boto3, awscli, rclone, restic, ...); the missing ones are installed or named
 	$(BIN)/python tools/clients
