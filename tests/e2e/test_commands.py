@@ -1,0 +1,125 @@
+"""The operator's commands on a running installation, and a backup that becomes a second one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.installation import Installation, wait_until
+from tests.support.load import S3Door
+
+pytestmark = pytest.mark.timeout(240)
+BODY = bytes(range(256)) * 2000
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Installation]:
+    """An installation with a bucket `kept` that holds a small and a larger object."""
+    installation = Installation.fresh(objects__read_audit_seconds=0.05)
+    with installation:
+        put(installation, "/kept", b"")
+        put(installation, "/kept/small", b"small")
+        put(installation, "/kept/large", BODY)
+        yield installation
+    shutil.rmtree(installation.data, ignore_errors=True)
+
+
+def put(installation: Installation, target: str, body: bytes) -> dict[str, str]:
+    door = S3Door(installation)
+    status, answer, headers = door.call("PUT", target, body)
+    door.close()
+    assert status == 200, answer
+    return headers
+
+
+def told(installation: Installation, *words: str) -> Any:
+    return json.loads(installation.run(*words, "--json").stdout)
+
+
+def test_status_names_the_roles(own: Installation) -> None:
+    status = told(own, "status")
+    assert status["running"] is True
+    assert {"supervisor", "api", "work", "objects-0"} <= {role["name"] for role in status["roles"]}
+    assert all(role["restarts"] == 0 for role in status["roles"] if "restarts" in role)
+    assert own.run("status").stdout.strip()
+
+
+def test_check_config_shows_every_setting(own: Installation) -> None:
+    shown = own.run("check-config").stdout
+    assert "lockout_seconds" in shown and "read_audit_seconds" in shown
+
+
+def test_check_config_refuses_an_unknown_key(tmp_path: Path) -> None:
+    other = Installation(tmp_path, "-", "-")
+    (tmp_path / "andromede.toml").write_text("[server]\nregoin = 'x'\n")
+    done = other.run("check-config", check=False)
+    assert done.returncode != 0
+    assert "regoin" in done.stdout
+
+
+def test_doctor_ends_with_a_verdict(own: Installation) -> None:
+    assert own.run("doctor", check=False).stdout.strip()
+
+
+def test_the_trail_knows_the_upload_and_explains_its_request(own: Installation) -> None:
+    request = put(own, "/kept/traced", b"traced")["x-amz-request-id"]
+    wait_until("the event of the upload", lambda: own.run("explain", request, check=False).returncode == 0)
+    assert "traced" in own.run("explain", request).stdout
+    assert own.run("ledger", "tail").stdout.strip()
+    exported = own.data / "events.jsonl"
+    own.run("ledger", "export", "-o", str(exported))
+    events = [json.loads(line) for line in exported.read_text().splitlines()]
+    assert any(request in json.dumps(event) for event in events)
+    assert own.run("ledger", "status").returncode == 0
+
+
+def test_the_access_table_is_printable(own: Installation) -> None:
+    table = own.run("explain", "access").stdout
+    assert "identity" in table and "reader" in table
+
+
+def test_a_named_key_and_its_end(own: Installation) -> None:
+    own.run("keys", "create", "demo", "--name", "e2e")
+    assert "e2e" in own.run("keys", "list").stdout
+    assert own.run("keys", "create", "nobody-has-this", "--name", "x", check=False).returncode != 0
+
+
+def test_support_bundle_holds_no_secret(own: Installation, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.tar.gz"
+    own.run("support-bundle", "-o", str(bundle))
+    shutil.unpack_archive(bundle, tmp_path / "open", filter="data")
+    text = b"".join(path.read_bytes() for path in (tmp_path / "open").rglob("*") if path.is_file())
+    assert text
+    assert own.s3["AWS_SECRET_ACCESS_KEY"].encode() not in text
+    assert own.clouds["andromede-admin"]["auth"]["password"].encode() not in text
+
+
+def test_the_schema_is_current(own: Installation) -> None:
+    assert own.run("migrate", "--check").returncode == 0
+
+
+def test_fsck_is_clean_while_it_runs(own: Installation) -> None:
+    assert own.run("fsck").returncode == 0
+
+
+@pytest.mark.skipif("__import__('os').environ.get('ANDROMEDE_TEST_POSTGRES')", reason="restores into SQLite")
+def test_a_backup_becomes_a_second_installation(own: Installation, tmp_path: Path) -> None:
+    own.run("backup", str(tmp_path / "copy"))
+    second = Installation(tmp_path / "second")
+    second.run("restore", str(tmp_path / "copy"))
+    with second:
+        door = S3Door(second)
+        assert door.call("GET", "/kept/small")[1] == b"small"
+        assert door.call("GET", "/kept/large")[1] == BODY
+        door.close()
+        assert second.run("fsck").returncode == 0
+
+
+def test_the_program_measures_itself(own: Installation) -> None:
+    done = own.run("bench", "--size", "4096", "--connections", "2", "--seconds", "1")
+    assert done.stdout.strip()
