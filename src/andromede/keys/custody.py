@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from andromede.errors import Conflict, Denied, Fatal
 from andromede.ids import Ids
 
-_BOUND = b"andromede/root/v1"
+_BOUND = b"andromede/root-key/v1"
 _KDF = {"memory_kib": 65536, "passes": 3, "lanes": 4}
 
 
