@@ -45,7 +45,8 @@ class Base:
         """Open the database under the name that `source` has in the audit trail."""
         clock = SystemClock()
         log = Log(level=config.server.log_level, role=source, pid=os.getpid())
-        return cls(config, open_database(config.database_dsn), clock, RandomIds(), log, Recorder(source, clock))
+        ids = RandomIds()
+        return cls(config, open_database(config.database_dsn), clock, ids, log, Recorder(source, clock, ids))
 
     def pulse(self) -> Pulse:
         """The audit marks of this role's life."""

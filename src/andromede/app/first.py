@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from andromede import audit
 from andromede.app.base import PASSPHRASE, Base, certificates, migrations, root_key
 from andromede.clock import SystemClock
 from andromede.config import Config
@@ -33,6 +34,7 @@ def initialise(config: Config) -> dict[str, Any]:
     base = Base.open(config, "operator")
     for name in applied:
         base.log.event("schema.migrated", step=name)
+    audit.adopt(base.db, base.ids)
     _check_keys(base)
     if not root_key(config).exists():
         create_root(root_key(config), base.ids, os.environ.get(PASSPHRASE))

@@ -24,12 +24,64 @@ CREATE INDEX audit_event_tenant ON audit_event (tenant, id);
 CREATE UNIQUE INDEX audit_event_source ON audit_event (source, seq);
 """,
     ),
+    Migration(
+        "audit",
+        2,
+        "positions in the tenants' logs",
+        """
+ALTER TABLE audit_event ADD COLUMN position {int};
+ALTER TABLE audit_event ADD COLUMN salt {blob};
+CREATE UNIQUE INDEX audit_event_position ON audit_event (tenant, position);
+CREATE TABLE ledger_log (
+  tenant {text} PRIMARY KEY,
+  origin {text} NOT NULL UNIQUE,
+  allocated {int} NOT NULL,
+  size {int} NOT NULL,
+  root {blob} NOT NULL
+) {norowid};
+CREATE INDEX ledger_log_behind ON ledger_log (tenant) WHERE allocated > size;
+""",
+    ),
 )
 
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
-    """Store (id, tenant, source, seq, ts, body) rows."""
-    tx.many("INSERT INTO audit_event (id, tenant, source, seq, ts, body) VALUES (?, ?, ?, ?, ?, ?)", rows)
+    """Store (id, tenant, source, seq, ts, body, position, salt) rows."""
+    tx.many(
+        "INSERT INTO audit_event (id, tenant, source, seq, ts, body, position, salt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def allocate(tx: Tx, tenant: str, count: int) -> Row | None:
+    """(origin, positions allocated so far) of a tenant's log after taking `count` more; None: it has no log yet."""
+    found = tx.all(
+        "UPDATE ledger_log SET allocated = allocated + ? WHERE tenant = ? RETURNING origin, allocated", (count, tenant)
+    )
+    return found[0] if found else None
+
+
+def origin(tx: Tx, tenant: str) -> str | None:
+    """The origin of a tenant's log."""
+    row = tx.one("SELECT origin FROM ledger_log WHERE tenant = ?", (tenant,))
+    return str(row[0]) if row else None
+
+
+def add_log(tx: Tx, tenant: str, origin: str, root: bytes) -> None:
+    """Begin an empty log."""
+    tx.run(
+        "INSERT INTO ledger_log (tenant, origin, allocated, size, root) VALUES (?, ?, 0, 0, ?)", (tenant, origin, root)
+    )
+
+
+def without_position(tx: Tx, limit: int) -> list[Row]:
+    """(id, tenant) of events that were written before there were logs, oldest first."""
+    return tx.all("SELECT id, tenant FROM audit_event WHERE position IS NULL ORDER BY id LIMIT ?", (limit,))
+
+
+def place(tx: Tx, rows: Sequence[Row]) -> None:
+    """Give events their (position, salt, id)."""
+    tx.many("UPDATE audit_event SET position = ?, salt = ? WHERE id = ?", rows)
 
 
 def events(tx: Tx, tenant: str | None, after: int, limit: int) -> list[Row]:
