@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +15,39 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, M
 ED25519, COSIGNATURE, MLDSA44 = 0x01, 0x04, 0x06
 PUBLIC_SIZE = {ED25519: 32, COSIGNATURE: 32, MLDSA44: 1312}
 MAXIMUM_SIGNATURES = 64
+MAXIMUM_NAME = 255
 _DASH = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 class BadNote(ValueError):
     """A note that does not parse, or a signature by a known key that does not verify."""
+
+
+def decode(text: str, what: str) -> bytes:
+    """The bytes of a base64 text in its one canonical spelling (RFC 4648 section 4); BadNote naming `what`."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise BadNote(f"{what} is not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        raise BadNote(f"{what} is not canonical base64")
+    return raw
+
+
+def number(text: str, what: str) -> int:
+    """A decimal number without leading zeroes below 2**63; BadNote naming `what`."""
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or (text[0] == "0" and text != "0"):
+        raise BadNote(f"{what} is not a number")
+    value = int(text)
+    if value >> 63:
+        raise BadNote(f"{what} is too large")
+    return value
+
+
+def name_fits(name: str) -> bool:
+    """Whether a key name is one of C2SP signed-note: no Unicode spaces, no plus, at most 255 bytes here."""
+    return bool(name) and len(name.encode()) <= MAXIMUM_NAME and not any(c == "+" or c.isspace() for c in name)
 
 
 def key_id(name: str, kind: int, public: bytes) -> bytes:
@@ -49,10 +77,10 @@ class Verifier:
         """Read `name+hex8+base64(type || public)`."""
         try:
             name, short, blob = text.strip().split("+", 2)
-            raw = base64.b64decode(blob, validate=True)
-        except (ValueError, binascii.Error) as error:
+            raw, fits = decode(blob, "the key"), name_fits(name)
+        except ValueError as error:
             raise BadNote(f"not a verifier key: {text[:80]!r}") from error
-        if not raw or PUBLIC_SIZE.get(raw[0]) != len(raw) - 1 or not name or set(name) & set(" \t\n+"):
+        if not raw or PUBLIC_SIZE.get(raw[0]) != len(raw) - 1 or not fits:
             raise BadNote(f"a verifier key of an unknown kind or size: {text[:80]!r}")
         key = Verifier(name, raw[0], raw[1:])
         if key.id.hex() != short:
@@ -72,7 +100,7 @@ class Verifier:
                 message = subtree_message(self.name, text, time)
                 MLDSA44PublicKey.from_public_bytes(self.public).verify(signature, message)
             return time
-        except InvalidSignature as error:
+        except (InvalidSignature, ValueError) as error:
             raise BadNote(f"the signature by {self.name} does not verify") from error
 
 
@@ -99,13 +127,10 @@ def checkpoint_fields(text: str) -> tuple[str, int, bytes]:
     lines = text.split("\n")
     if len(lines) != 4 or lines[3] or not lines[0]:
         raise BadNote("a checkpoint has exactly three lines")
-    try:
-        root = base64.b64decode(lines[2], validate=True)
-    except binascii.Error as error:
-        raise BadNote("the root of a checkpoint is not base64") from error
-    if not lines[1].isascii() or not lines[1].isdigit() or str(int(lines[1])) != lines[1] or len(root) != 32:
-        raise BadNote("the size or root of a checkpoint is malformed")
-    return lines[0], int(lines[1]), root
+    size, root = number(lines[1], "the size of a checkpoint"), decode(lines[2], "the root of a checkpoint")
+    if len(root) != 32 or len(lines[0].encode()) > MAXIMUM_NAME:
+        raise BadNote("the origin or root of a checkpoint has the wrong length")
+    return lines[0], size, root
 
 
 class Signer:
@@ -142,6 +167,8 @@ class Signature:
 
 def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """(text, [(name, key id || signature), ...]) of a note; BadNote when it is malformed."""
+    if _CONTROL.search(note):
+        raise BadNote("a note is UTF-8 text without control characters")
     text, blank, tail = note.rpartition("\n\n")
     if not blank or not tail.endswith("\n"):
         raise BadNote("a note needs text, a blank line and signature lines")
@@ -151,10 +178,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     signatures = []
     for line in lines:
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
-        try:
-            blob = base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
-            raise BadNote(f"the signature of {name[:80]!r} is not base64") from error
+        blob = decode(encoded, f"the signature of {name[:80]!r}")
         if not line.startswith(_DASH) or not name or len(blob) < 5:
             raise BadNote("malformed signature line")
         signatures.append((name, blob))

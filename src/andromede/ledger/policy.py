@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from andromede.ledger.note import (
@@ -12,8 +13,12 @@ from andromede.ledger.note import (
     Signature,
     Verifier,
     checkpoint_fields,
+    number,
     open_note,
 )
+
+MAXIMUM_DEFINITIONS = 500
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,10 @@ class Policy:
 
     def met(self, signed: set[str]) -> bool:
         """Whether the named witnesses reach the quorum."""
-
-        def holds(name: str) -> bool:
-            if name in self.members:
-                needed, names = self.members[name]
-                return sum(holds(member) for member in names) >= needed
-            return name in signed
-
-        return self.quorum == "none" or holds(self.quorum)
+        held = {name: name in signed for name in self.witnesses}
+        for group, (needed, names) in self.members.items():  # members stand before their group
+            held[group] = sum(held[name] for name in names) >= needed
+        return self.quorum == "none" or held[self.quorum]
 
     def accept(self, note: str) -> Checkpoint:
         """Verify a cosigned checkpoint: signed by a log of this policy whose name is the origin, and by
@@ -68,43 +69,81 @@ def _group(words: list[str], names: set[str]) -> tuple[int, tuple[str, ...]]:
         raise BadNote(f"group {words[1]}: unknown, repeated or missing members {unknown}")
     needed = {"all": len(members), "any": 1}.get(rule)
     if needed is None:
-        if not rule.isascii() or not rule.isdigit() or not 1 <= int(rule) <= len(members):
-            raise BadNote(f"group {words[1]}: {rule!r} is not all, any or a number of members")
-        needed = int(rule)
+        needed = number(rule, f"group {words[1]}: {rule[:20]!r}")
+    if not 1 <= needed <= len(members):
+        raise BadNote(f"group {words[1]}: {needed} of {len(members)} members cannot be")
     return needed, members
 
 
-def parse_policy(text: str) -> Policy:
-    """Read a policy file; names must be defined before use and once only. Raises BadNote with the line."""
-    logs: list[Verifier] = []
-    witnesses: dict[str, Verifier] = {}
-    urls: dict[str, str] = {}
-    members: dict[str, tuple[int, tuple[str, ...]]] = {}
+@dataclass(slots=True)
+class _Reading:
+    """What the lines read so far define."""
+
+    logs: list[Verifier] = field(default_factory=list)
+    witnesses: dict[str, Verifier] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+    members: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    grouped: set[str] = field(default_factory=set)
     quorum: str | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
+
+    def take(self, words: list[str]) -> None:
+        """One line's words; BadNote with the reason when they are no definition."""
+        names = {*self.witnesses, *self.members}
+        if len(names) + len(self.logs) >= MAXIMUM_DEFINITIONS:
+            raise BadNote(f"more than {MAXIMUM_DEFINITIONS} definitions")
+        kind, count = words[0], len(words)
+        if kind in ("witness", "group") and count > 1 and (words[1] in names or words[1] == "none"):
+            raise BadNote(f"the name {words[1]!r} is taken")
+        if kind == "log" and count in (2, 3):
+            self._log(words[1])
+        elif kind == "witness" and count in (3, 4):
+            self._witness(words[1], words[2])
+            self.urls.update((words[1], url) for url in words[3:])
+        elif kind == "group" and count >= 4:
+            self._group(words, names)
+        elif kind == "quorum" and count == 2 and self.quorum is None and words[1] in {*names, "none"}:
+            self.quorum = words[1]
+        else:
+            raise BadNote(f"not understood: {' '.join(words)[:80]!r}")
+
+    def _group(self, words: list[str], names: set[str]) -> None:
+        if again := self.grouped.intersection(words[3:]):
+            raise BadNote(f"group {words[1]}: {min(again)} is in another group already")
+        self.members[words[1]] = _group(words, names)
+        self.grouped.update(words[3:])
+
+    def _log(self, vkey: str) -> None:
+        key = Verifier.parse(vkey)
+        if key.kind not in (ED25519, MLDSA44) or key in self.logs:
+            raise BadNote("not a log's key, or the same log again")
+        self.logs.append(key)
+
+    def _witness(self, name: str, vkey: str) -> None:
+        key = Verifier.parse(vkey)
+        if key.kind not in (COSIGNATURE, MLDSA44):
+            raise BadNote("not a witness's key")
+        if any(key.public == other.public for other in self.witnesses.values()):
+            raise BadNote("the key of another witness: one key counts once")
+        self.witnesses[name] = key
+
+
+def parse_policy(text: str) -> Policy:
+    """Read a policy file (C2SP tlog-policy): names are defined before use and once, a witness's key counts
+    once, a name is a member of one group at most. Raises BadNote with the line.
+
+    Unlike C2SP, one public key may stand behind several logs: an installation signs all its logs with it.
+    """
+    if _CONTROL.search(text):
+        raise BadNote("a policy is text without control characters")
+    reading = _Reading()
+    for line_number, line in enumerate(text.split("\n"), 1):
+        words = [word for word in line.replace("\t", " ").split(" ") if word]
         if not words or words[0].startswith("#"):
             continue
-        names = {*witnesses, *members}
-        if words[0] in ("witness", "group") and (len(words) < 3 or words[1] in names or words[1] == "none"):
-            raise BadNote(f"line {number}: a new name and its definition are wanted")
-        if words[0] == "log" and len(words) in (2, 3):
-            logs.append(Verifier.parse(words[1]))
-            if logs[-1].kind not in (ED25519, MLDSA44):
-                raise BadNote(f"line {number}: not a log's key")
-        elif words[0] == "witness" and len(words) in (3, 4):
-            key = Verifier.parse(words[2])
-            if key.kind not in (COSIGNATURE, MLDSA44):
-                raise BadNote(f"line {number}: not a witness's key")
-            witnesses[words[1]] = key
-            if len(words) == 4:
-                urls[words[1]] = words[3]
-        elif words[0] == "group" and len(words) >= 4:
-            members[words[1]] = _group(words, names)
-        elif words[0] == "quorum" and len(words) == 2 and quorum is None and words[1] in {*names, "none"}:
-            quorum = words[1]
-        else:
-            raise BadNote(f"line {number}: not understood: {line[:80]!r}")
-    if quorum is None:
+        try:
+            reading.take(words)
+        except BadNote as error:
+            raise BadNote(f"line {line_number}: {error}") from error
+    if reading.quorum is None:
         raise BadNote("the policy has no quorum line")
-    return Policy(tuple(logs), witnesses, urls, members, quorum)
+    return Policy(tuple(reading.logs), reading.witnesses, reading.urls, reading.members, reading.quorum)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass
 
-from andromede.ledger.note import BadNote
+from andromede.ledger.note import BadNote, decode, number
 from andromede.ledger.policy import Checkpoint, Policy
 from andromede.ledger.tree import leaf_hash, root_from_path
 
@@ -45,14 +44,9 @@ class Receipt:
             raise BadNote("not a tlog-proof file")
         if not lines[1].startswith("extra ") or not lines[2].startswith("index "):
             raise BadNote("a receipt needs its extra and index lines")
-        number = lines[2].removeprefix("index ")
-        try:
-            extra = base64.b64decode(lines[1].removeprefix("extra "), validate=True)
-            path = tuple(base64.b64decode(line, validate=True) for line in lines[3:])
-        except binascii.Error as error:
-            raise BadNote("a line of the receipt is not base64") from error
-        if not number.isascii() or not number.isdigit() or str(int(number)) != number:
-            raise BadNote("the index of the receipt is malformed")
+        index = number(lines[2].removeprefix("index "), "the index of the receipt")
+        extra = decode(lines[1].removeprefix("extra "), "the extra line of the receipt")
+        path = tuple(decode(line, "a hash of the receipt") for line in lines[3:])
         if (
             not extra.startswith(_EXTRA)
             or len(extra) < len(_EXTRA) + SALT_SIZE
@@ -60,7 +54,7 @@ class Receipt:
         ):
             raise BadNote("the receipt does not carry an event, or a hash has the wrong size")
         body = extra[len(_EXTRA) :]
-        return Receipt(body[:SALT_SIZE], body[SALT_SIZE:], int(number), path, checkpoint)
+        return Receipt(body[:SALT_SIZE], body[SALT_SIZE:], index, path, checkpoint)
 
     def verify(self, policy: Policy) -> Checkpoint:
         """The accepted checkpoint under which the event stands; BadNote with the reason otherwise."""

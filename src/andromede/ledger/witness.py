@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from andromede.ledger.note import BadNote, Signer, Verifier, checkpoint_fields, open_note, split_note
+from andromede.ledger.note import BadNote, Signer, Verifier, checkpoint_fields, decode, number, open_note, split_note
 from andromede.ledger.tree import EMPTY_ROOT, check_consistency
 
 
@@ -39,16 +37,13 @@ def parse_request(body: str) -> tuple[int, list[bytes], str]:
     """(old size, proof, checkpoint note) of an `add-checkpoint` body."""
     head, blank, note = body.partition("\n\n")
     lines = head.split("\n")
-    size = lines[0].removeprefix("old ")
-    if not blank or not lines[0].startswith("old ") or not size.isascii() or not size.isdigit() or len(lines) > 64:
+    if not blank or not lines[0].startswith("old ") or len(lines) > 64:
         raise BadNote("the request needs an `old` line, at most 63 proof lines, a blank line and a checkpoint")
-    try:
-        proof = [base64.b64decode(line, validate=True) for line in lines[1:]]
-    except binascii.Error as error:
-        raise BadNote("a proof line is not base64") from error
+    size = number(lines[0].removeprefix("old "), "the old size")
+    proof = [decode(line, "a proof line") for line in lines[1:]]
     if any(len(step) != 32 for step in proof):
         raise BadNote("a proof line is not a hash")
-    return int(size), proof, note
+    return size, proof, note
 
 
 class Witness:

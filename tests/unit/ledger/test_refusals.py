@@ -162,3 +162,62 @@ def test_numbers_outside_the_tree() -> None:
     assert tree.check_consistency(0, 1, tree.EMPTY_ROOT, bytes(32), [])
     assert not tree.check_consistency(1, 2, bytes(32), bytes(32), [bytes(32)] * 9)
     assert not tree.check_consistency(3, 5, bytes(32), bytes(32), [])
+
+
+HUGE = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"o\n{HUGE}\n" + base64.b64encode(bytes(32)).decode() + "\n",
+     f"o\n{2**63}\n" + base64.b64encode(bytes(32)).decode() + "\n",
+     "o\n1\n" + "é" * 44 + "\n", "o" * 256 + "\n1\n" + base64.b64encode(bytes(32)).decode() + "\n",
+     "o\n1\n" + "A" * 42 + "B=\n"],
+)  # fmt: skip
+def test_checkpoints_with_numbers_and_texts_that_no_log_writes(text: str) -> None:
+    with pytest.raises(BadNote):
+        checkpoint_fields(text)
+
+
+@pytest.mark.parametrize("bad", ["\r", "\x00", "\t", "\ud800", "\x1b[2J"])
+def test_notes_hold_no_control_characters(bad: str) -> None:
+    with pytest.raises(BadNote, match="control"):
+        split_note(NOTE.replace("— ", f"— {bad}", 1))
+    with pytest.raises(BadNote):
+        parse_policy(f"log {LOG}\n# {bad}\nquorum none\n" if bad != "\t" else "quorum\v none\n")
+
+
+def test_a_key_of_the_wrong_shape_is_no_crash() -> None:
+    for blob in (b"", bytes(7), bytes(8), bytes(72), bytes(3000)):
+        for vkey in (LOG, FR1, LEDGER["keys"]["witness_mldsa44"]["vkey"]):
+            with pytest.raises(BadNote, match="does not verify"):
+                Verifier.parse(vkey).check(NOTE.split("\n\n")[0] + "\n", blob)
+    with pytest.raises(BadNote):
+        Verifier.parse("n" * 256 + LOG[LOG.index("+") :])
+
+
+@pytest.mark.parametrize("size", [HUGE, "01", "", "é", "-1", str(2**63)])
+def test_a_witness_answers_400_to_numbers_that_are_none(size: str) -> None:
+    own = signer(LEDGER["keys"]["witnesses"]["fr1"], 4)
+    witness = Witness({LEDGER["origin"]: (Verifier.parse(LOG),)}, (own,), Remembered())
+    assert witness.add_checkpoint(f"old {size}\n\n{NOTE}", lambda: 1).status == 400
+    assert witness.add_checkpoint(f"old 0\n{'é' * 44}\n\n{NOTE}", lambda: 1).status == 400
+    resized = NOTE.replace("\n5\n", f"\n{size}\n")
+    assert witness.add_checkpoint(f"old 0\n\n{resized}", lambda: 1).status == 400
+
+
+def test_one_witness_counts_once() -> None:
+    renamed = Verifier(FR1.split("+")[0] + "/again", 4, Verifier.parse(FR1).public)
+    with pytest.raises(BadNote, match="one key counts once"):
+        parse_policy(f"witness a {FR1}\nwitness b {renamed}\ngroup g 2 a b\nquorum g\n")
+    with pytest.raises(BadNote, match="in another group already"):
+        parse_policy(f"witness a {FR1}\ngroup g any a\ngroup h any a\ngroup i 2 g h\nquorum i\n")
+
+
+def test_a_deep_policy_is_judged_in_a_line_of_steps() -> None:
+    lines = [f"witness w0 {FR1}", *(f"group w{n} all w{n - 1}" for n in range(1, 450)), "quorum w449", f"log {LOG}"]
+    policy = parse_policy("\n".join(lines) + "\n")
+    assert policy.met({"w0"})
+    assert not policy.met(set())
+    with pytest.raises(BadNote, match="more than"):
+        parse_policy("\n".join(f"group g{n} any g{n - 1}" if n else f"witness g0 {FR1}" for n in range(600)) + "\n")
