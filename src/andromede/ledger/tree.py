@@ -120,19 +120,24 @@ def check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proo
         return old_root == new_root and not proof
     if old == 0:
         return not proof and old_root == EMPTY_ROOT
-    steps = list(proof)
-    if old & (old - 1) == 0:
-        steps.insert(0, old_root)
-    if not steps:
-        return False
+    nodes = [old_root, *proof] if old & (old - 1) == 0 else proof
+    return prefix_roots(old, new, nodes) == (old_root, new_root)
+
+
+def prefix_roots(old: int, new: int, nodes: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """The roots of the first `old` and of all `new` leaves (0 < old < new) that the nodes of a consistency proof
+    lead to; None when their number is wrong. `nodes` starts with a subtree that ends at `old`, which a proof leaves
+    out when `old` is a power of two."""
+    if not nodes or not 0 < old < new:
+        return None
     fn, sn = old - 1, new - 1
     while fn & 1:
         fn >>= 1
         sn >>= 1
-    first = second = steps[0]
-    for step in steps[1:]:
+    first = second = nodes[0]
+    for step in nodes[1:]:
         if sn == 0:
-            return False
+            return None
         if fn & 1 or fn == sn:
             first, second = node_hash(step, first), node_hash(step, second)
             while not fn & 1 and fn:
@@ -142,7 +147,7 @@ def check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proo
             second = node_hash(second, step)
         fn >>= 1
         sn >>= 1
-    return sn == 0 and first == old_root and second == new_root
+    return (first, second) if sn == 0 else None
 
 
 def tile_path(level: int, number: int, width: int = 0) -> str:
