@@ -85,6 +85,16 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """The witnessed ledger."""
+
+    checkpoint_seconds: float = key(1.0, "rhythm of checkpoints over each tenant's events")
+    witness_seconds: float = key(5.0, "rhythm at which new checkpoints go to the witnesses")
+    retention_days: int = key(365, "age at which the text of audit events is deleted (at least 183); proofs stay valid")
+    private_witnesses: bool = key(False, "allow witnesses at private addresses")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of one installation."""
 
@@ -93,6 +103,7 @@ class Config:
     storage: Storage = field(default_factory=Storage)
     identity: Identity = field(default_factory=Identity)
     objects: Objects = field(default_factory=Objects)
+    ledger: Ledger = field(default_factory=Ledger)
 
     @property
     def database_dsn(self) -> str:
@@ -100,7 +111,13 @@ class Config:
         return self.storage.database or f"sqlite:///{self.data.absolute()}/andromede.db"
 
 
-SECTIONS: dict[str, type[Any]] = {"server": Server, "storage": Storage, "identity": Identity, "objects": Objects}
+SECTIONS: dict[str, type[Any]] = {
+    "server": Server,
+    "storage": Storage,
+    "identity": Identity,
+    "objects": Objects,
+    "ledger": Ledger,
+}
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
@@ -157,6 +174,12 @@ def _contradictions(config: Config) -> list[str]:
         found.append("objects.day_seconds: only test_mode may change the length of a day")
     if not 0 <= config.objects.key_cache_seconds <= 300:
         found.append("objects.key_cache_seconds: must be between 0 and 300")
+    if not 0.05 <= config.ledger.checkpoint_seconds <= 3600:
+        found.append("ledger.checkpoint_seconds: must be between 0.05 and 3600")
+    if not 0.05 <= config.ledger.witness_seconds <= 86400:
+        found.append("ledger.witness_seconds: must be between 0.05 and 86400")
+    if config.ledger.retention_days < 183:
+        found.append("ledger.retention_days: audit events are kept for at least 183 days")
     if config.storage.engine not in ("disk", "s3"):
         found.append(f"storage.engine: {config.storage.engine!r} is neither disk nor s3")
     if config.storage.engine == "s3":

@@ -74,8 +74,16 @@ def migrations() -> list[Migration]:
     from andromede.identity import schema as identity
     from andromede.objects import bucketlog_store
     from andromede.objects import schema as objects
+    from andromede.sovereignty import schema as sovereignty
 
-    steps = (audit.MIGRATIONS, work.MIGRATIONS, keys.MIGRATIONS, identity.MIGRATIONS, objects.MIGRATIONS)
+    steps = (
+        audit.MIGRATIONS,
+        work.MIGRATIONS,
+        keys.MIGRATIONS,
+        identity.MIGRATIONS,
+        objects.MIGRATIONS,
+        sovereignty.MIGRATIONS,
+    )
     return [step for domain in (*steps, bucketlog_store.MIGRATIONS) for step in domain]
 
 

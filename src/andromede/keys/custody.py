@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -54,6 +55,26 @@ def _stretch(passphrase: str, salt: bytes, kdf: dict[str, int]) -> AESGCM:
     return AESGCM(key)
 
 
+def write_once(path: Path, document: Mapping[str, object]) -> None:
+    """Write keys, durably, to a new file of mode 0600. `Conflict` if it exists."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise Conflict(
+            f"{path} exists; other keys in its place would make what the first ones sealed or signed useless", "root"
+        ) from error
+    with os.fdopen(fd, "wb") as file:
+        file.write(json.dumps(document).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def create_root(path: Path, ids: Ids, passphrase: str | None = None) -> FileRoot:
     """Make a root key and write it, durably, to a new file of mode 0600. `Conflict` if it exists."""
     root_id, key = ids.hex(), ids.secret(32)
@@ -65,22 +86,7 @@ def create_root(path: Path, ids: Ids, passphrase: str | None = None) -> FileRoot
         document["sealed"] = base64.b64encode(iv + sealed).decode()
     else:
         document["key"] = base64.b64encode(key).decode()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError as error:
-        raise Conflict(
-            f"{path} exists; a second root key would make the first one's data unreadable", "root"
-        ) from error
-    with os.fdopen(fd, "wb") as file:
-        file.write(json.dumps(document).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    write_once(path, document)
     return FileRoot(root_id, key)
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -144,6 +145,12 @@ class Signer:
         else:
             self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.verifier = Verifier(name, kind, self._key.public_key().public_bytes_raw())
+
+    def under(self, name: str) -> Signer:
+        """The same key under another name."""
+        other = copy(self)
+        other.verifier = Verifier(name, self._kind, self.verifier.public)
+        return other
 
     def line(self, text: str, time: int = 0) -> str:
         """One signature line over a note's text; `time` (seconds) matters to cosignatures only."""
