@@ -15,7 +15,7 @@ from typing import Protocol
 
 import httpx
 
-from tests.support.installation import Installation, free_port
+from tests.support.installation import ROOT, Installation, free_port
 from tests.support.processes import processes, with_children
 from tests.support.sigv4 import Signer
 
@@ -54,11 +54,13 @@ class Andromede:
     name = "andromede"
     prefix = "/bench"
 
-    def __init__(self) -> None:
+    def __init__(self, source: Path = ROOT / "src") -> None:
         self.cloud: Installation | None = None
+        self.source = source
 
     def start(self, scratch: Path) -> None:
-        self.cloud = Installation(scratch / "andromede", settings={"server.object_workers": WORKERS})
+        settings = {"server.object_workers": WORKERS}
+        self.cloud = Installation(scratch / "andromede", settings=settings, source=self.source)
         self.cloud.start()
         self.signer = Signer.of(self.cloud.s3)
         url = self.cloud.objects_url + self.prefix

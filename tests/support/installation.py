@@ -40,13 +40,15 @@ def settings_environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Installation:
-    """One data directory and the program running on it. `settings` are dotted names of the configuration."""
+    """One data directory and the program running on it. `settings` are dotted names of the configuration;
+    `source` is the folder that the program is imported from."""
 
     data: Path
     api: str = ""
     objects: str = ""
     tls: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
+    source: Path = ROOT / "src"
 
     def __post_init__(self) -> None:
         self.api = self.api or f"127.0.0.1:{free_port()}"
@@ -66,7 +68,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        path = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH", ""))))
+        path = os.pathsep.join(filter(None, (str(self.source), os.environ.get("PYTHONPATH", ""))))
         return {**os.environ, **settings_environment(self.settings), "PYTHONPATH": path}
 
     def run(self, *words: str, check: bool = True, seconds: float = START_SECONDS) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,219 @@
+"""How soon a receipt can be had, and what memory the ledger costs, under load.
+
+    python -m bench.receipts [--events 200000] [--samples 200] [--rate 1000]
+
+One fresh installation. First a paced load of PUTs (about `--rate` a second); then PUT and GET as fast as they go until
+the project's log has `--events` entries. During both, probes put an object at random moments and ask for its receipt
+every 50 ms: the time from the answer's arrival to the first 200. Memory is the proportional set size of all roles: idle
+before and after, and the highest under load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench.__main__ import ROOT, SMALL, SMALL_COUNT, write_requests
+from bench.large import send_all
+from bench.paired import settled
+from bench.peers import Andromede
+from tests.support.keystone import Keystone
+from tests.support.processes import memory
+
+PROBES, CONNECTIONS = 4, 16
+GIVE_UP = 60.0
+MIB = 1 << 20
+
+
+@dataclass
+class Probes:
+    """Threads that put an object and wait for its receipt, one sample after another."""
+
+    peer: Andromede
+    samples: list[float] = field(default_factory=list)
+    missing: int = 0
+    index: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def one(self, objects: http.client.HTTPConnection, receipts: Receipts) -> None:
+        """One sample: seconds from the answer of a PUT to its receipt."""
+        target = f"{self.peer.prefix}/probe-{threading.get_ident()}"
+        objects.request("PUT", target, b"probe", dict(self.peer.headers("PUT", target)))
+        answer = objects.getresponse()
+        answer.read()
+        answered = time.perf_counter()
+        origin, _, index = (answer.getheader("Andromede-Ledger") or "").rpartition(" ")
+        assert answer.status == 200 and origin, (answer.status, answer.getheaders())
+        self.index = max(self.index, int(index))
+        while not receipts.there(int(index)):
+            if time.perf_counter() - answered > GIVE_UP:
+                self.missing += 1
+                return
+            time.sleep(0.05)
+        self.samples.append(time.perf_counter() - answered)
+
+    def run(self) -> None:
+        assert self.peer.cloud is not None
+        receipts = Receipts(self.peer)
+        with contextlib.closing(http.client.HTTPConnection(self.peer.address, timeout=60)) as objects:
+            while not self._stop.wait(random.uniform(0.0, 1.5)):
+                self.one(objects, receipts)
+
+    def __enter__(self) -> Probes:
+        self._pool = ThreadPoolExecutor(PROBES)
+        self._running = [self._pool.submit(self.run) for _ in range(PROBES)]
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stop.set()
+        for running in self._running:
+            running.result()
+        self._pool.shutdown()
+
+
+class Receipts:
+    """The receipts of the project, over the API."""
+
+    def __init__(self, peer: Andromede) -> None:
+        assert peer.cloud is not None
+        user = Keystone.log_in(peer.cloud, peer.cloud.clouds["andromede"]["auth"])
+        url = urlsplit(user.endpoint("sovereignty"))
+        self._prefix = url.path.rstrip("/").removesuffix("/v1") + "/v1"
+        self._headers = {"X-Auth-Token": user.token}
+        self._wire = http.client.HTTPConnection(url.netloc, timeout=60)
+
+    def there(self, index: int) -> bool:
+        self._wire.request("GET", f"{self._prefix}/receipts/{index}", headers=self._headers)
+        with self._wire.getresponse() as answer:
+            text = answer.read()
+            assert answer.status in (200, 202), (answer.status, text[:500])
+            return answer.status == 200
+
+
+class Watch:
+    """The highest memory of a peer while the block runs."""
+
+    def __init__(self, peer: Andromede) -> None:
+        self.peer = peer
+        self.highest = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.5):
+            self.highest = max(self.highest, memory(self.peer.pids()))
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def load(peer: Andromede, file: Path, script: str, seconds: float, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """wrk in the background."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, int(seconds))}s", "-s", str(ROOT / "bench" / script)]
+    wrk = subprocess.Popen(
+        [*command, f"http://{peer.address}", "--", str(file), *words], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield wrk
+    finally:
+        wrk.terminate()
+        wrk.communicate()
+
+
+def shown(name: str, probes: Probes, events: int, seconds: float) -> str:
+    times = sorted(probes.samples)
+    if not times:
+        return f"| {name} | {events / seconds:,.0f} | no receipt within {GIVE_UP:.0f} s ({probes.missing}) |||||"
+    cuts = (statistics.median(times), times[int(len(times) * 0.99)], times[-1])
+    cells = " | ".join(f"{value:.2f}" for value in cuts)
+    return f"| {name} | {events / seconds:,.0f} | {len(times)} | {cells} | {probes.missing} |"
+
+
+def paced(peer: Andromede, file: Path, choice: argparse.Namespace) -> str:
+    """The table row of the paced load."""
+    seconds = choice.samples / PROBES * 1.8
+    pause = str(max(1, round(CONNECTIONS / choice.rate * 1000) - 3))
+    with load(peer, file, "paced.lua", seconds + 60, pause), Probes(peer) as probes:
+        time.sleep(2)
+        first, began = probes.index, time.perf_counter()
+        while len(probes.samples) < choice.samples and time.perf_counter() - began < seconds:
+            time.sleep(0.1)
+        count, took = probes.index - first, time.perf_counter() - began
+    return shown("PUT, paced", probes, count, took)
+
+
+def flat_out(peer: Andromede, files: dict[str, Path], events: int) -> str:
+    """The table row of PUT and GET in turns, each for five seconds, until the log has that many entries."""
+    with Probes(peer) as probes:
+        time.sleep(2)
+        first, began = probes.index, time.perf_counter()
+        turn = 0
+        while probes.index < events:
+            with load(peer, files["put" if turn % 2 == 0 else "get"], "replay.lua", 5) as wrk:
+                wrk.wait()
+            turn += 1
+            time.sleep(0.1)
+        count, took = probes.index - first, time.perf_counter() - began
+    return shown("PUT and GET, flat out", probes, count, took)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="bench.receipts", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--events", type=int, default=200_000, help="entries of the log at the end")
+    parser.add_argument("--samples", type=int, default=200, help="receipts under the paced load")
+    parser.add_argument("--rate", type=float, default=1000.0, help="events a second of the paced load")
+    choice = parser.parse_args()
+    if shutil.which("wrk") is None:
+        print("wrk is needed (Debian: apt-get install wrk)")
+        return 1
+    scratch, peer = Path(tempfile.mkdtemp(prefix="bench-receipts-")), Andromede()
+    files = {name: scratch / name for name in ("put", "get")}
+    try:
+        peer.start(scratch)
+        for name, file in files.items():
+            write_requests(file, peer, name.upper(), SMALL, SMALL_COUNT)
+        send_all(files["put"], peer.address, 8)
+        settled(peer)
+        before = memory(peer.pids())
+        with Watch(peer) as watch:
+            rows = [paced(peer, files["put"], choice), flat_out(peer, files, choice.events)]
+            ended = time.perf_counter()
+            settled(peer)
+        lag, after = time.perf_counter() - ended, memory(peer.pids())
+    finally:
+        peer.stop()
+        shutil.rmtree(scratch, ignore_errors=True)
+    print("| load | events/s | receipts | median s | p99 s | longest s | missing |\n|" + "---|" * 7)
+    print("\n".join(rows))
+    print(
+        f"\nmemory of all roles: {before / MIB:.0f} MiB before, {watch.highest / MIB:.0f} MiB at most under load,",
+        end=" ",
+    )
+    print(f"{after / MIB:.0f} MiB after {choice.events:,} events; idle again {lag:.1f} s after the load")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
