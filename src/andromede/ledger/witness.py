@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,12 @@ class Answer:
     status: int
     body: str = ""
     content_type: str = "text/plain; charset=utf-8"
+
+
+class Logs(Protocol):
+    """The keys that a witness accepts for an origin; None for an origin that it does not know."""
+
+    def get(self, origin: str, /) -> Sequence[Verifier] | None: ...
 
 
 class Memory(Protocol):
@@ -46,10 +53,18 @@ def parse_request(body: str) -> tuple[int, list[bytes], str]:
     return size, proof, note
 
 
+def known_signatures(note: str, known: Sequence[Verifier]) -> str:
+    """The note with the signature lines of known keys only, one each: what strangers added is not remembered."""
+    text, lines = split_note(note)
+    kept = {(name, blob[:4]): blob for name, blob in reversed(lines)}
+    found = [(key.name, kept[key.name, key.id]) for key in known if (key.name, key.id) in kept]
+    return f"{text}\n" + "".join(f"— {name} {base64.b64encode(blob).decode()}\n" for name, blob in found)
+
+
 class Witness:
     """Cosigns checkpoints of the logs it knows."""
 
-    def __init__(self, logs: dict[str, tuple[Verifier, ...]], signers: tuple[Signer, ...], memory: Memory) -> None:
+    def __init__(self, logs: Logs, signers: tuple[Signer, ...], memory: Memory) -> None:
         self._logs = logs
         self._signers = signers
         self._memory = memory
@@ -71,7 +86,7 @@ class Witness:
             return Answer(403, f"{error}\n")
         if old > size:
             return Answer(400, "the old size is greater than the checkpoint's\n")
-        return self._extend(origin, (old, size, root), proof, note, now())
+        return self._extend(origin, (old, size, root), proof, known_signatures(note, keys), now())
 
     def _extend(self, origin: str, step: tuple[int, int, bytes], proof: list[bytes], note: str, now: int) -> Answer:
         old, size, root = step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from andromede.db import Migration
+from andromede.sovereignty import witness_schema
 
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
@@ -30,4 +31,5 @@ CREATE TABLE ledger_checkpoint (
 CREATE INDEX ledger_checkpoint_unsigned ON ledger_checkpoint (origin) WHERE note IS NULL;
 """,
     ),
+    *witness_schema.MIGRATIONS,
 )
