@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from andromede.db import Migration
-from andromede.sovereignty import witness_schema
+from andromede.sovereignty import policy_schema, witness_schema
 
-MIGRATIONS: tuple[Migration, ...] = (
+_LOGS = (
     Migration(
         "sovereignty",
         1,
@@ -31,5 +31,6 @@ CREATE TABLE ledger_checkpoint (
 CREATE INDEX ledger_checkpoint_unsigned ON ledger_checkpoint (origin) WHERE note IS NULL;
 """,
     ),
-    *witness_schema.MIGRATIONS,
 )
+
+MIGRATIONS: tuple[Migration, ...] = (*_LOGS, *witness_schema.MIGRATIONS, *policy_schema.MIGRATIONS)

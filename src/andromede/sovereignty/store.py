@@ -151,12 +151,11 @@ def _stored(row: Row) -> Stored:
 
 
 def intend(tx: Tx, log: LogState, size: int, root: bytes, now_us: int) -> None:
-    """Record what will be signed, in place of anything older that was not."""
-    tx.run("DELETE FROM ledger_checkpoint WHERE origin = ? AND note IS NULL", (log.origin,))
-    tx.run(
-        f"INSERT INTO ledger_checkpoint ({_CHECKPOINT}) VALUES (?, ?, ?, ?, NULL, '', '')",
-        (log.origin, size, root, now_us),
-    )
+    """Record what will be signed, in place of anything older that was not; why that was refused stays."""
+    row = (size, root, now_us, log.origin)
+    if not tx.run("UPDATE ledger_checkpoint SET size = ?, root = ?, made = ? WHERE origin = ? AND note IS NULL", row):
+        sql = f"INSERT INTO ledger_checkpoint ({_CHECKPOINT}) VALUES (?, ?, ?, ?, NULL, '', '')"
+        tx.run(sql, (log.origin, size, root, now_us))
 
 
 def unsigned(db: Reader, after: str, limit: int) -> list[Stored]:

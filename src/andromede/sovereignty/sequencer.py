@@ -1,0 +1,296 @@
+"""From recorded events to signed checkpoints: the only writer of trees.
+
+A turn: read the contiguous prefix of each log's new events, hash it, then in one transaction write the tiles, move
+(size, root) by compare-and-set and record what will be signed; only after that commit sign, and publish the note in
+a second transaction. A process that dies between two steps leaves a state from which the next turn goes on: tiles
+and size move together, and a recorded intent is signed by whoever finds it. What is signed is therefore always a
+committed state, and each committed state extends the one before it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from andromede.clock import Clock
+from andromede.db import Database, Tx
+from andromede.errors import Error, Fatal
+from andromede.ledger.note import checkpoint_text
+from andromede.ledger.receipt import entry_of
+from andromede.log import Log
+from andromede.sovereignty import store
+from andromede.sovereignty.logkeys import LogKeys
+from andromede.sovereignty.store import LogState, Stored, Tile
+from andromede.sovereignty.tiles import Edge
+from andromede.work import Leases
+
+LEASE = "ledger.sequencer"
+LEASE_SECONDS = 30
+HOLE_SECONDS = 10.0
+REPEAT_SECONDS = 60.0
+RETRY_SECONDS = 10.0
+MaySign = Callable[[str, int, bytes], str | None]
+"""(origin, size, root) -> why this checkpoint must not be signed, None when it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one turn. `page`: events read at a time; `edges`: logs whose right edge stays in memory."""
+
+    page: int = 1024
+    log_events: int = 8192
+    batch_events: int = 32_768
+    batch_logs: int = 256
+    edges: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a sequencer stands on. `reached` is told the name of each step as it is done."""
+
+    db: Database
+    keys: LogKeys
+    leases: Leases
+    clock: Clock
+    log: Log
+    may_sign: MaySign = lambda origin, size, root: None
+    limits: Limits = Limits()
+    reached: Callable[[str], None] = lambda step: None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A log's next state, not yet committed. `edge` is already that of the next state."""
+
+    log: LogState
+    edge: Edge
+    root: bytes
+    tiles: list[Tile]
+
+
+class Alerts:
+    """Alerts that are said once a minute for as long as their cause stays."""
+
+    def __init__(self, clock: Clock, log: Log) -> None:
+        self._clock = clock
+        self._log = log
+        self._said: dict[tuple[str, str], float] = {}
+
+    def say(self, name: str, origin: str, **fields: str | int) -> None:
+        """Alert, unless it was said within the last minute."""
+        now = self._clock.monotonic()
+        if now - self._said.get((name, origin), -REPEAT_SECONDS) >= REPEAT_SECONDS:
+            self._said = {about: at for about, at in self._said.items() if now - at < REPEAT_SECONDS}
+            self._said[name, origin] = now
+            self._log.alert(name, origin=origin, **fields)
+
+
+class Sequencer:
+    """Runs on one thread. Several processes may run one: the lease keeps all but one at rest, and compare-and-set
+    makes a second one harmless."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._alerts = Alerts(parts.clock, parts.log)
+        self._edges: OrderedDict[str, tuple[bytes, Edge]] = OrderedDict()  # origin -> its root, edge
+        self._holes: dict[str, tuple[int, float]] = {}  # origin -> position, since
+        self._refused: dict[str, float] = {}  # origin -> when to ask again
+        self._held_until = 0.0
+        self._look_for_unsigned = 0.0
+
+    def run(self, stop: threading.Event, seconds: float) -> None:
+        """A turn every `seconds`, at once again while more is waiting, until `stop` is set."""
+        failures = 0
+        while not stop.is_set():
+            begin = self._parts.clock.monotonic()
+            try:
+                more = self.turn()
+                failures = 0
+            except Exception as error:
+                more, failures = False, failures + 1
+                self._edges.clear()
+                text = error.public if isinstance(error, Error) else repr(error)
+                self._parts.log.alert("ledger.failed", failures=failures, cause=text)
+            rest = seconds * min(2**failures, 64) - (self._parts.clock.monotonic() - begin)
+            if not more:
+                stop.wait(max(rest, 0.0))
+
+    def turn(self) -> bool:
+        """Bring every log up to date, within bounds; whether more is waiting. At rest this is one indexed query."""
+        more, after = False, None
+        limits = self._parts.limits
+        while page := store.behind(self._parts.db, after, limits.batch_logs):
+            if not self._held():
+                return False
+            more |= self._grow(page)
+            after = page[-1].tenant
+            if len(page) < limits.batch_logs:
+                break
+        now = self._parts.clock.monotonic()
+        if after is not None or now >= self._look_for_unsigned:
+            self._look_for_unsigned = now + RETRY_SECONDS
+            self._sign_all()
+        return more
+
+    def _held(self) -> bool:
+        """Whether the lease is ours for the time of a turn; claimed with time to spare, and only when there is work."""
+        now = self._parts.clock.monotonic()
+        if now < self._held_until:
+            return True
+        if not self._parts.leases.claim(LEASE, LEASE_SECONDS):
+            return False
+        self._held_until = now + LEASE_SECONDS / 2
+        return True
+
+    def _grow(self, page: list[LogState]) -> bool:
+        limits, more = self._parts.limits, False
+        grown: list[Growth] = []
+        room = limits.batch_events
+        for log in page:
+            most = min(limits.log_events, room)
+            growth = self._read(log, most)
+            if growth is None:
+                continue
+            grown.append(growth)
+            count = growth.edge.size - log.size
+            room -= count
+            more |= count == most and growth.edge.size < log.allocated
+            if room <= 0:
+                self._commit(grown)
+                grown, room = [], limits.batch_events
+        self._commit(grown)
+        return more
+
+    def _read(self, log: LogState, most: int) -> Growth | None:
+        """The log's next state in memory, None when there is nothing to append."""
+        entries: list[bytes] = []
+        end = min(log.allocated, log.size + most)
+        while log.size + len(entries) < end:
+            first = log.size + len(entries)
+            rows = store.events(self._parts.db, log.tenant, first, end, self._parts.limits.page)
+            for position, salt, body in rows:
+                if position != log.size + len(entries) or salt is None:
+                    break
+                entries.append(entry_of(salt, body))
+            if log.size + len(entries) < min(end, first + self._parts.limits.page):
+                break
+        self._watch_hole(log, log.size + len(entries), end)
+        if not entries:
+            return None
+        try:
+            edge = self._edge(log)
+            tiles = edge.extend(entries)
+        except Fatal as error:
+            self._alerts.say("ledger.damaged", log.origin, cause=error.public)
+            return None
+        return Growth(log, edge, edge.root(), tiles)
+
+    def _watch_hole(self, log: LogState, position: int, end: int) -> None:
+        if position == end:
+            self._holes.pop(log.origin, None)
+            return
+        now = self._parts.clock.monotonic()
+        known, since = self._holes.get(log.origin, (-1, now))
+        if known != position:
+            self._holes[log.origin] = (position, now)
+        elif now - since > HOLE_SECONDS:
+            self._alerts.say("ledger.hole", log.origin, position=position, seconds=int(now - since))
+
+    def _edge(self, log: LogState) -> Edge:
+        """The right edge of a log; it leads to the stored root, or `Fatal` is raised. It leaves the memory: only a
+        commit puts it back."""
+        root, edge = self._edges.pop(log.origin, (b"", None))
+        if edge is None or edge.size != log.size or root != log.root:
+            edge = Edge.load(partial(store.tile, self._parts.db, log.origin), log.size)
+            if edge.root() != log.root:
+                raise Fatal(
+                    f"the tiles of {log.origin} do not lead to its root at {log.size}: nothing more of it is signed; "
+                    "run andromede fsck and restore a backup",
+                    "ledger",
+                )
+        return edge
+
+    def _commit(self, grown: list[Growth]) -> None:
+        if not grown:
+            return
+        self._parts.reached("read")
+        now_us, done = self._parts.clock.now_us(), []
+        with self._parts.db.write() as tx:
+            for growth in grown:
+                try:
+                    if tx.guarded(partial(self._write, growth, now_us)):
+                        done.append(growth)
+                except Fatal as error:
+                    self._alerts.say("ledger.damaged", growth.log.origin, cause=error.public)
+            self._parts.reached("written")
+        self._parts.reached("committed")
+        for growth in done:
+            self._edges[growth.log.origin] = (growth.root, growth.edge)
+        while len(self._edges) > self._parts.limits.edges:
+            self._edges.popitem(last=False)
+
+    def _write(self, growth: Growth, now_us: int, tx: Tx) -> bool:
+        if not store.advance(tx, growth.log, growth.edge.size, growth.root):
+            return False  # another sequencer was faster
+        self._parts.reached("advanced")
+        for tile in growth.tiles:
+            if not store.write_tile(tx, growth.log.origin, tile):
+                raise Fatal(
+                    f"tile {tile.level}/{tile.number} of {growth.log.origin} is wider than the log: the database is "
+                    "not what it was; run andromede fsck",
+                    "ledger",
+                )
+        self._parts.reached("tiles")
+        store.intend(tx, growth.log, growth.edge.size, growth.root, now_us)
+        return True
+
+    def _sign_all(self) -> None:
+        after, limit = "", self._parts.limits.batch_logs
+        while page := store.unsigned(self._parts.db, after, limit):
+            if not self._held():
+                return
+            self._publish([(row, note) for row in page if (note := self._sign(row))])
+            after = page[-1].origin
+            if len(page) < limit:
+                return
+
+    def _sign(self, row: Stored) -> str | None:
+        now = self._parts.clock.monotonic()
+        if now < self._refused.get(row.origin, now):
+            return None
+        reason = self._objection(row)
+        if reason is None:
+            self._refused.pop(row.origin, None)
+            note = self._parts.keys.sign(checkpoint_text(row.origin, row.size, row.root))
+            self._parts.reached("signed")
+            return note
+        self._refused[row.origin] = now + RETRY_SECONDS
+        self._alerts.say("ledger.refused", row.origin, size=row.size, reason=reason)
+        if reason != row.refusal:
+            with self._parts.db.write() as tx:
+                store.refuse(tx, row.origin, row.size, reason)
+        return None
+
+    def _objection(self, row: Stored) -> str | None:
+        log = store.by_origin(self._parts.db, row.origin)
+        if log is None or log.size < row.size or (log.size == row.size and log.root != row.root):
+            return f"the log of {row.origin} is not at the state that was to be signed"
+        last = store.newest(self._parts.db, row.origin)
+        if last is not None and last.size >= row.size:
+            return f"a checkpoint of {last.size} entries was signed before"
+        try:
+            return self._parts.may_sign(row.origin, row.size, row.root)
+        except Error as error:
+            return f"whether it may be signed could not be found out: {error.public}"
+
+    def _publish(self, notes: list[tuple[Stored, str]]) -> None:
+        if not notes:
+            return
+        with self._parts.db.write() as tx:
+            for row, note in notes:
+                store.publish(tx, row.origin, row.size, note)
+            self._parts.reached("publishing")
+        self._parts.reached("published")
