@@ -108,6 +108,13 @@ def events(db: Reader, tenant: str, first: int, to: int, limit: int) -> list[tup
     return [(int(at), None if salt is None else bytes(salt), bytes(body)) for at, salt, body in rows]
 
 
+def missing(db: Reader, tenant: str, first: int, to: int) -> int:
+    """How many of the positions first <= position < to have no event."""
+    sql = "SELECT count(*) FROM audit_event WHERE tenant = ? AND position >= ? AND position < ?"
+    row = db.one(sql, (tenant, first, to))
+    return to - first - (int(row[0]) if row else 0)
+
+
 def advance(tx: Tx, log: LogState, size: int, root: bytes) -> bool:
     """Move a log from exactly the state that was read to a larger one; False when it moved meanwhile."""
     return (
