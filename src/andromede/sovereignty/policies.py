@@ -91,7 +91,7 @@ def checked(given: str, keys: Sequence[Verifier] = (), url: Callable[[str], None
         _plain_url(where)
         if url is not None:
             url(where)
-    lines = (line.strip() for line in given.splitlines())
+    lines = (line.strip() for line in given.split("\n"))
     return "".join(f"{line}\n" for line in lines if line and line.split()[0] != "log")
 
 
