@@ -31,7 +31,10 @@ CATALOG = (
     ("identity", "keystone", "{api}/identity/v3"),
     ("object-store", "swift", "{objects}/v1/AUTH_%(project_id)s"),
     ("object-store-s3", "s3", "{objects}"),
+    ("sovereignty", "andromede", "{api}/sovereignty/v1"),
 )
+LATER = ("sovereignty",)
+"""Types that joined the catalog after the first release: installations made before get them once."""
 DOMAIN = "default"
 
 
@@ -108,6 +111,24 @@ def bootstrap(core: Core, region: str, request_id: str) -> Secrets | None:
     return Secrets(first, second, access, secret, projects["demo"], region)
 
 
+def complete(core: Core, region: str, request_id: str) -> list[str]:
+    """Enter into the catalog, once, what an older program did not offer; the types. What an administrator then
+    removes stays removed."""
+    made = []
+    with core.db.write() as tx:
+        for kind, name, url in CATALOG:
+            if kind in LATER and tx.take(f"identity/catalog/{kind}") == 1:
+                if not catalog_store.SERVICES.find(tx, type=kind):
+                    _offer(core, tx, (kind, name, url), region)
+                    made.append(kind)
+        if made:
+            principals_store.raise_epoch(tx)
+            event = Draft("", "system:bootstrap", "identity:create_service", f"catalog:{','.join(made)}", request_id,
+                          purpose="OPERATOR_SYSTEM")  # fmt: skip
+            core.recorder.record(tx, [event])
+    return made
+
+
 def new_password(core: Core) -> str:
     """32 characters, 192 bits."""
     return base64.urlsafe_b64encode(core.ids.secret(24)).decode()
@@ -159,9 +180,14 @@ def add_ec2(core: Core, tx: Tx, user_id: str, project_id: str) -> tuple[str, str
 
 
 def _catalog(core: Core, tx: Tx, region: str) -> None:
-    catalog_store.REGIONS.insert(tx, Region(region))
-    for kind, name, url in CATALOG:
-        service = catalog_store.SERVICES.insert(tx, Service(core.ids.hex(), kind, name))
-        for interface in ("public", "internal", "admin"):
-            point = Endpoint(core.ids.hex(), service.id, interface, url, region)
-            catalog_store.ENDPOINTS.insert(tx, point)
+    for entry in CATALOG:
+        _offer(core, tx, entry, region)
+
+
+def _offer(core: Core, tx: Tx, entry: tuple[str, str, str], region: str) -> None:
+    kind, name, url = entry
+    if catalog_store.REGIONS.find(tx, id=region) is None:
+        catalog_store.REGIONS.insert(tx, Region(region))
+    service = catalog_store.SERVICES.insert(tx, Service(core.ids.hex(), kind, name))
+    for interface in ("public", "internal", "admin"):
+        catalog_store.ENDPOINTS.insert(tx, Endpoint(core.ids.hex(), service.id, interface, url, region))
