@@ -117,10 +117,10 @@ def complete(core: Core, region: str, request_id: str) -> list[str]:
     made = []
     with core.db.write() as tx:
         for kind, name, url in CATALOG:
-            if kind in LATER and tx.take(f"identity/catalog/{kind}") == 1:
-                if not catalog_store.SERVICES.find(tx, type=kind):
-                    _offer(core, tx, (kind, name, url), region)
-                    made.append(kind)
+            first = kind in LATER and tx.take(f"identity/catalog/{kind}") == 1
+            if first and not catalog_store.SERVICES.find(tx, type=kind):
+                _offer(core, tx, (kind, name, url), region)
+                made.append(kind)
         if made:
             principals_store.raise_epoch(tx)
             event = Draft("", "system:bootstrap", "identity:create_service", f"catalog:{','.join(made)}", request_id,

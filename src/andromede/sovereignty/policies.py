@@ -20,6 +20,8 @@ DEFAULT = ""
 NOBODY = "quorum none\n"
 LARGEST = 64 * 1024
 MOST_WITNESSES = 32
+RULE = "# Events keep their content for "
+"""How the comment begins that tells the rule of retention; it is made anew at each reading."""
 GROUP = "witnesses"
 """The group that `add_witness` and `simple` keep: a majority of all witnesses."""
 
@@ -92,7 +94,8 @@ def checked(given: str, keys: Sequence[Verifier] = (), url: Callable[[str], None
         if url is not None:
             url(where)
     lines = (line.strip() for line in given.split("\n"))
-    return "".join(f"{line}\n" for line in lines if line and line.split()[0] != "log")
+    kept = (line for line in lines if line and not line.startswith(RULE) and line.split()[0] != "log")
+    return "".join(f"{line}\n" for line in kept)
 
 
 def _plain_url(url: str) -> None:

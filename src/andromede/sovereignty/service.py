@@ -105,7 +105,7 @@ class Ledger:
     def retention_rule(self) -> str:
         """The published rule, as a comment of the policy file."""
         days = max(self.tools.retention_days, MINIMUM_DAYS)
-        return f"# Events keep their content for {days} days (never less than {MINIMUM_DAYS}); their hashes stay.\n"
+        return f"{policies.RULE}{days} days (never less than {MINIMUM_DAYS}); their hashes stay.\n"
 
     def consistency(self, log: LogState, old: int, size: int) -> list[bytes]:
         """Hashes that prove the first `old` entries to be a prefix of the first `size` (RFC 9162 2.1.4)."""

@@ -99,7 +99,7 @@ def test_lines_of_the_own_log_are_left_out_and_foreign_ones_refused() -> None:
         ("quorum none\n" + "#" * 70_000, "larger than"),
         (f"witness w {key('w')} ftp://x\nquorum none", "not an http"),
         (f"witness w {key('w')} http://{'x' * 2000}\nquorum none", "not an http"),
-        ("".join(f"witness w{n} {key('w')}\n" for n in range(33)) + "quorum none", "at most 32"),
+        ("".join(f"witness w{n} {key(f'w{n}')}\n" for n in range(33)) + "quorum none", "at most 32"),
         (f"witness {'n' * 300} {key('w')}\nquorum none", "too long"),
     ],
 )
