@@ -34,10 +34,12 @@ lint: $(VENV)/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --no-namespace-packages tools/verifier
 	$(BIN)/lint-imports --cache-dir build/import-linter
 
 check: $(VENV)/.dev  ## budgets of the house style
 	$(BIN)/python tools/check
+	$(BIN)/python tools/verifier --check
 
 unit: $(VENV)/.dev  ## unit and contract tests, on SQLite, counted for coverage
 	$(BIN)/coverage erase

@@ -18,7 +18,7 @@ from andromede.ledger.note import (
 )
 
 MAXIMUM_DEFINITIONS = 500
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def parse_policy(text: str) -> Policy:
 
     Unlike C2SP, one public key may stand behind several logs: an installation signs all its logs with it.
     """
-    if _CONTROL.search(text):
+    if _NOT_TEXT.search(text):
         raise BadNote("a policy is text without control characters")
     reading = _Reading()
     for line_number, line in enumerate(text.split("\n"), 1):
