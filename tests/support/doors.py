@@ -17,7 +17,6 @@ from andromede.errors import Unauthenticated
 from andromede.ids import RandomIds
 from andromede.log import Log
 from andromede.objects.access.evaluator import Evaluator
-from andromede.objects.commit import Step
 from andromede.objects.context import Context, IdentityDirectory
 from andromede.objects.s3.door import S3Door
 from andromede.objects.swift.door import SwiftDoor
@@ -26,7 +25,7 @@ from andromede.web.stream import render
 from andromede.web.stream.body import BufferedBody
 from andromede.web.stream.message import Commit, Headers, Request
 from tests.support.sigv4 import Signer
-from tests.support.vault import Vault, vault
+from tests.support.vault import Vault, committed, vault
 
 ACCOUNT = "AUTH_p1"
 SIGNER = Signer("AK", "secret", "fr1")
@@ -154,8 +153,7 @@ class Doors:
         try:
             found = door.handle(request)
             if isinstance(found, Commit):
-                result = self.vault.objects.run(Step(found.work, found.record))
-                found = found.render(result)
+                found = committed(self.vault.objects, found)
         except Exception as error:
             found = door.error(request, error)
         render.head(found, render.Dated(self.vault.clock), None, False)

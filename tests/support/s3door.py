@@ -19,7 +19,7 @@ from andromede.web.stream.body import BufferedBody
 from andromede.web.stream.message import Commit, Headers, Request, Response
 from tests.support.access import OTHER, OWNER, actor
 from tests.support.clock import FakeIds
-from tests.support.vault import Vault
+from tests.support.vault import Vault, committed
 
 PEOPLE: dict[str, Actor | None] = {"owner": actor(), "other": actor(OTHER, "u2"), "nobody": None}
 EMAIL = "other@example.org"
@@ -91,13 +91,10 @@ class Bench:
         )  # fmt: skip
         try:
             found = self.door.handle(request)
-            answer = self._committed(found) if isinstance(found, Commit) else found
+            answer = committed(self.objects, found) if isinstance(found, Commit) else found
         except Exception as error:
             answer = self.door.error(request, error)
         return self._rendered(answer)
-
-    def _committed(self, commit: Commit[Any]) -> Response:
-        return commit.render(self.objects.committer.run(commit))
 
     @staticmethod
     def _rendered(answer: Response) -> Answer:

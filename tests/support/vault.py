@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from andromede import audit, keys
 from andromede.audit import Recorder
@@ -16,7 +17,7 @@ from andromede.ids import Ids, RandomIds
 from andromede.log import Log
 from andromede.objects import schema
 from andromede.objects.blobs import BlobEngine
-from andromede.objects.commit import CommitLimits
+from andromede.objects.commit import CommitLimits, Waiter
 from andromede.objects.model import (
     NO_CONDITIONS,
     Attributes,
@@ -34,6 +35,7 @@ from andromede.objects.model import (
 )
 from andromede.objects.service import Objects, Tools
 from andromede.web.actor import Actor
+from andromede.web.stream.message import Commit, Response
 
 ACTOR = Actor("user-1", "demo", "default", frozenset({"member"}), project_id="p1", project_name="demo")
 READ_SECONDS = 0.01
@@ -98,6 +100,14 @@ class Vault:
 
     def events(self) -> Sequence[tuple[object, ...]]:
         return self.db.all("SELECT body FROM audit_event ORDER BY id")
+
+
+def committed(objects: Objects, commit: Commit[Any]) -> Response:
+    """What the committer answers to a handler's promise, as the edge gets it; failures are raised."""
+    waiter = Waiter()
+    objects.committer.submit(commit, waiter)
+    outcome = waiter.wait()
+    return outcome if isinstance(outcome, Response) else outcome()
 
 
 @contextmanager

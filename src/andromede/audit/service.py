@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from andromede.audit import store
 from andromede.audit.event import Draft, event_bytes
+from andromede.audit.places import Places, Position
 from andromede.clock import Clock
 from andromede.db import Database, Tx
 from andromede.ids import Ids, RandomIds
@@ -19,18 +19,6 @@ INSTALLATION = ""
 _ADOPTED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """An event's place in the log of its tenant. Its text is the value of the `Andromede-Ledger` header."""
-
-    tenant: str
-    origin: str
-    index: int
-
-    def __str__(self) -> str:
-        return f"{self.origin} {self.index}"
-
-
 class Recorder:
     """Writes the events of one process, its *source*: `seq` is contiguous within it. A source's name
     is stable over restarts (`objects-0`, `api-0`), so that silence and gaps show."""
@@ -39,24 +27,36 @@ class Recorder:
         self.source = source
         self._clock = clock
         self._ids: Ids = ids or RandomIds()
+        self.places: Places | None = None
 
-    def record(self, tx: Tx, drafts: Sequence[Draft]) -> list[Position]:
-        """Write the events in the transaction of their effect; the place of each in its tenant's log, which
-        holds if the transaction does. Cheaper in one call per transaction than one by one."""
-        if not drafts:
+    def record(self, tx: Tx, drafts: Sequence[Draft], placed: Sequence[tuple[Draft, int]] = ()) -> list[Position]:
+        """Write the events in the transaction of their effect; the place of each draft in its tenant's log, which
+        holds if the transaction does. `placed` are events whose places were leased before (`audit.leases`).
+        Cheaper in one call per transaction than one by one."""
+        count = len(drafts) + len(placed)
+        if not count:
             return []
-        first = tx.take("audit", len(drafts))
-        seq = tx.take("audit/" + self.source, len(drafts))
-        now = self._clock.now_us()
         positions = allocate(tx, [draft.tenant for draft in drafts], self._ids)
-        salts = self._ids.secret(SALT_SIZE * len(drafts))
+        first = tx.take("audit", count)
+        seq = tx.take("audit/" + self.source, count)
+        now = self._clock.now_us()
+        salts = self._ids.secret(SALT_SIZE * count)
+        every = [*placed, *((draft, at.index) for draft, at in zip(drafts, positions, strict=True))]
         rows = []
-        for n, (draft, position) in enumerate(zip(drafts, positions, strict=True)):
+        for n, (draft, index) in enumerate(every):
             body = event_bytes(draft, self.source, seq + n, now)
             salt = salts[SALT_SIZE * n : SALT_SIZE * (n + 1)]
-            rows.append((first + n, draft.tenant, self.source, seq + n, now, body, position.index, salt))
+            rows.append((first + n, draft.tenant, self.source, seq + n, now, body, index, salt))
         store.insert(tx, rows)
+        if self.places is not None:
+            self.places.expect(tx, drafts, positions)
         return positions
+
+    def allocate(self, tx: Tx, tenant: str, count: int) -> Position:
+        """Reserve `count` places of a tenant's log without their events; the first. Whoever does this must
+        see to it that every one of them gets an event soon (`audit.leases`)."""
+        origin, first = _reserve(tx, tenant, count, self._ids)
+        return Position(tenant, origin, first)
 
     def mark(self, tx: Tx, word: str, request_id: str) -> None:
         """`source.start`, `source.stop` or `source.heartbeat`: makes silence visible."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from andromede.audit import lease_store
 from andromede.db import Migration, Row, Tx
 
 MIGRATIONS = (
@@ -42,6 +43,7 @@ CREATE TABLE ledger_log (
 CREATE INDEX ledger_log_behind ON ledger_log (tenant) WHERE allocated > size;
 """,
     ),
+    lease_store.MIGRATION,
 )
 
 

@@ -32,6 +32,9 @@ class Tx(Protocol):
     def take(self, name: str, count: int = 1) -> int:
         """Reserve `count` numbers of the named sequence and return the first. Gap-free with commits."""
 
+    def after(self, call: Callable[[], None]) -> None:
+        """Call this once the transaction is durable; never when it is undone."""
+
 
 class Database(Protocol):
     """One logical database. Safe to use from many threads; open it after a fork, never before."""

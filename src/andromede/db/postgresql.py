@@ -29,10 +29,11 @@ def _translate(sql: str) -> str:
 class PostgresTx:
     """Statements on one connection inside a transaction."""
 
-    __slots__ = ("_conn",)
+    __slots__ = ("_conn", "durable")
 
     def __init__(self, conn: psycopg.Connection[Row]) -> None:
         self._conn = conn
+        self.durable: list[Callable[[], None]] = []
 
     def _execute(self, sql: str, params: Sequence[Any]) -> psycopg.Cursor[Row]:
         return self._conn.execute(_translate(sql), params)
@@ -62,6 +63,9 @@ class PostgresTx:
         )
         assert row is not None
         return int(row[0]) - count + 1
+
+    def after(self, call: Callable[[], None]) -> None:
+        self.durable.append(call)
 
 
 class PostgresDatabase:
@@ -94,7 +98,10 @@ class PostgresDatabase:
     @contextmanager
     def write(self) -> Iterator[Tx]:
         with self._transaction(f"SELECT pg_advisory_xact_lock({_GATE})") as conn:
-            yield PostgresTx(conn)
+            tx = PostgresTx(conn)
+            yield tx
+        for call in tx.durable:
+            call()
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         with self._transaction("SET TRANSACTION READ ONLY") as conn:

@@ -47,10 +47,11 @@ def _failure(error: sqlite3.OperationalError) -> Exception:
 class SqliteTx:
     """Statements on one connection."""
 
-    __slots__ = ("_conn",)
+    __slots__ = ("_conn", "durable")
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
+        self.durable: list[Callable[[], None]] = []
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         return self._conn.execute(sql, params).fetchall()
@@ -83,6 +84,9 @@ class SqliteTx:
             (name, count, count),
         )
         return int(rows[0][0]) - count + 1
+
+    def after(self, call: Callable[[], None]) -> None:
+        self.durable.append(call)
 
 
 class SqliteDatabase:
@@ -125,7 +129,8 @@ class SqliteDatabase:
             try:
                 try:
                     conn.execute("BEGIN IMMEDIATE")
-                    yield SqliteTx(conn)
+                    tx = SqliteTx(conn)
+                    yield tx
                     conn.execute("COMMIT")
                 except BaseException as error:
                     if conn.in_transaction:
@@ -135,6 +140,8 @@ class SqliteDatabase:
                     raise
             finally:
                 fcntl.flock(self._gate_fd, fcntl.LOCK_UN)
+        for call in tx.durable:
+            call()
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         row: Row | None = self._conn().execute(sql, params).fetchone()

@@ -79,6 +79,9 @@ class Batch:
         self.writes += 1
         return self._tx.take(name, count)
 
+    def after(self, call: Callable[[], None]) -> None:
+        self._tx.after(call)
+
     # --- what the works of a batch share
 
     def next_seq(self) -> int:

@@ -170,7 +170,7 @@ def line(source: Container, event: dict[str, Any]) -> str:
         key, version = rest, ""
     when = utc(event["ts"]).strftime("%d/%b/%Y:%H:%M:%S +0000")
     who = event["actor"].removeprefix("user:")
-    denied = event["outcome"] != "success"
+    denied = event["outcome"] == "denied"
     fields = [
         source.project_id,
         source.name,

@@ -4,6 +4,10 @@ A batch is what arrived during the last commit. Its small bodies go to the segme
 then one database transaction runs every write's `work`, updates counters and records all audit events.
 Only then are the callers told. A work that raises an `errors.Error` fails alone: the transaction is
 undone and run again with each work in a savepoint (docs/decisions/0003).
+
+Every answer names the place of its event in the tenant's log. A write learns it from its own commit. A read
+takes a place that was leased before, and its event is written by the next flush; when there is none in stock,
+the read's answer waits for a commit too (`audit.leases`).
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from andromede.audit import Draft, Recorder
+from andromede.audit import HEADER, Draft, Position, Recorder
+from andromede.audit.leases import IDLE, Leases, Read, Turn
 from andromede.clock import US, Clock
 from andromede.db import Database, Tx
 from andromede.errors import Error, Unavailable
@@ -55,14 +60,29 @@ class CommitLimits:
     read_seconds: float = 0.2
 
 
+class Footprint:
+    """Where the first event of a request lies, for requests of several commits."""
+
+    __slots__ = ("position",)
+
+    def __init__(self) -> None:
+        self.position: Position | None = None
+
+    def add(self, position: Position | None) -> None:
+        """An event became durable."""
+        if self.position is None:
+            self.position = position
+
+
 class Waiter:
     """Lets a thread wait for one commit."""
 
-    __slots__ = ("_event", "outcome")
+    __slots__ = ("_event", "footprint", "outcome")
 
-    def __init__(self) -> None:
+    def __init__(self, footprint: Footprint | None = None) -> None:
         self._event = threading.Event()
         self.outcome: Any = None
+        self.footprint = footprint
 
     def __call__(self, outcome: Any) -> None:
         self.outcome = outcome
@@ -83,6 +103,8 @@ class _Job:
     raw: bool
     result: Any = None
     failed: BaseException | None = None
+    first: int | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +126,8 @@ class Committer:
         self._tools = tools
         self._limits = limits or CommitLimits()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._reads: collections.deque[Draft] = collections.deque()
+        self._reads: collections.deque[Read] = collections.deque()
+        self._leases = Leases(tools.recorder)
         self._woken = False
         self._closing = False
         self.oldest_read: Callable[[], int | None] = lambda: None
@@ -118,18 +141,18 @@ class Committer:
         """Queue a write. Raises `Unavailable` when too many wait."""
         self._put(_Job(commit, done, raw=False))
 
-    def run(self, step: Step[T]) -> T:
+    def run(self, step: Step[T], footprint: Footprint | None = None) -> T:
         """Commit and wait. Not for the committer's own thread."""
-        waiter = Waiter()
+        waiter = Waiter(footprint)
         self._put(_Job(Commit(step.work, _unrendered, step.record), waiter, raw=True))
         result: T = waiter.wait()
         return result
 
-    def run_all(self, steps: Sequence[Step[T]]) -> list[T | Error]:
+    def run_all(self, steps: Sequence[Step[T]], footprint: Footprint | None = None) -> list[T | Error]:
         """Commit many, sharing batches, and wait for all. Failures other than `Error` are raised."""
         waiters = []
         for step in steps:
-            waiter = Waiter()
+            waiter = Waiter(footprint)
             self._put(_Job(Commit(step.work, _unrendered, step.record), waiter, raw=True))
             waiters.append(waiter)
         results: list[T | Error] = []
@@ -141,16 +164,35 @@ class Committer:
         return results
 
     def note(self, draft: Draft) -> None:
-        """Queue the audit event of a read. Raises `Unavailable` when too many are not yet durable."""
+        """Queue the event of a read whose answer does not name its place. Raises `Unavailable` when too many are
+        not yet durable."""
+        self._bound()
+        self._reads.append((draft, None))
+        self._wake()
+
+    def place(self, draft: Draft) -> str | None:
+        """Queue the event of a read at a leased place: what the answer's header says. None: there is no place in
+        stock, the event must be committed. Raises `Unavailable` as `note`."""
+        self._bound()
+        held = self._leases.take(draft.tenant)
+        if held is None:
+            return None
+        self._reads.append((draft, held))
+        self._wake()
+        return str(held)
+
+    def _bound(self) -> None:
         if len(self._reads) >= self._limits.queued_reads:
             raise Unavailable("audit events cannot be written fast enough; repeat the call later", "audit")
-        self._reads.append(draft)
+
+    def _wake(self) -> None:
         if not self._woken:
             self._woken = True
             self._queue.put(None)
 
     def close(self) -> None:
         """Commit what is queued and end the thread."""
+        self._leases.close()
         self._closing = True
         self._queue.put(None)
         self._thread.join()
@@ -174,16 +216,17 @@ class Committer:
                     deadline = now + self._limits.read_seconds
                 if now < deadline and woken:
                     continue
-            done = True
-            if jobs or self._reads or self._reading() is not None:
-                done = self._commit(jobs)
+            done = self._commit(jobs, now)
             deadline = None
             if self._closing and self._queue.empty() and not (self._reads and done):
                 return
 
     def _next(self, deadline: float | None) -> tuple[list[_Job], bool]:
         """The next batch: waits for one thing, then takes what else is there. False: the time is up."""
-        timeout = MARK_SECONDS if deadline is None else max(0.0, deadline - self._tools.clock.monotonic())
+        if deadline is None:
+            timeout = IDLE if self._leases.holding else MARK_SECONDS
+        else:
+            timeout = max(0.0, deadline - self._tools.clock.monotonic())
         try:
             first = self._queue.get(timeout=timeout)
         except queue.Empty:
@@ -198,17 +241,23 @@ class Committer:
                 jobs.append(job)
         return jobs, True
 
-    def _commit(self, jobs: list[_Job]) -> bool:
+    def _commit(self, jobs: list[_Job], now: float) -> bool:
         """Commit a batch and tell its callers; False when the database would not have it."""
         self._woken = False  # before the queue is emptied: an event noted from here on wakes us again
         reads = [self._reads.popleft() for _ in range(len(self._reads))]
+        turn = self._leases.begin(now)
+        if not (jobs or reads or turn.pads or self._reading() is not None):
+            return True
         able, durable = self._append(jobs), True
         try:
-            if not self._transact(able, reads, guarded=False):
-                self._transact(able, reads, guarded=True)
+            if not self._transact(able, reads, turn, guarded=False):
+                self._transact(able, reads, turn, guarded=True)
+            self._leases.done(turn)
+            self._lost(turn)
         except BaseException as error:
             self._tools.log.alert("commit.failed", writes=len(able), reads=len(reads), cause=repr(error))
             self._reads.extendleft(reversed(reads))
+            self._leases.undone(turn)
             durable = False
             for job in able:
                 job.failed = _public(error)
@@ -217,6 +266,11 @@ class Committer:
         except Exception as error:  # a listener that went away must not end this thread
             self._tools.log.alert("commit.report", cause=repr(error))
         return durable
+
+    def _lost(self, turn: Turn) -> None:
+        """Places were filled by others because this process did not write for long: its reads took new ones."""
+        for lease in turn.lost:
+            self._tools.log.alert("ledger.places_lost", origin=lease.origin, first=lease.first, stop=lease.stop)
 
     def _append(self, jobs: list[_Job]) -> list[_Job]:
         """Put small bodies into the log. The jobs that may go on: all, or those without a body when the
@@ -235,7 +289,7 @@ class Committer:
             record.extent = record_body(extent, record.owner).text()
         return jobs
 
-    def _transact(self, jobs: list[_Job], reads: list[Draft], guarded: bool) -> bool:
+    def _transact(self, jobs: list[_Job], reads: list[Read], turn: Turn, guarded: bool) -> bool:
         """Run the batch; False when a work failed and the batch must be run again, guarded."""
         try:
             with self._tools.db.write() as tx:
@@ -247,7 +301,10 @@ class Committer:
                         self._try(batch, job)
                 self._mark_reading(tx, batch.now_us)
                 batch.finish()
-                self._tools.recorder.record(tx, [*reads, *batch.drafts])
+                placed, fresh = self._leases.write(tx, turn, reads)
+                positions = self._tools.recorder.record(tx, [*fresh, *batch.drafts], placed)
+                for job in jobs:
+                    job.position = None if job.first is None else positions[len(fresh) + job.first]
         except Exception as error:
             if guarded:
                 raise
@@ -270,10 +327,11 @@ class Committer:
 
     def _try(self, batch: Batch, job: _Job) -> None:
         """Run a work without a savepoint. A refusal before its first write needs none."""
-        job.failed = None
+        job.failed = job.first = None
         writes, drafts = batch.writes, len(batch.drafts)
         try:
             job.result = job.commit.work(batch)
+            job.first = drafts if len(batch.drafts) > drafts else None
         except Error as error:
             if batch.writes != writes or len(batch.drafts) != drafts:
                 raise
@@ -286,10 +344,11 @@ class Committer:
 
     def _attempt(self, batch: Batch, job: _Job) -> None:
         """Run a work in a savepoint."""
-        job.failed = None
-        mark = batch.mark()
+        job.failed = job.first = None
+        mark, drafts = batch.mark(), len(batch.drafts)
         try:
             job.result = batch.guarded(job.commit.work)
+            job.first = drafts if len(batch.drafts) > drafts else None
         except Exception as error:
             batch.restore(mark)
             self._refuse(batch, job, error)
@@ -300,6 +359,8 @@ class Committer:
             if job.failed is not None:
                 outcomes.append((job.done, job.failed))
             elif job.raw:
+                if isinstance(job.done, Waiter) and job.done.footprint is not None:
+                    job.done.footprint.add(job.position)
                 job.done(job.result)
             else:
                 outcomes.append((job.done, _rendering(job)))
@@ -314,7 +375,20 @@ def _public(error: BaseException) -> BaseException:
 
 
 def _rendering(job: _Job) -> Callable[[], Response]:
-    return lambda: job.commit.render(job.result)
+    if job.position is None:
+        return lambda: job.commit.render(job.result)
+    return lambda: _rendered(job)
+
+
+def _rendered(job: _Job) -> Response:
+    """The answer with the place of its event; a refusal that left one names it too."""
+    try:
+        response = job.commit.render(job.result)
+    except Error as error:
+        error.detail["headers"] = [*error.detail.get("headers", ()), (HEADER, str(job.position))]
+        raise
+    response.headers.append((HEADER, str(job.position)))
+    return response
 
 
 def _unrendered(_: Any) -> Response:

@@ -33,7 +33,7 @@ from andromede.objects import (
 )
 from andromede.objects.batch import Batch
 from andromede.objects.blobs import BlobEngine
-from andromede.objects.commit import CommitLimits, Committer, CommitTools, Step
+from andromede.objects.commit import CommitLimits, Committer, CommitTools, Footprint, Step
 from andromede.objects.concealed import conceal, reveal, reveal_upload
 from andromede.objects.container_store import State
 from andromede.objects.copying import Joined
@@ -112,13 +112,13 @@ class Objects:
         self.committer.close()
         self._intake.close()
 
-    def run(self, step: Step[T]) -> T:
-        """Do a write now and wait for it. Worker threads only."""
-        return self.committer.run(step)
+    def run(self, step: Step[T], footprint: Footprint | None = None) -> T:
+        """Do a write now and wait for it; `footprint` learns where its event lies. Worker threads only."""
+        return self.committer.run(step, footprint)
 
-    def run_all(self, steps: Sequence[Step[T]]) -> list[T | Error]:
+    def run_all(self, steps: Sequence[Step[T]], footprint: Footprint | None = None) -> list[T | Error]:
         """Do many writes, sharing commits; each ends in its result or in its `Error`."""
-        return self.committer.run_all(steps)
+        return self.committer.run_all(steps, footprint)
 
     def new_id(self) -> str:
         """A fresh version id."""
@@ -206,7 +206,7 @@ class Objects:
         def work(tx: Tx) -> Account:
             batch = Batch.of(tx)
             changed = containers.change_account(batch, project_id, metadata, settings)
-            batch.drafts.append(_account_event(project_id, trace))
+            batch.drafts.append(trail.account_event(project_id, trace))
             return changed
 
         return Step(work)
@@ -217,7 +217,7 @@ class Objects:
         def work(tx: Tx) -> None:
             batch = Batch.of(tx)
             containers.delete_account(batch, project_id)
-            batch.drafts.append(_account_event(project_id, trace))
+            batch.drafts.append(trail.account_event(project_id, trace))
 
         return Step(work)
 
@@ -299,33 +299,15 @@ class Objects:
         """Parts of a multipart object in order of number."""
         return version_store.parts(self._db, version.id, after, limit) if version.parts else []
 
-    def touch_read(
-        self,
-        container: Container,
-        trace: Trace,
-        object_label: str,
-        outcome: str = "success",
-        detail: Mapping[str, str | int] | None = None,
-    ) -> None:
-        """Queue the audit event of a read or a refusal: durable with the next commit, within
-        `read_audit_seconds`. Unavailable reason `audit` when too many wait."""
-        facts: dict[str, str | int] = {"door": trace.door}
-        if detail:
-            facts.update(detail)
-        self.committer.note(
-            Draft(
-                container.project_id, trace.actor_label, trace.action, object_label, trace.request_id, outcome,
-                trace.purpose, facts,
-            )
-        )  # fmt: skip
+    def touch_read(self, container: Container, trace: Trace, object_label: str, outcome: str = "success") -> None:
+        """Queue the event of a read that no answer names, durable within `read_audit_seconds`: of data of another
+        tenant than the answer's. Unavailable reason `audit` when too many wait."""
+        self.committer.note(trail.read_event(container, trace, object_label, outcome))
 
-    def touch_account(self, project_id: str, trace: Trace, outcome: str = "success") -> None:
-        """The same for a read of an account."""
-        label = f"account:{project_id}"
-        facts: dict[str, str | int] = {"door": trace.door}
-        self.committer.note(
-            Draft(project_id, trace.actor_label, trace.action, label, trace.request_id, outcome, trace.purpose, facts)
-        )
+    def place(self, draft: Draft) -> str | None:
+        """Queue the event of a read or a refusal, durable within `read_audit_seconds`: what the answer's header
+        says, or None when there is no place in stock (`trail.answered`). Unavailable as `touch_read`."""
+        return self.committer.place(draft)
 
     def list_objects(self, container: Container, q: ListQuery) -> Listing:
         """A page of current objects."""
@@ -516,14 +498,6 @@ def _owner(trace: Trace, container: Container) -> str:
     if trace.door == "s3" and trace.actor is not None and trace.actor.project_id:
         return trace.actor.project_id
     return container.owner_id
-
-
-def _account_event(project_id: str, trace: Trace) -> Draft:
-    label = f"account:{project_id}"
-    facts: dict[str, str | int] = {"door": trace.door}
-    return Draft(
-        project_id, trace.actor_label, trace.action, label, trace.request_id, purpose=trace.purpose, detail=facts
-    )
 
 
 def _absent(key: str, version_id: str | None) -> NotFound:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from andromede.errors import Denied, Invalid, TooLarge
 from andromede.objects.access import AccessRequest
+from andromede.objects.commit import Footprint
 from andromede.objects.model import Container, Trace, Version
 from andromede.objects.s3 import digest
 from andromede.objects.s3.conditions import ConditionKeys, Value
@@ -33,9 +34,9 @@ class S3Call:
 
     `query`: decoded parameters. `container`: the bucket, present whenever the operation `opens` it (use
     `bucket`, which is never None). `kinds`: which kinds of header there are. `key`: None for operations on
-    buckets. `proof`: how the caller proved itself and how the body is signed. `recorded`: a write of this
-    request already left its audit event. `owner_id`: the project that will own what this request uploads,
-    once its ACL headers were read.
+    buckets. `proof`: how the caller proved itself and how the body is signed. `footprint`: where the
+    first event of this request's own commits lies. `outcome`: what the event of a read says. `owner_id`: the
+    project that will own what this request uploads, once its ACL headers were read.
     """
 
     __slots__ = (
@@ -44,17 +45,18 @@ class S3Call:
         "authentication",
         "container",
         "context",
+        "footprint",
         "headers",
         "key",
         "kinds",
         "now_us",
         "objects",
         "operation",
+        "outcome",
         "owner_id",
         "place",
         "proof",
         "query",
-        "recorded",
         "request",
         "version",
     )
@@ -72,7 +74,8 @@ class S3Call:
         self.actor: Actor | None = None
         self.container: Container | None = None
         self.version: Version | None = None
-        self.recorded = False
+        self.footprint = Footprint()
+        self.outcome = "success"
         self.owner_id: str | None = None
         self._conditions: Mapping[str, Value] | None = None
         self.operation: Operation
@@ -167,8 +170,7 @@ class S3Call:
 
     def run(self, step: Step[T]) -> T:
         """Do a write now and wait: for operations of many steps. Other writes return `step.then(render)`."""
-        self.recorded = True
-        return self.objects.run(step)
+        return self.objects.run(step, self.footprint)
 
     # --- bodies
     def read(self, limit: int = XML_LIMIT, *, digest_needed: bool = False, of_object: bool = False) -> bytes:

@@ -61,7 +61,6 @@ def delete_objects(call: S3Call) -> Response:
     quiet = (root.value("Quiet") or "").lower() == "true"
     bypass = locks.bypasses(call)
     parts = [_delete_entry(call, entry, bypass, quiet) for entry in entries]
-    call.recorded = True
     return call.xml("DeleteResult", "".join(parts))
 
 

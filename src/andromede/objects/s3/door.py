@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from andromede.errors import Denied, Error
+from andromede.objects import trail
 from andromede.objects.context import Context
 from andromede.objects.s3 import bucket_operations, cors, errors, object_operations, operations, place
 from andromede.objects.s3.auth import Authentication
@@ -43,31 +44,42 @@ class S3Door:
         try:
             if request.method != "OPTIONS":
                 self._authentication.admit(call)
-            return cors.decorated(call, self._perform(call))
+            answer = cors.decorated(call, self._perform(call))
         except Error as error:
             cors.refused(call, error)
-            raise
+            return self._refused(call, error)
+        return answer if isinstance(answer, Commit) else self._accounted(call, answer)
 
     def _perform(self, call: S3Call) -> Response | Commit[Any]:
         request = call.request
         call.operation = operations.find(
             request.method, call.place.on, call.query, "x-amz-copy-source" in request.headers
         )
-        try:
-            if call.operation.opens and call.place.bucket is not None:
-                open_bucket(call)
-            answer = call.operation.handler(call)
-        except Denied as refusal:
-            self._note_refusal(call, refusal)
-            raise
-        if isinstance(answer, Response) and not call.recorded and call.container is not None:
-            call.objects.touch_read(call.container, call.trace(), call.label())
-        return answer
+        if call.operation.opens and call.place.bucket is not None:
+            open_bucket(call)
+        return call.operation.handler(call)
 
     @staticmethod
-    def _note_refusal(call: S3Call, refusal: Error) -> None:
+    def _accounted(call: S3Call, answer: Response) -> Response | Commit[Any]:
+        """The answer with the place of its event, which is left now unless its commits left one."""
+        if call.footprint.position is not None:
+            return trail.named(call.footprint, answer)
         if call.container is not None:
-            call.objects.touch_read(call.container, call.trace(), call.label(), outcome="denied")
+            draft = trail.read_event(call.container, call.trace(), call.label(), call.outcome)
+        elif call.operation.on == "service":
+            draft = trail.account_event(call.project_id, call.trace())
+        else:
+            return answer
+        return trail.answered(call.objects, draft, answer)
+
+    @staticmethod
+    def _refused(call: S3Call, error: Error) -> Commit[Any]:
+        """Raise the refusal, or commit its event first. What was asked wrongly, or of what is not there, leaves
+        none."""
+        if call.container is None or not isinstance(error, Denied):
+            raise error
+        draft = trail.read_event(call.container, call.trace(), call.label(), "denied")
+        return trail.refused(call.objects, draft, error)
 
     def error(self, request: Request | None, error: BaseException) -> Response:
         """Render a failure."""

@@ -90,8 +90,7 @@ def _object(call: S3Call, key: str) -> Response:
 
 def _failed(call: S3Call, site: Website, path: str, error: Error) -> Response:
     if isinstance(error, Denied):
-        call.objects.touch_read(call.bucket, call.trace(), call.label(), outcome="denied")
-        call.recorded = True
+        call.outcome = "denied"
     status, _ = errors.status_and_code(error)
     if status >= 500:
         raise error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 from andromede.objects.model import Container
 from andromede.objects.swift import cors, errors
 from andromede.web.stream.message import Request, Response
@@ -32,6 +35,17 @@ def empty(status: int, headers: Pairs | None = None) -> Response:
 def worded(status: int, text: str, headers: Pairs | None = None) -> Response:
     """An answer of one sentence."""
     return Response(status, [("Content-Type", errors.PAGE), *(headers or ())], errors.page(status, text))
+
+
+def begun(pieces: Iterator[bytes], count: int = 1) -> Iterator[bytes]:
+    """The pieces of a long answer, the first ones made now: what they commit is known before the head leaves."""
+    first = list(itertools.islice(pieces, count))
+
+    def rest() -> Iterator[bytes]:
+        yield from first
+        yield from pieces
+
+    return rest()
 
 
 def listed(method: str, body: bytes, kind: str, headers: Pairs) -> Response:

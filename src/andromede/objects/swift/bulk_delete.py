@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from andromede.errors import Error, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.objects.model import Container, DeleteResult
 from andromede.objects.swift import reports, writing
+from andromede.objects.swift.answers import begun
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.errors import phrase, status_of
 from andromede.objects.swift.info import MAX_BULK_DELETES, MAX_BULK_FAILURES
@@ -65,7 +66,7 @@ class Deletion:
     def _flush(self) -> None:
         """Commit the deletions that wait."""
         waiting, self._waiting = self._waiting, []
-        results = self._call.objects.run_all([step for _, step in waiting])
+        results = self._call.objects.run_all([step for _, step in waiting], self._call.footprint)
         for (name, _), result in zip(waiting, results, strict=True):
             if isinstance(result, Error):
                 self._failed(name, result)
@@ -115,7 +116,7 @@ def handle(call: Call) -> Response:
     except Error as error:
         deletion.report.status, deletion.report.body = phrase(status_of(error)), error.public
         return Response(200, [("Content-Type", reports.content_type(form))], reports.render(deletion.report, form))
-    return Response(200, [("Content-Type", reports.content_type(form))], _running(deletion, names, form))
+    return Response(200, [("Content-Type", reports.content_type(form))], begun(_running(deletion, names, form)))
 
 
 def _running(deletion: Deletion, names: list[Name], form: str) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from andromede.errors import Error, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.objects.model import NO_CONDITIONS, Attributes, Container, NewContainer, Receive, Version
 from andromede.objects.swift import attributes, metadata, reports, writing
+from andromede.objects.swift.answers import begun
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.container import s3_name_wish
 from andromede.objects.swift.errors import message_of, phrase, status_of
@@ -40,7 +41,7 @@ def handle(call: Call) -> Response:
         report.status = phrase(406)
         return Response(200, [("Content-Type", "text/html; charset=UTF-8")], reports.render(report, "plain"))
     extraction = Extraction(call, report)
-    return Response(200, [("Content-Type", reports.content_type(form))], extraction.run(kind, form))
+    return Response(200, [("Content-Type", reports.content_type(form))], begun(extraction.run(kind, form)))
 
 
 class Extraction:
@@ -108,7 +109,7 @@ class Extraction:
     def _flush(self) -> None:
         """Commit the files that wait."""
         waiting, self._waiting = self._waiting, []
-        results = self._call.objects.run_all([step for _, step in waiting])
+        results = self._call.objects.run_all([step for _, step in waiting], self._call.footprint)
         for (path, _), result in zip(waiting, results, strict=True):
             if isinstance(result, Error):
                 self._failed(path, result)

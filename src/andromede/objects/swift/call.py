@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from andromede.errors import Denied, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.objects.access.actions import role_allows
 from andromede.objects.access.request import AccessRequest, Narrowing
+from andromede.objects.commit import Footprint
 from andromede.objects.manifests import ACCOUNT_PREFIX, Opener
 from andromede.objects.model import Account, Container, Trace, Version
 from andromede.objects.swift.place import Place, parse_query
@@ -51,13 +52,14 @@ MAX_HEADER_VALUE = 8192
 
 class Call:
     """A request with its parts looked up once. `narrowing` is set for signed URLs and forms: how far the
-    signature reaches."""
+    signature reaches. `footprint`: where the first event of this request's own commits lies."""
 
     __slots__ = (
         "_headers",
         "actor",
         "container",
         "context",
+        "footprint",
         "method",
         "narrowing",
         "now_us",
@@ -78,6 +80,7 @@ class Call:
         self.actor: Actor | None = None
         self.narrowing: Narrowing | None = None
         self.container: Container | None = None
+        self.footprint = Footprint()
         self._headers: dict[str, str] | None = None
 
     # --- what was asked
@@ -198,6 +201,11 @@ class Call:
         return self.actor is not None and any(role.lower() == "reselleradmin" for role in self.actor.roles)
 
     @property
+    def at_home(self) -> bool:
+        """Whether the account is the caller's own, or the caller may act on every account."""
+        return self.is_reseller or (self.actor is not None and self.actor.project_id == self.place.project_id)
+
+    @property
     def is_owner(self) -> bool:
         """May see ACLs and signing keys: who may change them."""
         return self.may_account("s3:PutBucketAcl")
@@ -254,4 +262,4 @@ class Call:
 
     def run(self, step: Step[T]) -> T:
         """Do a write now and wait; for operations of several steps."""
-        return self.objects.run(step)
+        return self.objects.run(step, self.footprint)

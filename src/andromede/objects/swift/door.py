@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from andromede.audit import Draft
 from andromede.errors import Denied, Error, Unauthenticated, Unsupported
+from andromede.objects import trail
 from andromede.objects.model import Container
 from andromede.objects.swift import (
     access,
@@ -84,6 +86,15 @@ def methods(level: str) -> list[str]:
     return [method for found, method in ROUTES if found == level] + ["OPTIONS"]
 
 
+def _event(call: Call, container: Container | None, outcome: str) -> Draft:
+    """The event of a read or a refusal: of a container or object, else of the account."""
+    trace = call.trace(f"swift:{call.method.title()}{call.place.level.title()}")
+    if container is None:
+        return trail.account_event(call.place.project_id, trace, outcome)
+    label = f"{container.name}/{call.place.key}" if call.place.key else container.name
+    return trail.read_event(container, trace, label, outcome)
+
+
 class SwiftDoor:
     """One per process. Refusals are `errors.Error`, which the edge hands to `error`."""
 
@@ -111,26 +122,23 @@ class SwiftDoor:
             place = self._container(call)
             answer = cors.preflight(request, place, methods(call.place.level))
             return dressed(request, answer, None, call.now_us)
-        answered = self._perform(call)
+        try:
+            answered = self._perform(call)
+        except (Denied, Unauthenticated) as error:
+            return self._refused(call, error)
         if isinstance(answered, Commit):
             render = answered.render
             return dataclasses.replace(answered, render=lambda result: self._dress(call, render(result)))
-        return self._dress(call, answered)
+        return self._accounted(call, self._dress(call, answered))
 
     def _perform(self, call: Call) -> Response | Commit[Any]:
         signed = None
         access.identify(call)
-        try:
-            if tempurl.present(call):
-                signed = tempurl.admit(call)
-            elif formpost.present(call):
-                return formpost.handle(call)
-            answer = self._route(call, signed is not None)
-        except (Denied, Unauthenticated):
-            self._note(call, "denied")
-            raise
-        if isinstance(answer, Response) and call.method in ("GET", "HEAD"):
-            self._note(call, "success")
+        if tempurl.present(call):
+            signed = tempurl.admit(call)
+        elif formpost.present(call):
+            return formpost.handle(call)
+        answer = self._route(call, signed is not None)
         if signed is not None and isinstance(answer, Response):
             return tempurl.dress(call, signed, answer)
         return answer
@@ -150,15 +158,22 @@ class SwiftDoor:
         return handler(call)
 
     @staticmethod
-    def _note(call: Call, outcome: str) -> None:
-        """The audit event of a read or a refusal, where something of a tenant was reached."""
-        action = f"swift:{call.method.title()}{call.place.level.title()}"
-        found = call.container
-        if found is not None:
-            label = f"{found.name}/{call.place.key}" if call.place.key else found.name
-            call.objects.touch_read(found, call.trace(action), label, outcome)
-        elif call.place.container is None and outcome == "success":
-            call.objects.touch_account(call.place.project_id, call.trace(action), outcome)
+    def _accounted(call: Call, answer: Response) -> Response | Commit[Any]:
+        """The answer with the place of its event, which is left now unless its commits left one."""
+        if call.footprint.position is not None:
+            return trail.named(call.footprint, answer)
+        if call.container is None and not call.at_home:
+            return answer
+        outcome = "success" if answer.status < 400 else "denied" if answer.status in (401, 403) else "failure"
+        return trail.answered(call.objects, _event(call, call.container, outcome), answer)
+
+    @staticmethod
+    def _refused(call: Call, error: Error) -> Commit[Any]:
+        """Raise the refusal, or commit its event first where something of a tenant was reached. What was asked
+        wrongly, or of what is not there, leaves none."""
+        if call.container is None:
+            raise error
+        return trail.refused(call.objects, _event(call, call.container, "denied"), error)
 
     def _dress(self, call: Call, response: Response) -> Response:
         return dressed(call.request, response, call.container, call.now_us)

@@ -10,7 +10,7 @@ from andromede.objects import manifests
 from andromede.objects.manifests import MAX_DEPTH, SLO_COUNT, SLO_ETAG, SLO_SIZE, Opener, Segment
 from andromede.objects.model import Attributes, Conditions, Container, Kind, Receive, Stored, Version
 from andromede.objects.swift import attributes, reports, slo_manifest, writing
-from andromede.objects.swift.answers import worded
+from andromede.objects.swift.answers import begun, worded
 from andromede.objects.swift.bulk_delete import Deletion
 from andromede.objects.swift.call import Call
 from andromede.objects.swift.errors import message_of, phrase, status_of
@@ -57,7 +57,7 @@ def put(call: Call) -> Response | Commit[Version]:
         raise Invalid("manifest must not include itself as a segment", "manifest")
     plan = Plan(container, wish, when, entries, writing.expected_md5(call))
     if truth(call.params.get("heartbeat")):
-        return Response(202, [("Content-Type", reports.content_type(form))], _beating(call, plan, form))
+        return Response(202, [("Content-Type", reports.content_type(form))], begun(_beating(call, plan, form), 2))
     try:
         stored, shown = _prepare(call, plan)
     except BadSegments as error:
@@ -211,7 +211,9 @@ def delete(call: Call) -> Response:
         return worded(202, "the segments and the manifest have been deleted")
     form = reports.form_of(call.header("accept"))
     deletion = Deletion(call, "delete")
-    return Response(200, [("Content-Type", reports.content_type(form))], _deleting(call, container, deletion, form))
+    return Response(
+        200, [("Content-Type", reports.content_type(form))], begun(_deleting(call, container, deletion, form))
+    )
 
 
 def writing_head(call: Call, container: Container) -> Version:

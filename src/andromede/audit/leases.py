@@ -1,0 +1,247 @@
+"""Places for the events of reads, held in stock so that a read need not wait for a commit to know its own.
+
+A process leases a block of places of a tenant's log in a transaction that runs anyway; a read takes the next
+place at once, and its event is written there by the next flush. The log cannot grow past a place without an
+event, so no place stays empty for long: blocks are as large as the demand of the last moment, nothing is held
+for tenants at rest, and what is not used within a second is filled by `ledger.pad` events. After a crash the
+source itself fills its places when it starts again, or the worker does when the source stays silent.
+
+Invariants: a place belongs to one lease, is given to one read, and gets one event. A lease's row exists until
+all its places have events; a source whose row is gone has lost the rest, and takes new places instead.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from andromede.audit import lease_store
+from andromede.audit.event import Draft
+from andromede.audit.service import Recorder
+from andromede.clock import US, Clock
+from andromede.db import Database, Tx
+
+HORIZON, WINDOW, IDLE, AGE = 0.5, 0.2, 0.3, 1.0
+"""Seconds: how far ahead a stock reaches; over which time demand is counted; after which rest, and at which age
+of a lease, its unused places are filled."""
+LEAST, MOST, TENANTS = 4, 1000, 1024
+"""Places in a lease, and tenants that one process counts the demand of."""
+_EAGER = 4
+SILENT_SECONDS = 120
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """Places [first, stop) of one log; those from `next` on are not given yet, `open` have no event yet."""
+
+    tenant: str
+    origin: str
+    first: int
+    stop: int
+    since: float
+    next: int
+    open: int
+
+
+class Held:
+    """One place of a lease, given to a read. Its text is the value of the header."""
+
+    __slots__ = ("index", "lease")
+
+    def __init__(self, lease: Lease, index: int) -> None:
+        self.lease = lease
+        self.index = index
+
+    def __str__(self) -> str:
+        return f"{self.lease.origin} {self.index}"
+
+
+class _Stock:
+    """What one tenant's reads may take, and how many there were."""
+
+    __slots__ = ("active", "asked", "leases", "looked", "mark", "missed", "rate", "seen", "since")
+
+    def __init__(self) -> None:
+        self.leases: deque[Lease] = deque()
+        self.asked = self.looked = self.mark = self.missed = self.seen = 0
+        self.rate = 0.0
+        self.since: float | None = None
+        self.active = 0.0
+
+    def left(self) -> int:
+        return sum(lease.stop - lease.next for lease in self.leases)
+
+    def look(self, now: float) -> None:
+        """Bring the estimate of the demand up to date."""
+        if self.asked != self.looked:
+            self.looked, self.active = self.asked, now
+        span = WINDOW if self.since is None else now - self.since
+        if span >= WINDOW or self.missed >= _EAGER:
+            self.seen = self.asked - self.mark
+            self.rate = self.seen / max(span, WINDOW / 2)
+            self.mark, self.since, self.missed = self.asked, now, 0
+
+    def wish(self) -> int:
+        """How many places more; never many more than there were reads lately, so that padding stays in proportion."""
+        want = min(MOST, int(self.rate * HORIZON), 3 * self.seen)
+        left = self.left()
+        return want - left if want >= LEAST and left < want / 2 else 0
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one flush does about leases. `pads`: (lease, first, stop) of places to fill; `wishes`: new leases by
+    tenant; `made` and `written` are what its transaction did, and count once that is durable."""
+
+    now: float
+    pads: list[tuple[Lease, int, int]] = field(default_factory=list)
+    wishes: dict[str, int] = field(default_factory=dict)
+    made: list[Lease] = field(default_factory=list)
+    written: Counter[Lease] = field(default_factory=Counter)
+    lost: list[Lease] = field(default_factory=list)
+
+
+Read = tuple[Draft, Held | None]
+
+
+class Leases:
+    """The stock of one process. `take` is called by any thread, the rest by the thread that flushes."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._lock = threading.Lock()
+        self._stocks: dict[str, _Stock] = {}
+        self._undone: list[tuple[Lease, int, int]] = []
+        self._recovered = False
+        self._closed = False
+
+    def take(self, tenant: str) -> Held | None:
+        """The next place for a read of the tenant's, or None: there is no stock."""
+        with self._lock:
+            stock = self._stocks.get(tenant)
+            if stock is None:
+                if len(self._stocks) >= TENANTS:
+                    return None
+                stock = self._stocks[tenant] = _Stock()
+            stock.asked += 1
+            if not stock.leases:
+                stock.missed += 1
+                return None
+            lease = stock.leases[0]
+            index = lease.next
+            lease.next = index + 1
+            if lease.next == lease.stop:
+                stock.leases.popleft()
+            return Held(lease, index)
+
+    @property
+    def holding(self) -> bool:
+        """Whether anything must be looked after soon."""
+        return bool(self._stocks or self._undone)
+
+    def close(self) -> None:
+        """Give nothing any more; the next turn fills what is left."""
+        with self._lock:
+            self._closed = True
+
+    def begin(self, now: float) -> Turn:
+        """Withdraw from the stock what must be filled, and see what demand there is."""
+        turn = Turn(now)
+        with self._lock:
+            turn.pads, self._undone = self._undone, []
+            for tenant, stock in list(self._stocks.items()):
+                stock.look(now)
+                idle = self._closed or now - stock.active >= IDLE
+                while stock.leases and (idle or now - stock.leases[0].since >= AGE):
+                    lease = stock.leases.popleft()
+                    turn.pads.append((lease, lease.next, lease.stop))
+                    lease.next = lease.stop
+                if idle:
+                    del self._stocks[tenant]
+                elif count := stock.wish():
+                    turn.wishes[tenant] = count
+        return turn
+
+    def write(self, tx: Tx, turn: Turn, reads: Sequence[Read]) -> tuple[list[tuple[Draft, int]], list[Draft]]:
+        """In the transaction of the flush: (events with their places, events without), and new leases. May be
+        repeated for the same turn after the transaction was undone."""
+        turn.made, turn.lost, turn.written = [], [], Counter()
+        if turn.wishes and not self._recovered:
+            recover(tx, self._recorder, self._recorder.source)
+        placed: list[tuple[Draft, int]] = []
+        fresh: list[Draft] = []
+        mine = self._mine(tx) if turn.pads or any(held for _, held in reads) else set()
+        for draft, held in reads:
+            if held is None or (held.lease.tenant, held.lease.first) not in mine:
+                fresh.append(draft)
+                if held is not None and held.lease not in turn.lost:
+                    turn.lost.append(held.lease)
+                continue
+            placed.append((draft, held.index))
+            turn.written[held.lease] += 1
+        for lease, first, stop in turn.pads:
+            if (lease.tenant, lease.first) in mine:
+                placed += pads(self._recorder.source, lease.tenant, range(first, stop))
+                turn.written[lease] += stop - first
+        lease_store.end(tx, [(lease.tenant, lease.first) for lease, n in turn.written.items() if n == lease.open])
+        for tenant, count in turn.wishes.items():
+            at = self._recorder.allocate(tx, tenant, count)
+            turn.made.append(Lease(tenant, at.origin, at.index, at.index + count, turn.now, at.index, count))
+        lease_store.add(tx, [(lease.tenant, lease.first, lease.open, self._recorder.source) for lease in turn.made])
+        return placed, fresh
+
+    def _mine(self, tx: Tx) -> set[tuple[str, int]]:
+        return {(str(row[0]), int(row[1])) for row in lease_store.held(tx, self._recorder.source)}
+
+    def done(self, turn: Turn) -> None:
+        """The turn's transaction is durable: its leases may be used."""
+        for lease, count in turn.written.items():
+            lease.open -= count
+        with self._lock:
+            self._recovered = self._recovered or bool(turn.made)
+            for lost in turn.lost:
+                stock = self._stocks.get(lost.tenant)
+                if stock is not None and lost in stock.leases:
+                    stock.leases.remove(lost)
+            for lease in turn.made:
+                self._stocks.setdefault(lease.tenant, _Stock()).leases.append(lease)
+
+    def undone(self, turn: Turn) -> None:
+        """The turn's transaction failed: what it would have filled is filled by the next one."""
+        with self._lock:
+            self._undone += turn.pads
+
+
+def pads(source: str, tenant: str, places: Sequence[int]) -> list[tuple[Draft, int]]:
+    """Events that say nothing but that a place was not needed."""
+    pad = Draft(tenant, f"source:{source}", "ledger.pad", "ledger", "", purpose="OPERATOR_SYSTEM")
+    return [(pad, index) for index in places]
+
+
+def recover(tx: Tx, recorder: Recorder, source: str) -> int:
+    """Fill what a source holds and no process of it uses any more; how many places. For the start of the source
+    itself, and for the worker when the source is silent."""
+    rows = lease_store.held(tx, source)
+    placed: list[tuple[Draft, int]] = []
+    for tenant, first, count in rows:
+        filled = lease_store.filled(tx, tenant, first, first + count)
+        empty = [index for index in range(first, first + count) if index not in filled]
+        placed += pads(recorder.source, tenant, empty)
+    recorder.record(tx, (), placed)
+    lease_store.end(tx, [(tenant, first) for tenant, first, _ in rows])
+    return len(placed)
+
+
+def recover_silent(db: Database, recorder: Recorder, clock: Clock) -> int:
+    """Fill what sources hold that have been silent for two heartbeats; how many places."""
+    before = clock.now_us() - SILENT_SECONDS * US
+    with db.read() as tx:
+        silent = lease_store.silent(tx, before)
+    count = 0
+    for source in silent:
+        with db.write() as tx:
+            if source in lease_store.silent(tx, before):  # it may have come back meanwhile
+                count += recover(tx, recorder, source)
+    return count
