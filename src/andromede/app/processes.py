@@ -196,6 +196,18 @@ def document_reconcilers(base: Base, objects: Objects) -> list[Reconciler]:
     return [lifecycle.reconciler(every), logs.reconciler(float(settings.worker_seconds))]
 
 
+def places_reconciler(base: Base) -> Reconciler:
+    """Fills the places of logs that processes held which do not run any more."""
+    from andromede.audit.leases import recover_silent
+    from andromede.work import Reconciler
+
+    def turn() -> bool:
+        recover_silent(base.db, base.recorder, base.clock)
+        return False
+
+    return Reconciler("audit.places", 30.0, turn)
+
+
 def _work(config: Config, ready: Ready) -> None:
     from andromede.objects.service import Objects
     from andromede.objects.worker import Rhythm, reconcilers
@@ -208,7 +220,7 @@ def _work(config: Config, ready: Ready) -> None:
     objects = Objects(tools)
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
     leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
-    more = document_reconcilers(base, objects)
+    more = [*document_reconcilers(base, objects), places_reconciler(base)]
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()

@@ -165,8 +165,8 @@ class Leases:
         return turn
 
     def write(self, tx: Tx, turn: Turn, reads: Sequence[Read]) -> tuple[list[tuple[Draft, int]], list[Draft]]:
-        """In the transaction of the flush: (events with their places, events without), and new leases. May be
-        repeated for the same turn after the transaction was undone."""
+        """In the transaction of the flush: (events with their places, events without), to be recorded before
+        `lease` is called. Both may be repeated for the same turn after the transaction was undone."""
         turn.made, turn.lost, turn.written = [], [], Counter()
         if turn.wishes and not self._recovered:
             recover(tx, self._recorder, self._recorder.source)
@@ -186,11 +186,14 @@ class Leases:
                 placed += pads(self._recorder.source, lease.tenant, range(first, stop))
                 turn.written[lease] += stop - first
         lease_store.end(tx, [(lease.tenant, lease.first) for lease, n in turn.written.items() if n == lease.open])
+        return placed, fresh
+
+    def lease(self, tx: Tx, turn: Turn) -> None:
+        """Take new places: behind those of the events that this transaction wrote, whose receipts wait for nothing."""
         for tenant, count in turn.wishes.items():
             at = self._recorder.allocate(tx, tenant, count)
             turn.made.append(Lease(tenant, at.origin, at.index, at.index + count, turn.now, at.index, count))
         lease_store.add(tx, [(lease.tenant, lease.first, lease.open, self._recorder.source) for lease in turn.made])
-        return placed, fresh
 
     def _mine(self, tx: Tx) -> set[tuple[str, int]]:
         return {(str(row[0]), int(row[1])) for row in lease_store.held(tx, self._recorder.source)}

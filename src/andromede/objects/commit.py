@@ -303,6 +303,7 @@ class Committer:
                 batch.finish()
                 placed, fresh = self._leases.write(tx, turn, reads)
                 positions = self._tools.recorder.record(tx, [*fresh, *batch.drafts], placed)
+                self._leases.lease(tx, turn)
                 for job in jobs:
                     job.position = None if job.first is None else positions[len(fresh) + job.first]
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from andromede.audit import Recorder
+from andromede.audit.leases import recover
 from andromede.db import Database
 from andromede.errors import Error
 from andromede.ids import Ids, request_id
@@ -43,6 +44,8 @@ class Pulse:
     def _mark(self, word: str) -> None:
         try:
             with self._db.write() as tx:
+                if word == "start":  # what the process before this one held in stock
+                    recover(tx, self._recorder, self._recorder.source)
                 self._recorder.mark(tx, word, request_id(self._ids))
         except (Error, OSError) as error:
             self._log.event("pulse.lost", "warning", mark=word, error=repr(error))

@@ -13,7 +13,7 @@ import pytest
 from andromede.db import Database
 from andromede.engines.disk import DiskEngine
 from andromede.errors import Conflict, Denied, Invalid, NotFound, Precondition
-from andromede.objects import digests
+from andromede.objects import digests, trail
 from andromede.objects.collect import Collector
 from andromede.objects.compact import Compactor
 from andromede.objects.fsck import fsck
@@ -287,7 +287,7 @@ def test_accounts_exist_once_something_is_stored(made: Vault) -> None:
     made.objects.run(made.objects.delete_container(box, TRACE))
     made.objects.run(made.objects.delete_account("p1", TRACE))
     assert not made.objects.account("p1").exists
-    made.objects.touch_account("p1", TRACE)
+    made.objects.committer.note(trail.account_event("p1", TRACE))
     assert ACTOR.project_id == "p1"
 
 
