@@ -144,10 +144,10 @@ class StreamBody(Body):
                 self._chunked.readinto(memoryview(bytearray(1)))
 
     def readinto(self, view: memoryview) -> int:
-        if self._welcome is not None:
-            welcome, self._welcome = self._welcome, None
-            welcome()
         try:
+            if self._welcome is not None:
+                welcome, self._welcome = self._welcome, None
+                welcome()
             got = self._fixed(view) if self._chunked is None else self._chunked.readinto(view)
         except ShortBody:
             self.broken = True

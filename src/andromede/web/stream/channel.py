@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from andromede.clock import Clock
 from andromede.web.stream.faults import Gone, ShortBody, Slow
 from andromede.web.stream.limits import Limits
 from andromede.web.stream.message import Chunk
@@ -37,6 +38,27 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """The request is over."""
+
+
+def send_interim(channel: Channel, data: bytes, clock: Clock, seconds: float) -> None:
+    """Send what must be out before the body is read (100 Continue).
+
+    The client gets `seconds` to take it, not just a sender's patience: nothing can follow half an interim answer.
+    Raises `ShortBody` when the client is lost, or does not read in time; then it is cut off.
+    """
+    end = clock.monotonic() + seconds
+    rest: Chunk = data
+    while True:
+        try:
+            channel.send(rest)
+            return
+        except Slow as slow:
+            rest = slow.rest
+        except Gone:
+            raise ShortBody from None
+        if clock.monotonic() >= end:
+            channel.shut()
+            raise ShortBody("short body: the client does not read the answer that it waits for")
 
 
 class DirectChannel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from andromede.web.stream import render
 from andromede.web.stream.body import Body, BufferedBody, PacedSource, StreamBody
-from andromede.web.stream.channel import Channel
+from andromede.web.stream.channel import Channel, send_interim
 from andromede.web.stream.core import Core
 from andromede.web.stream.exchange import Exchange
 from andromede.web.stream.faults import BadRequest, Overloaded
@@ -177,14 +177,14 @@ class Connection(Link):
         channel = self.open_channel()
         if isinstance(channel, Relay):
             channel.expect(None if head.length is None else head.length - len(early))
+        clock, limits = self._core.clock, self._core.limits
         welcome = None
         if head.expects and not early:
 
             def welcome() -> None:
-                channel.send(render.CONTINUE)
+                send_interim(channel, render.CONTINUE, clock, limits.stall_seconds)
 
-        limits = self._core.limits
-        source = PacedSource(channel, self._core.clock, limits.stall_seconds, limits.upload_rate)
+        source = PacedSource(channel, clock, limits.stall_seconds, limits.upload_rate)
         self._begin(head, StreamBody(head.length, early, source, welcome), channel)
         return len(early)
 
