@@ -109,7 +109,7 @@ class Running:
     thread: threading.Thread
     client_tls: ssl.SSLContext | None = None
 
-    def connect(self, seconds: float = 5.0) -> socket.socket:
+    def connect(self, seconds: float = 20.0) -> socket.socket:
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
         return self.client_tls.wrap_socket(plain, server_hostname="localhost") if self.client_tls else plain
 

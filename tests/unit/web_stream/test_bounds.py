@@ -38,7 +38,7 @@ def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return contexts(tmp_path) if request.param == "tls" else None
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -53,10 +53,11 @@ def dribble(client: socket.socket, first: bytes, slow: bytes = b"") -> bytes:
         client.sendall(first)
     client.settimeout(0.02)
     for byte in slow or first:
-        client.sendall(bytes([byte]))
+        with contextlib.suppress(ConnectionError):  # the edge has answered and closed since
+            client.sendall(bytes([byte]))
         with contextlib.suppress(TimeoutError):
             answer = client.recv(1 << 16)
-            client.settimeout(5)
+            client.settimeout(20)
             return answer + read_all(client)
     raise AssertionError("nobody stopped the dribble")
 
@@ -74,9 +75,10 @@ def test_a_small_body_that_dribbles_is_answered_408(tls: Any) -> None:
 
 
 def test_a_large_body_that_dribbles_is_given_up(tls: Any) -> None:
-    with serving(plain, limits=replace(QUICK, upload_rate=1 << 20), tls=tls) as served, served.connect() as client:
+    limits = replace(QUICK, upload_rate=1 << 20, stall_seconds=1.0)
+    with serving(plain, limits=limits, tls=tls) as served, served.connect() as client:
         wire = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        answer = dribble(client, wire, b"1\r\nx\r\n" * 50)
+        answer = dribble(client, wire, b"1\r\nx\r\n" * 100)
     assert answer.startswith(b"HTTP/1.1 400 ") and b"bytes per second" in answer
 
 
@@ -97,10 +99,11 @@ def test_a_body_that_stalls_is_given_up(tls: Any, size: int, status: bytes) -> N
 
 
 def test_a_slow_body_that_moves_is_waited_for(tls: Any) -> None:
-    with serving(plain, limits=QUICK, tls=tls) as served, served.connect() as client:
+    limits = replace(QUICK, stall_seconds=1.0)
+    with serving(plain, limits=limits, tls=tls) as served, served.connect() as client:
         client.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\nConnection: close\r\n\r\n")
         for _ in range(5):
-            time.sleep(0.15)
+            time.sleep(0.25)  # each far below the stall, together above it
             client.sendall(bytes(10_000))
         assert read_all(client).endswith(b"\r\n\r\n50000")
 
@@ -187,7 +190,9 @@ def test_answers_that_nobody_takes_are_bounded_in_total(tls: Any) -> None:
             with contextlib.suppress(OSError):
                 client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert until(lambda: len(served.access) == 12 and served.edge.counters.connections < 12)
-        assert served.edge._core is not None and served.edge._core.unsent <= 20 << 20
+        core = served.edge._core
+        assert core is not None
+        assert until(lambda: core.unsent <= 20 << 20)  # the one that is cut off gives back a turn later
         taken = b""
         with contextlib.suppress(OSError):
             while piece := deaf[0].recv(1 << 20):
