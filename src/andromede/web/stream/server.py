@@ -91,10 +91,11 @@ class Edge:
         server.close()
         for connection in list(core.connections):
             connection.stop()
-        await _emptied(core, self._grace)
+        await _until(lambda: not core.connections, core, self._grace)
         for connection in list(core.connections):
             connection.abort()
-        await _emptied(core, 1.0)
+        # threads find out that their client is gone; what they hold of its connection is given back on this loop
+        await _until(lambda: not core.connections and not core.counters.in_flight, core, 1.0)
         ticking.cancel()
         core.threads.stop()
 
@@ -136,9 +137,9 @@ async def _tick(core: Core) -> None:
             connection.look(ticks)
 
 
-async def _emptied(core: Core, seconds: float) -> None:
-    """Wait until no connection is left, at most so long."""
+async def _until(condition: Callable[[], bool], core: Core, seconds: float) -> None:
+    """Wait until the condition holds, at most so long."""
     step = min(0.02, core.limits.tick_seconds)
     end = core.loop.time() + seconds
-    while core.connections and core.loop.time() < end:
+    while not condition() and core.loop.time() < end:
         await asyncio.sleep(step)
