@@ -303,7 +303,7 @@ def test_credentials_of_a_first_start_that_was_cut_short_are_made_again(own: Ins
     assert not (own.data / "run" / "first-start").exists()
 
 
-@pytest.mark.parametrize("lost", ["root.json", "credential"])
+@pytest.mark.parametrize("lost", ["root.json", "credential", "ledger.json"])
 def test_lost_keys_are_refused_not_replaced(own: Installation, lost: str) -> None:
     own.start()
     s3(own).create_bucket(Bucket="kept")

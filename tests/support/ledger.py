@@ -10,9 +10,10 @@ from pathlib import Path
 
 from andromede import audit, work
 from andromede.clock import Clock
-from andromede.db import Database, migrate
+from andromede.db import Database, Tx, migrate
 from andromede.ids import Ids
 from andromede.ledger.note import checkpoint_fields, open_note
+from andromede.ledger.tree import EMPTY_ROOT
 from andromede.log import Log
 from andromede.sovereignty import schema
 from andromede.sovereignty.log import Logs
@@ -23,23 +24,11 @@ from tests.support.clock import FakeIds
 
 INSTALL = "andromede-0123456789ab"
 MIGRATIONS = [*audit.MIGRATIONS, *work.MIGRATIONS, *schema.MIGRATIONS]
-STAND_IN = """
-ALTER TABLE audit_event ADD COLUMN position BIGINT;
-ALTER TABLE audit_event ADD COLUMN salt {blob};
-CREATE UNIQUE INDEX audit_event_position ON audit_event (tenant, position);
-CREATE TABLE ledger_log (tenant {text} PRIMARY KEY, origin {text} NOT NULL UNIQUE, allocated {int} NOT NULL,
- size {int} NOT NULL, root {blob});
-CREATE INDEX ledger_log_behind ON ledger_log (tenant) WHERE allocated > size;
-"""
 
 
 def tables(db: Database) -> None:
     """The schema of the ledger and of what it stands on."""
     migrate(db, MIGRATIONS)
-    if not any(step.domain == "audit" and step.version == 2 for step in MIGRATIONS):
-        from andromede.db.base import TYPES, Migration
-
-        db.script(Migration("x", 1, "", STAND_IN).statements(TYPES[db.dialect]))
 
 
 def salt_of(tenant: str, position: int) -> bytes:
@@ -61,7 +50,7 @@ def write_events(db: Database, tenant: str, count: int, skip: int = 0) -> int:
         tx.run(
             "INSERT INTO ledger_log (tenant, origin, allocated, size, root) VALUES (?, ?, 0, 0, ?) "
             "ON CONFLICT (tenant) DO NOTHING",
-            (tenant, origin_of(tenant), b""),
+            (tenant, origin_of(tenant), EMPTY_ROOT),
         )
         sql = "UPDATE ledger_log SET allocated = allocated + ? WHERE tenant = ? RETURNING allocated"
         row = tx.one(sql, (skip + count, tenant))
@@ -70,7 +59,7 @@ def write_events(db: Database, tenant: str, count: int, skip: int = 0) -> int:
     return int(row[0]) - count
 
 
-def fill(tx, tenant: str, first: int, to: int) -> None:  # type: ignore[no-untyped-def]
+def fill(tx: Tx, tenant: str, first: int, to: int) -> None:
     """Write the events of positions first <= position < to."""
     number = tx.take("audit", to - first)
     rows = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from andromede import audit
 from andromede.app.base import PASSPHRASE, Base, certificates, migrations, root_key
+from andromede.app.ledger import log_key_file
 from andromede.clock import SystemClock
 from andromede.config import Config
 from andromede.errors import Fatal
@@ -27,6 +28,7 @@ def initialise(config: Config) -> dict[str, Any]:
     from andromede.identity import bootstrap, recovery
     from andromede.identity import service as identity
     from andromede.keys import create_root, open_root
+    from andromede.sovereignty.logkeys import LogKeys
 
     place, server = Layout(config.data), config.server
     ca = certificates(config)[2]
@@ -40,6 +42,8 @@ def initialise(config: Config) -> dict[str, Any]:
         create_root(root_key(config), base.ids, os.environ.get(PASSPHRASE))
     else:
         open_root(root_key(config), os.environ.get(PASSPHRASE))  # a wrong pass phrase is said before anything runs
+    if not log_key_file(config).exists():
+        LogKeys.create(log_key_file(config), base.ids)
     unfinished = place.run / "first-start"  # there while the first credentials exist but are not yet in their files
     core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
     if not bootstrap.done(core.db):
@@ -57,16 +61,18 @@ def initialise(config: Config) -> dict[str, Any]:
 
 
 def _check_keys(base: Base) -> None:
-    """Refuse to make new keys where data was stored under old ones."""
+    """Refuse to make new keys where data was stored, or checkpoints were signed, under old ones."""
     from andromede.identity import bootstrap
     from andromede.keys import store
+    from andromede.sovereignty import store as ledger
 
     folder = Layout(base.config.data).keys
     wanted = [folder / "credential"] if bootstrap.done(base.db) else []
     wanted += [root_key(base.config)] if store.keys(base.db, None) else []
+    wanted += [log_key_file(base.config)] if ledger.any_signed(base.db) else []
     if missing := [str(path) for path in wanted if not path.exists()]:
         raise Fatal(
-            f"{' and '.join(missing)} is missing, and the database holds what only it opens; "
+            f"{' and '.join(missing)} is missing, and the database holds what was sealed or signed with it; "
             "put it back from a backup (andromede restore). Nothing was changed",
             "keys",
         )

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from andromede.app.base import Base, blob_engine, custody, key_ring, migrations, object_tools
+from andromede.app.ledger import ledger_findings, ledger_state
 from andromede.audit import Draft
 from andromede.config import Config
 from andromede.db import Row, open_database, pending
@@ -32,6 +33,7 @@ def inspect(config: Config) -> dict[str, Any]:
         }
         if not missing:
             found["queues"] = garbage_store.depths(db)
+            found["ledger"] = ledger_state(config, db)
             with db.read() as tx:
                 sources = store.sources(tx)
     finally:
@@ -115,6 +117,7 @@ def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[di
 
     base = Base.open(config, "operator")
     try:
-        return [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep, step)]
+        found = [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep, step)]
+        return [*found, *ledger_findings(base, step)]
     finally:
         base.db.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from andromede import __version__
 from andromede.app.base import Base, authenticator, certificates, object_tools
+from andromede.app.ledger import start_sequencer
 from andromede.clock import SystemClock
 from andromede.config import Config
 from andromede.errors import Error
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from andromede.web.stream.ports import Answerer
     from andromede.work import Reconciler
 
+SEQUENCER_STOP_SECONDS = 10.0
+
 
 def preload() -> None:
     """Import what the roles need, once, before they are forked."""
@@ -35,6 +38,7 @@ def preload() -> None:
     from andromede.objects import context, door, lifecycle_worker, worker  # noqa: F401
     from andromede.objects.s3 import door as s3  # noqa: F401
     from andromede.objects.swift import door as swift  # noqa: F401
+    from andromede.sovereignty import sequencer  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401
     from andromede.web.stream import server  # noqa: F401
 
@@ -224,8 +228,10 @@ def _work(config: Config, ready: Ready) -> None:
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
+    sequencer = start_sequencer(base, leases, ending)
     ready()
     loop.run(ending)
+    sequencer.join(SEQUENCER_STOP_SECONDS)
     objects.close()
     tools.engine.close()
     pulse.stop()

@@ -156,6 +156,7 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         audit = found["audit"]
         gaps = ", ".join(f"{gap['source']} lacks {gap['missing']}" for gap in audit["gaps"])
         lines.append(("audit", f"{audit['events']} events from {audit['sources']} sources; gaps: {gaps or 'none'}"))
+        lines.append(("ledger", _ledger(found.get("ledger"))))
         depth = ", ".join(f"{name} {count}" for name, count in found["queues"].items())
         lines.append(("queues", depth or "none"))
     lines.append(("witnesses", found["witnesses"]))
@@ -167,6 +168,16 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     shown = ", ".join(f"{name} {value}" for name, value in found["limits"].items())
     lines.append(("limits", shown))
     return lines
+
+
+def _ledger(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "not there yet"
+    text = f"{found['logs']} logs with {found['entries']} entries, {found['waiting']} events waiting"
+    if not found["keys"]:
+        text += "; the key file is missing: nothing is signed"
+    refused = "; ".join(f"{row['origin']} at {row['size']}: {row['reason']}" for row in found["refused"])
+    return text + (f"; REFUSED TO SIGN {refused}" if refused else "")
 
 
 def _or_none(pending: list[str], good: str) -> str:

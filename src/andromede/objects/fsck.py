@@ -29,7 +29,8 @@ PAGE = 1000
 class Finding:
     """Something wrong (`severity` error) or worth knowing (`notice`: collected or healed by itself).
 
-    `kind`: database, counter, missing, length, reference, damage, key, audit, orphan, listing."""
+    `kind`: database, counter, missing, length, reference, damage, key, audit, orphan, listing; the ledger's
+    own check adds ledger."""
 
     severity: str
     kind: str

@@ -141,6 +141,16 @@ def modes(patient: Patient) -> Iterator[Finding]:
         yield Finding("modes", "ok", "data, keys and credentials are closed to other users")
 
 
+def ledger_keys(patient: Patient) -> Iterator[Finding]:
+    """The keys that sign checkpoints are there."""
+    path = patient.place.keys / "ledger.json"
+    if path.exists():
+        yield Finding("ledger", "ok", f"checkpoints are signed with the keys in {path}")
+    elif (patient.place.keys / "root.json").exists():
+        text = f"{path} is missing: no checkpoint is signed and no receipt can be given until it is back"
+        yield Finding("ledger", "error", text, "andromede restore BACKUP --data NEW_DIRECTORY")
+
+
 def ports(patient: Patient) -> Iterator[Finding]:
     """The ports are ours or free."""
     if running.is_locked(patient.place):
@@ -246,7 +256,7 @@ def limits(patient: Patient) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    python, disk, fsync, modes, ports, time, database, certificates, limits,
+    python, disk, fsync, modes, ledger_keys, ports, time, database, certificates, limits,
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from andromede.sovereignty.tiles import Edge
 from andromede.work import Leases
 
 LEASE = "ledger.sequencer"
-LEASE_SECONDS = 30
+LEASE_SECONDS = 10
 HOLE_SECONDS = 10.0
 REPEAT_SECONDS = 60.0
 RETRY_SECONDS = 10.0
@@ -117,6 +117,8 @@ class Sequencer:
             rest = seconds * min(2**failures, 64) - (self._parts.clock.monotonic() - begin)
             if not more:
                 stop.wait(max(rest, 0.0))
+        if self._held_until:  # the next process need not wait for it to run out
+            self._parts.leases.release(LEASE)
 
     def turn(self) -> bool:
         """Bring every log up to date, within bounds; whether more is waiting. At rest this is one indexed query."""

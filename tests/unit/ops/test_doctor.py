@@ -51,7 +51,7 @@ def test_each_fault_is_found_with_what_mends_it(patient: Patient, clock: FakeClo
     found = doctor.examine(sick)
     busy.close()
     wrong = {finding.check: finding for finding in found if finding.level == "error"}
-    assert set(wrong) == {"modes", "ports", "clock", "database"}
+    assert set(wrong) == {"modes", "ledger", "ports", "clock", "database"}
     assert "chmod go-rwx" in wrong["modes"].mend
     assert wrong["ports"].mend.startswith("ss -ltnp")
     assert all(finding.mend for finding in wrong.values())
