@@ -40,7 +40,8 @@ def _target(call: Call[Trail], _: Any) -> Target:
 @routes.add("GET", "/v1/events", LIST, target=_target)
 def list_events(call: Call[Trail]) -> dict[str, Any]:
     """Events in order of id: `after` an id, at most `limit`; or the `newest` so many. `project_id` narrows what an
-    auditor sees. `event` is the text of exactly the bytes that are stored. Asking leaves an event too."""
+    auditor sees. `event` is the text of exactly the bytes that are stored,
+    empty once erased; `index` its place in the log of its tenant. Asking leaves an event too."""
     tenant = _tenant(call)
     newest = call.integer("newest", 1, LARGEST_PAGE)
     after = call.integer("after", 0, 10**18 - 1) or 0
@@ -60,7 +61,8 @@ def _tenant(call: Call[Trail]) -> str | None:
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    return {"id": row[0], "tenant": row[1], "event": bytes(row[2]).decode("utf-8", "surrogateescape")}
+    event = bytes(row[2]).decode("utf-8", "surrogateescape")
+    return {"id": row[0], "tenant": row[1], "index": row[3], "event": event}
 
 
 def mount(db: Database, recorder: Recorder) -> Mount:

@@ -47,6 +47,9 @@ CREATE INDEX ledger_log_behind ON ledger_log (tenant) WHERE allocated > size;
 )
 
 
+_SHOWN = "id, tenant, body, position"
+
+
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Store (id, tenant, source, seq, ts, body, position, salt) rows."""
     tx.many(
@@ -87,19 +90,18 @@ def place(tx: Tx, rows: Sequence[Row]) -> None:
 
 
 def events(tx: Tx, tenant: str | None, after: int, limit: int) -> list[Row]:
-    """(id, tenant, body) in order of id, of one tenant or (None) of all."""
+    """(id, tenant, body, position) in order of id, of one tenant or (None) of all; an erased body is empty."""
     if tenant is None:
-        return tx.all("SELECT id, tenant, body FROM audit_event WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        return tx.all(f"SELECT {_SHOWN} FROM audit_event WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
     return tx.all(
-        "SELECT id, tenant, body FROM audit_event WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
-        (tenant, after, limit),
+        f"SELECT {_SHOWN} FROM audit_event WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?", (tenant, after, limit)
     )
 
 
 def newest(tx: Tx, tenant: str | None, count: int) -> list[Row]:
-    """The last `count` (id, tenant, body) rows, oldest first."""
+    """The last `count` (id, tenant, body, position) rows, oldest first."""
     where, params = ("", ()) if tenant is None else ("WHERE tenant = ? ", (tenant,))
-    rows = tx.all(f"SELECT id, tenant, body FROM audit_event {where}ORDER BY id DESC LIMIT ?", (*params, count))
+    rows = tx.all(f"SELECT {_SHOWN} FROM audit_event {where}ORDER BY id DESC LIMIT ?", (*params, count))
     return rows[::-1]
 
 

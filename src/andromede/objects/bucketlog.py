@@ -113,7 +113,7 @@ class LogDelivery:
             # logging begins with what happens from now on
             self._move(source, newest[-1][0] if newest else 0)
             return False
-        events = [(row[0], json.loads(bytes(row[2]))) for row in rows]
+        events = [(row[0], json.loads(bytes(row[2]))) for row in rows if row[2]]  # erased ones are empty
         mine = [(number, event) for number, event in events if concerns(event, source.name)]
         full = len(rows) == BATCH
         if not mine:

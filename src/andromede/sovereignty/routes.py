@@ -83,8 +83,15 @@ def _both(method: str, path: str, needs: str, **optional: Any) -> Callable[[Call
 
 @_both("GET", "/checkpoint", GET["checkpoint"])
 def checkpoint(call: LedgerCall) -> Reply:
-    """The newest checkpoint: a C2SP signed note with the cosignatures gathered for it."""
-    return Reply(call.services.checkpoint(_log(call)).encode(), headers=(SOON,), media_type=TEXT)
+    """The newest checkpoint: a C2SP signed note with the cosignatures gathered for it; with `witnessed` the newest
+    that meets the quorum of the policy."""
+    log, note = _log(call), None
+    if call.boolean("witnessed"):
+        note = call.services.accepted(log)
+        if note is None:
+            text = f"no checkpoint of {log.origin} meets the quorum yet; see its witnesses, or ask again"
+            raise NotFound(text, "checkpoint", retry_after=2)
+    return Reply((note or call.services.checkpoint(log)).encode(), headers=(SOON,), media_type=TEXT)
 
 
 def tile(call: LedgerCall) -> Reply:
@@ -141,7 +148,8 @@ def consistency(call: LedgerCall) -> Reply:
 @_both("GET", "/events", GET["events"])
 def list_events(call: LedgerCall) -> Reply:
     """Events with `from` <= index < `to`, or the `newest` so many, at most 1000: index, salt, event (the text of
-    exactly the stored bytes; null once removed) and entry (null until sequenced). Leaves an event."""
+    exactly the stored bytes; null once removed) and entry (null until sequenced). `next` is the first index that is
+    not here yet. Leaves an event."""
     log = _log(call)
     newest = call.integer("newest", 1, PAGE)
     first = call.integer("from", 0, 10**17) or 0
@@ -151,7 +159,8 @@ def list_events(call: LedgerCall) -> Reply:
     to = min(log.allocated if to is None else to, first + PAGE, log.allocated)
     rows = views.lines(call.services, log, first, to)
     position = call.services.note(log, _asking(call, log), f"events:{first}-{max(to, first)}")
-    body = {"origin": log.origin, "events": rows, "next": max(to, first), "allocated": log.allocated, "size": log.size}
+    following = views.following(rows, first)
+    body = {"origin": log.origin, "events": rows, "next": following, "allocated": log.allocated, "size": log.size}
     return Reply(body, headers=(NEVER, (HEADER, str(position))))
 
 

@@ -94,6 +94,13 @@ class Ledger:
             )
         return note
 
+    def accepted(self, log: LogState) -> str | None:
+        """The newest note that meets the log's policy."""
+        policy, newest = self.policy(log), self.logs.newest(log.origin)
+        notes = [*([newest] if newest else []), *self.logs.cosigned(log.origin)]
+        notes.sort(key=lambda stored: -stored.size)
+        return next((stored.text for stored in notes if _accepted(policy, stored.text)), None)
+
     def policy(self, log: LogState) -> Policy:
         """What a receipt of this log must satisfy."""
         return policies.complete(self.db, log.tenant, self.logs.verifiers(log.origin))
@@ -134,6 +141,8 @@ class Ledger:
     def receipt(self, log: LogState, index: int, witnessed: bool = False) -> Receipt | Waiting:
         """The receipt of an entry: under the newest cosigned checkpoint that covers it, else under the newest
         one. `witnessed` waits until the quorum of the log's policy is met."""
+        if 0 <= index < log.allocated and not self.logs.events(log.tenant, index, index + 1):
+            return Waiting(f"entry {index} is being written", 1)  # the place of a read is known before its event
         salt, event = self.event(log, index)
         policy = self.policy(log)
         for note in self._covering(log, index):

@@ -32,6 +32,15 @@ def lines(ledger: Ledger, log: LogState, first: int, to: int) -> list[dict[str, 
     return [shown(at, salt, event, known.get(at)) for at, salt, event in ledger.logs.events(log.tenant, first, to)]
 
 
+def following(rows: list[dict[str, Any]], first: int) -> int:
+    """The first index that is missing: events of reads may be written after later ones."""
+    for row in rows:
+        if row["index"] != first:
+            break
+        first += 1
+    return first
+
+
 def _signed(policy: Policy, stored: list[Stored]) -> dict[str, tuple[int, int]]:
     """witness -> (size, time in seconds) of the newest checkpoint that it cosigned."""
     found: dict[str, tuple[int, int]] = {}

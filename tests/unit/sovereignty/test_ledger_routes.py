@@ -305,3 +305,28 @@ def test_the_verifier_is_for_everybody(tenantlog: TenantLog) -> None:
         assert b"tlog-proof" in answer.raw and answer.headers["cache-control"].startswith("public")
     else:
         assert answer.status == 404 and "repository" in answer.json["error"]["message"]
+
+
+def test_places_whose_events_are_still_to_come_are_waited_for(tenantlog: TenantLog) -> None:
+    log = tenantlog
+    first = log.record(2)[0]
+    with log.db.write() as tx:
+        tx.run("UPDATE ledger_log SET allocated = allocated + 3 WHERE tenant = ?", (log.demo,))
+    log.record(1)
+    answer = log.get(f"/receipts/{first + 2}")
+    assert answer.status == 202 and "being written" in answer.json["waiting"]
+    page = log.get("/events").json
+    assert page["next"] == first + 2 and page["events"][-1]["index"] == first + 5
+
+
+def test_a_checkpoint_that_meets_the_quorum_can_be_asked_for(tenantlog: TenantLog) -> None:
+    log, one = tenantlog, witness("one.example")
+    listed = {"witnesses": [{"name": "one", "key": str(one.verifier)}]}
+    assert log.call("PUT", "/witnesses", "max", listed).status == 200
+    log.sequence()
+    assert log.get("/checkpoint?witnessed=true").status == 404
+    log.cosign(one)
+    cosigned = log.get("/checkpoint").raw
+    log.record()
+    log.sequence()
+    assert log.get("/checkpoint?witnessed=true").raw == cosigned != log.get("/checkpoint").raw
