@@ -143,6 +143,11 @@ def put_views(tx: Tx, rows: Iterable[Row]) -> None:
     )
 
 
+def drop_views(tx: Tx, urls: Sequence[str]) -> None:
+    """Forget what witnesses that are asked no more remembered."""
+    tx.many("DELETE FROM witness_view WHERE url = ?", [(url,) for url in urls])
+
+
 def halts(read: Read) -> list[Row]:
     """(origin, url, reason, note, since) of logs that may not be signed."""
     return read.all("SELECT origin, url, reason, note, since FROM witness_halt ORDER BY origin")
@@ -160,3 +165,19 @@ def put_halt(tx: Tx, origin: str, url: str, reason: str, note: str, now: int) ->
 def drop_halt(tx: Tx, origin: str) -> int:
     """Let a log be checked and signed again."""
     return tx.run("DELETE FROM witness_halt WHERE origin = ?", (origin,))
+
+
+def policy_bodies(read: Read) -> list[Row]:
+    """(tenant, lines) of every stored policy."""
+    return read.all("SELECT tenant, body FROM ledger_policy")
+
+
+def cosignatures(read: Read, origin: str, size: int) -> str | None:
+    """The cosignature lines of a stored checkpoint; None when its row is gone."""
+    row = read.one("SELECT cosignatures FROM ledger_checkpoint WHERE origin = ? AND size = ?", (origin, size))
+    return str(row[0]) if row else None
+
+
+def put_cosignatures(tx: Tx, origin: str, size: int, lines: str) -> None:
+    """Replace the cosignature lines of a stored checkpoint."""
+    tx.run("UPDATE ledger_checkpoint SET cosignatures = ? WHERE origin = ? AND size = ?", (lines, origin, size))
