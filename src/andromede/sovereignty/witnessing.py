@@ -8,7 +8,7 @@ half of them at most go to such witnesses, so that the others are never late bec
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
@@ -109,6 +109,7 @@ class Witnessing:
         self._results: SimpleQueue[Done] = SimpleQueue()
         self._wake = threading.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="witness")
+        self._flying: set[Future[None]] = set()
         self._next_scan = 0.0
         self._loaded = False
         self._held_until = 0.0
@@ -205,8 +206,7 @@ class Witnessing:
 
     def settle(self, seconds: float) -> None:
         """Wait until nothing is under way, then store what came back; for commands and tests."""
-        futures = [self._pool.submit(lambda: None) for _ in range(THREADS)]
-        wait(futures, seconds)
+        wait(list(self._flying), seconds)
         self._collect()
 
     def _held(self, now: float) -> bool:
@@ -265,7 +265,9 @@ class Witnessing:
             if self._room(reach) and now >= reach.due:
                 view.busy, view.tried = True, self._parts.clock.now_us()
                 reach.busy += 1
-                self._pool.submit(self._exchange, member, stored, view.size)
+                future = self._pool.submit(self._exchange, member, stored, view.size)
+                self._flying.add(future)
+                future.add_done_callback(self._flying.discard)
 
     def _is_due(self, view: View, stored: Stored, now: float) -> bool:
         if view.busy or now < view.due:
