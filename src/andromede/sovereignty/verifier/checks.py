@@ -12,7 +12,7 @@ from andromede.ledger.tree import EMPTY_ROOT, check_consistency
 from andromede.sovereignty.verifier.report import Report, Unreadable, instant, plain
 from andromede.sovereignty.verifier.trust import Trust, standing
 
-MAXIMUM_PROOF = 63
+MAXIMUM_PROOF = 64
 
 
 def note_of(text: str, name: str) -> tuple[str, int, bytes]:

@@ -7,10 +7,17 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from andromede.ledger.note import BadNote
-from andromede.sovereignty.verifier.checks import check_certificate, check_checkpoint, check_growth, check_receipt
-from andromede.sovereignty.verifier.contradiction import check_contradiction, evidence_of, fork_of
+from andromede.sovereignty.verifier.checks import (
+    check_certificate,
+    check_checkpoint,
+    check_growth,
+    check_receipt,
+    proof_of,
+)
+from andromede.sovereignty.verifier.contradiction import check_contradiction, evidence_of
 from andromede.sovereignty.verifier.exported import check_export
 from andromede.sovereignty.verifier.inputs import read_text
 from andromede.sovereignty.verifier.report import Report, Unreadable, plain
@@ -64,17 +71,16 @@ def _explain(options: argparse.Namespace) -> list[Report]:
 
 def _contradiction(options: argparse.Namespace) -> list[Report]:
     if options.second is not None:
-        fork = fork_of(read_text(options.proof), options.proof) if options.proof else None
+        nodes = proof_of(read_text(options.proof), options.proof) if options.proof else []
         texts = (read_text(options.first), read_text(options.second))
-        return [check_contradiction((options.first, options.second), texts, fork, _policy(options.policy))]
-    notes, fork, policy = evidence_of(read_text(options.first), options.first)
-    trust = _policy(options.policy) if options.policy else trust_of(policy)
+        return [check_contradiction((options.first, options.second), texts, nodes, _policy(options.policy))]
+    evidence = evidence_of(read_text(options.first), options.first)
+    trust = _policy(options.policy) if options.policy or not evidence.policy else trust_of(evidence.policy)
     names = (f"{options.first} (first note)", f"{options.first} (second note)")
-    report = check_contradiction(names, notes, fork, trust)
+    report = check_contradiction(names, evidence.notes, evidence.nodes, trust)
     if options.policy:
         return [report]
-    word = "checked with the keys that the evidence names: compare them with your own policy"
-    return [Report(report.subject, report.proven, report.verdict, (*report.lines, word), report.facts)]
+    return [replace(report, lines=(*report.lines, "checked with the keys in the evidence: compare them with your own"))]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     two = command("contradiction", _contradiction, "prove from two signed statements that a log contradicted itself")
     two.add_argument("first", metavar="A", help="a checkpoint, a receipt, or (alone) a monitor's evidence file")
     two.add_argument("second", metavar="B", nargs="?")
-    two.add_argument("--proof", metavar="FILE", help="for two sizes: the larger tree's root at the smaller size, proof")
+    two.add_argument("--proof", metavar="FILE", help="for two sizes: a full consistency proof from the larger tree")
     return parser
 
 
