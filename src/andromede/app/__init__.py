@@ -20,6 +20,7 @@ from andromede.app.base import (
     root_key,
 )
 from andromede.app.first import initialise, recover
+from andromede.app.ledger_service import ledger_service
 from andromede.app.operator import access_table, check_store, explain_access, inspect, note_operation
 from andromede.app.processes import (
     api_role,
@@ -49,6 +50,7 @@ __all__ = [
     "initialise",
     "inspect",
     "key_ring",
+    "ledger_service",
     "migrations",
     "note_operation",
     "object_doors",

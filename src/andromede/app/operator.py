@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from andromede.app.base import Base, blob_engine, custody, key_ring, migrations, object_tools
 from andromede.app.ledger import ledger_findings, ledger_state
@@ -14,6 +14,12 @@ from andromede.config import Config
 from andromede.db import Row, open_database, pending
 from andromede.errors import NotFound
 from andromede.ids import request_id
+
+if TYPE_CHECKING:
+    from andromede.web.access import AccessTable
+
+if TYPE_CHECKING:
+    pass
 
 
 def inspect(config: Config) -> dict[str, Any]:
@@ -49,10 +55,16 @@ def inspect(config: Config) -> dict[str, Any]:
 
 def access_table() -> list[tuple[str, str]]:
     """(action, who) of every action of the API port."""
-    from andromede.audit.routes import TABLE as LEDGER
-    from andromede.identity.policy import TABLE
+    return sorted(_rules().table())
 
-    return sorted([*TABLE.table(), *LEDGER.table()])
+
+def _rules() -> AccessTable:
+    from andromede.audit.routes import TABLE as TRAIL
+    from andromede.identity.policy import TABLE
+    from andromede.sovereignty.access import TABLE as LEDGER
+    from andromede.web.access import AccessTable
+
+    return AccessTable({**TABLE.rules, **TRAIL.rules, **LEDGER.rules})
 
 
 def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:
@@ -60,19 +72,14 @@ def explain_access(config: Config, user: str, action: str, resource: str) -> dic
     documents of the bucket (`BUCKET` or `BUCKET/KEY`) as the object port does."""
     if action.lower().startswith("s3:"):
         return _explain_object(config, user, action, resource)
-    from andromede.audit.routes import TABLE as LEDGER
     from andromede.identity import scopes
-    from andromede.identity.policy import TABLE
     from andromede.ops import access
-    from andromede.web.access import AccessTable
-
-    table = AccessTable({**TABLE.rules, **LEDGER.rules})
 
     db = open_database(config.database_dsn)
     try:
         with db.read() as tx:
             found = scopes.find_user(tx, user)
-            return access.explain(table, found.name, scopes.actors(tx, found), action, resource)
+            return access.explain(_rules(), found.name, scopes.actors(tx, found), action, resource)
     finally:
         db.close()
 

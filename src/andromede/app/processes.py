@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from andromede import __version__
 from andromede.app.base import Base, authenticator, certificates, object_tools
 from andromede.app.ledger import start_sequencer
+from andromede.app.ledger_service import ledger_mounts, ledger_reconcilers
 from andromede.clock import SystemClock
 from andromede.config import Config
 from andromede.errors import Error
@@ -38,6 +39,7 @@ def preload() -> None:
     from andromede.objects import context, door, lifecycle_worker, worker  # noqa: F401
     from andromede.objects.s3 import door as s3  # noqa: F401
     from andromede.objects.swift import door as swift  # noqa: F401
+    from andromede.sovereignty import routes as ledger_routes  # noqa: F401
     from andromede.sovereignty import sequencer  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401
     from andromede.web.stream import server  # noqa: F401
@@ -54,6 +56,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     from andromede.audit import routes as trail
     from andromede.identity import routes as identity_routes
     from andromede.identity import service as identity_service
+    from andromede.sovereignty import access as ledger_access
     from andromede.web.api import Parts
     from andromede.web.asgi import build_api
     from andromede.web.patience import PatientProtocol
@@ -61,8 +64,8 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     base = Base.open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
     parts = Parts(
-        mounts=[identity_routes.mount(identity), trail.mount(base.db, base.recorder)],
-        guard=identity.guard(trail.TABLE),
+        mounts=[identity_routes.mount(identity), trail.mount(base.db, base.recorder), *ledger_mounts(base)],
+        guard=identity.guard(trail.TABLE, ledger_access.TABLE),
         clock=base.clock,
         ids=base.ids,
         log=base.log,
@@ -224,7 +227,7 @@ def _work(config: Config, ready: Ready) -> None:
     objects = Objects(tools)
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
     leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
-    more = [*document_reconcilers(base, objects), places_reconciler(base)]
+    more = [*document_reconcilers(base, objects), places_reconciler(base), *ledger_reconcilers(base)]
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
