@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from andromede.ledger.note import BadNote, Verifier, checkpoint_fields, decode, open_note
+from andromede.ledger.note import BadNote, Verifier, checkpoint_fields, open_note
 from andromede.ledger.tree import prefix_roots
-
-EVIDENCE = "andromede/evidence/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +70,3 @@ def judge_pair(one: Signed, other: Signed, nodes: Sequence[bytes] = ()) -> Verdi
     if roots is not None:
         return Verdict("open", f"{sizes} agree; only their order, as the gatherer noted it, speaks against the log")
     return Verdict("open", f"{sizes} are signed, no proof joins them: the log has to show that one extends the other")
-
-
-def judge_evidence(evidence: Mapping[str, Any], logs: Sequence[Verifier], witnesses: Sequence[Verifier]) -> Verdict:
-    """The same for the evidence file that `andromede ledger monitor` writes: `notes` (two, each with its `note`, in
-    the order seen) and `proof` (base64 nodes). Raises BadNote with the reason when it proves nothing."""
-    try:
-        if evidence["format"] != EVIDENCE:
-            raise BadNote("not an evidence file of a form known here")
-        first, second = (str(one["note"]) for one in evidence["notes"])
-        nodes = [decode(str(step), "a node of the proof") for step in evidence.get("proof") or ()]
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, BadNote):
-            raise
-        raise BadNote(
-            "this evidence holds no pair of signed notes: it is one side's record of what was served"
-        ) from None
-    if any(len(node) != 32 for node in nodes) or len(nodes) > 64:
-        raise BadNote("the proof is not a list of hashes")
-    return judge_pair(signed_by_log(first, logs, witnesses), signed_by_log(second, logs, witnesses), nodes)

@@ -11,7 +11,7 @@ from andromede.ledger.contradiction import Signed, judge_pair
 from andromede.ledger.note import BadNote
 from andromede.ledger.tree import HASH_SIZE, TILE_WIDTH
 from andromede.sovereignty.monitor.copy import Copy
-from andromede.sovereignty.monitor.evidence import CONTRADICTION, STALE, Exhibit, Finding, b64
+from andromede.sovereignty.monitor.evidence import CONTRADICTION, STALE, Exhibit, Finding, b64, fork, pair, single
 from andromede.sovereignty.monitor.relation import Fit, Pinned, Prover
 from andromede.sovereignty.monitor.site import LogSite, Shown
 from andromede.sovereignty.monitor.state import State
@@ -45,10 +45,14 @@ class Desk:
         """Proofs from the copy, then from the server."""
         return Prover(self.copy, self.site)
 
-    def exhibits(self, pinned: Pinned, other: str, source: str) -> list[dict[str, object]]:
-        """The last accepted note, and another one that was received just now."""
-        mine = Exhibit(self.site.url, self.state.note_seen, self.state.note)
-        return [mine.document(), Exhibit(source, self.clock.now_us(), other).document()]
+    def seen(self, note: str, source: str) -> Exhibit:
+        """A note that was received just now."""
+        return Exhibit(source, self.clock.now_us(), note)
+
+    @property
+    def accepted(self) -> Exhibit:
+        """The last accepted note."""
+        return Exhibit(self.site.url, self.state.note_seen, self.state.note)
 
 
 class Follower:
@@ -86,9 +90,8 @@ class Follower:
             return self._pinned.open(note)
         except BadNote as error:
             text = f"the server's checkpoint is not the log's: {error}"
-            notes = self._desk.exhibits(self._pinned, note, self._desk.site.url)
-            kept = notes if self._desk.state.note else notes[1:]
-            self._desk.report(Finding(CONTRADICTION, "signature", text, "checkpoint", {"served": kept}))
+            facts = single(self._desk.seen(note, self._desk.site.url)) | {"accepted": self._desk.state.note}
+            self._desk.report(Finding(CONTRADICTION, "signature", text, "checkpoint", facts))
             return None
 
     def _extends(self, last: Signed, signed: Signed, note: str) -> bool:
@@ -104,10 +107,7 @@ class Follower:
         the server showed it once, and shows less now."""
         desk = self._desk
         small, large = sorted((last, other), key=lambda signed: signed.size)
-        facts: dict[str, object] = {
-            "notes": desk.exhibits(self._pinned, note, source),
-            "compared": ["accepted", source],
-        }
+        facts = pair(desk.accepted, desk.seen(note, source))
         try:
             relation = desk.prover.relation(small, large)
         except Silent as error:
@@ -116,7 +116,7 @@ class Follower:
             )
             desk.report(Finding(STALE, "unproven", text, source, facts))
             return False
-        facts["proof"] = [b64(node) for node in relation.nodes]
+        facts |= fork(small.size, large.size, relation.nodes)
         less = other.size < last.size if source == desk.site.url else other.size > last.size
         if relation.fit is Fit.EXTENDS and not less:
             return True
@@ -174,15 +174,15 @@ class Follower:
         if last is not None and last.size < target.size and not self.compare(last, target, note, self._desk.site.url):
             return
         text = f"entries {span[0]} to {span[1] - 1} as served do not lead to the signed root of size {target.size}"
-        served = [Exhibit(self._desk.site.url, self._desk.clock.now_us(), note).document()]
-        self._desk.report(Finding(CONTRADICTION, "entries", text, f"{span[0]}", {"served": served}))
+        facts = single(self._desk.seen(note, self._desk.site.url))
+        self._desk.report(Finding(CONTRADICTION, "entries", text, f"{span[0]}", facts))
 
     def _point_out(self, chunk: Chunk, leaves: Sequence[bytes], target: Signed, note: str) -> None:
         """Report what was served beside the signed tree."""
-        served = [Exhibit(self._desk.site.url, self._desk.clock.now_us(), note).document()]
+        served = single(self._desk.seen(note, self._desk.site.url))
         for index in range(chunk.first, chunk.first + len(leaves)):
             shown, entry, leaf = chunk.shown.get(index), chunk.entries[index - chunk.first], leaves[index - chunk.first]
-            facts: dict[str, object] = {"served": served, "index": index, "tile_entry": b64(entry), "leaf": b64(leaf)}
+            facts = {**served, "index": index, "tile_entry": b64(entry), "leaf": b64(leaf)}
             if self._desk.copy.size == target.size:
                 facts["path"] = [b64(step) for step in tree.inclusion(self._desk.copy.read, index, target.size)]
             if shown is None:

@@ -14,6 +14,7 @@ from typing import Any
 from andromede.clock import US, iso_second
 from andromede.errors import Invalid
 from andromede.ledger import tree
+from andromede.ledger.receipt import Receipt
 from andromede.sovereignty.monitor.evidence import CONTRADICTION, NOTE, STALE, Finding, b64
 from andromede.sovereignty.monitor.follow import Desk
 from andromede.sovereignty.monitor.relation import Pinned
@@ -96,17 +97,13 @@ class Journal:
                 self._desk.report(Finding(CONTRADICTION, "promise", text, request_id, self._facts(shown, request_id)))
 
     def _facts(self, shown: Shown, request_id: str) -> dict[str, Any]:
-        copy = self._desk.copy
-        path = [b64(step) for step in tree.inclusion(copy.read, shown.index, copy.size)]
-        return {
-            "promised": {"ledger": f"{self._pinned.origin} {shown.index}", "request_id": request_id},
-            "index": shown.index,
-            "salt": b64(shown.salt or b""),
-            "event": b64(shown.event),
-            "path": path,
-            "path_size": copy.size,
-            "served": [{"note": self._desk.state.note}],
-        }
+        """The promise (the tenant's own record) and a receipt of what stands in its place (the log's word)."""
+        copy, note = self._desk.copy, self._desk.state.note
+        promised = {"ledger": f"{self._pinned.origin} {shown.index}", "request_id": request_id}
+        path = tree.inclusion(copy.read, shown.index, copy.size)
+        receipt = Receipt(shown.salt or b"", shown.event, shown.index, tuple(path), note)
+        whole = self._pinned.open(note).size == copy.size
+        return {"promised": promised, "note": note} | ({"receipt": str(receipt)} if whole else {})
 
     def settle(self) -> None:
         """Fetch the events of promises that stand in the part that was proved earlier, and report late ones."""
@@ -128,9 +125,11 @@ class Journal:
                     f"entry {index}, promised to {request_id}, is in no checkpoint (size {state.verified}) "
                     f"since {iso_second(since)}: a receipt was promised and not kept"
                 )
-                facts = {"promised": {"ledger": f"{self._pinned.origin} {index}", "request_id": request_id}}
-                served = [{"note": state.note}]
-                self._desk.report(Finding(grade, "promise-late", text, request_id, {**facts, "served": served}))
+                facts: dict[str, Any] = {
+                    "promised": {"ledger": f"{self._pinned.origin} {index}", "request_id": request_id}
+                }
+                facts["note"] = state.note
+                self._desk.report(Finding(grade, "promise-late", text, request_id, facts))
 
 
 def _promise(line: bytes) -> tuple[str, int, str] | None:
