@@ -100,7 +100,32 @@ COMMANDS: tuple[Command, ...] = (
             _arg("index", help="index of the event", metavar="INDEX"),), detail=_ARRIVES),
         Command("verify", "verify a receipt or an export", "ledger:later", (
             _arg("file", help="receipt or export", metavar="FILE"),), detail=_ARRIVES),
-        Command("monitor", "follow the ledger and alert on contradictions", "ledger:later", detail=_ARRIVES),
+        Command("monitor", "follow a log from the tenant's side, trusting nobody, and alert on contradictions",
+                "ledger_monitor:monitor", (
+            _arg("--cloud", help="the cloud of that name in DIR/clouds.yaml, or in the file that "
+                 "$OS_CLIENT_CONFIG_FILE names", metavar="NAME"),
+            _arg("--url", help="address of the API port, or of its /sovereignty", metavar="URL"),
+            _arg("--token-file", help="file with a token for --url, read anew for each request", metavar="FILE"),
+            _arg("--cacert", help="certificate authority of the cloud", metavar="FILE"),
+            _arg("--log", help="project id, 16 hex digits of an origin, or `installation` (default: the log of the "
+                 "credential's project)", metavar="LOG"),
+            _arg("--policy", help="your policy file: pinned in the place of the server's", metavar="FILE"),
+            _arg("--state", help="folder of the monitor's memory and evidence (default: one for each log below "
+                 "$XDG_STATE_HOME/andromede/monitor)", metavar="DIR"),
+            _arg("--once", help="one round, for cron and timers", action="store_true"),
+            _arg("--interval", help="seconds between rounds (default 60)", type=float, default=60.0, metavar="S"),
+            _arg("--keep", help="keep a copy of every event in events.jsonl", action="store_true"),
+            _arg("--journal", help="your own list of promised receipts: JSON lines with `ledger` (the header's value) "
+                 "and `request_id`", metavar="FILE"),
+            _arg("--exec", help="run this with new findings as JSON on its standard input", metavar="COMMAND"),
+            _arg("--fresh", help="hours after which a cosignature is stale (default 24)", type=float, default=24.0,
+                 metavar="H"),
+            _arg("--lag", help="seconds until a checkpoint must cover a position (default 60)", type=float,
+                 default=60.0, metavar="S"),
+            _arg("--witness-lag", help="seconds until a quorum must have signed a checkpoint (default 60)",
+                 type=float, default=60.0, metavar="S"),
+        ), detail="Exit codes of its own: 0 fine; 1 a contradiction or a failed proof, with an evidence file; 2 wrong "
+                  "usage or trouble on this side; 3 silent, late, stale or unwitnessed. See docs/monitor.md."),
         Command("export", "write events as JSON lines, exactly the bytes that are stored", "ledger:export", (
             _PROJECT, _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
         )),

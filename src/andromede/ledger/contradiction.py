@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from andromede.ledger.note import BadNote, Verifier, checkpoint_fields, open_note
 from andromede.ledger.tree import prefix_roots
 
+EVIDENCE = "andromede/evidence/v1"
+"""Form of the evidence file that a monitor writes: `notes`, two, each with its `note`, in the order seen; `proof`,
+base64 nodes of a full consistency proof taken from the larger tree; `policy`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from andromede.clock import Clock, iso_micro
-from andromede.ledger.tree import prefix_roots
+from andromede.ledger.contradiction import EVIDENCE
 
-FORMAT = "andromede/evidence/v1"
 NOTE, STALE, CONTRADICTION = "note", "stale", "contradiction"
 """Grades. A note is worth knowing; stale: late, silent, unwitnessed or unusual; contradiction: a promise broken."""
 FINE_CODE, CONTRADICTION_CODE, LOCAL_CODE, STALE_CODE = 0, 1, 2, 3
@@ -64,29 +63,20 @@ class Exhibit:
     seen: int
     note: str
 
-    def origin(self) -> dict[str, Any]:
-        """Whence and when, as JSON."""
-        return {"from": self.source, "seen": self.seen, "seen_utc": iso_micro(self.seen)}
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"from": self.source, "seen": self.seen, "seen_utc": iso_micro(self.seen), "note": self.note}
 
 
-def pair(first: Exhibit, second: Exhibit) -> dict[str, Any]:
-    """Facts about two notes, verbatim and in the order seen."""
-    return {"notes": [first.note, second.note], "received": [first.origin(), second.origin()]}
+def pair(first: Exhibit, second: Exhibit, nodes: Sequence[bytes] = ()) -> dict[str, Any]:
+    """Facts about two notes, verbatim and in the order seen; `nodes`: a full consistency proof from the larger tree.
+    The form that `andromede-verify contradiction` reads."""
+    return {"notes": [first.document(), second.document()], "proof": [b64(node) for node in nodes]}
 
 
 def single(exhibit: Exhibit) -> dict[str, Any]:
     """Facts about one note."""
-    return {"note": exhibit.note, "received": [exhibit.origin()]}
-
-
-def fork(old: int, size: int, nodes: Sequence[bytes]) -> dict[str, Any]:
-    """What `andromede-verify contradiction` reads beside the notes: the root that the larger tree has at the smaller
-    size, and the proof that it does."""
-    roots = prefix_roots(old, size, nodes)
-    if roots is None:
-        return {}
-    proof = nodes[1:] if old & (old - 1) == 0 else nodes
-    return {"fork": [b64(roots[0]), *map(b64, proof)]}
+    return {"served": exhibit.document()}
 
 
 @dataclass(slots=True)
@@ -108,7 +98,7 @@ class Cabinet:
         path = self.folder / name
         if not path.exists() and len(list(self.folder.glob("*.json"))) < MOST_KEPT:
             document = {
-                "format": FORMAT,
+                "format": EVIDENCE,
                 "found": now,
                 "found_utc": iso_micro(now),
                 **facts,

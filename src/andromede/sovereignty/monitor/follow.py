@@ -11,7 +11,7 @@ from andromede.ledger.contradiction import Signed, judge_pair
 from andromede.ledger.note import BadNote
 from andromede.ledger.tree import HASH_SIZE, TILE_WIDTH
 from andromede.sovereignty.monitor.copy import Copy
-from andromede.sovereignty.monitor.evidence import CONTRADICTION, STALE, Exhibit, Finding, b64, fork, pair, single
+from andromede.sovereignty.monitor.evidence import CONTRADICTION, STALE, Exhibit, Finding, b64, pair, single
 from andromede.sovereignty.monitor.relation import Fit, Pinned, Prover
 from andromede.sovereignty.monitor.site import LogSite, Shown
 from andromede.sovereignty.monitor.state import State
@@ -116,7 +116,7 @@ class Follower:
             )
             desk.report(Finding(STALE, "unproven", text, source, facts))
             return False
-        facts |= fork(small.size, large.size, relation.nodes)
+        facts = pair(desk.accepted, desk.seen(note, source), relation.nodes)
         less = other.size < last.size if source == desk.site.url else other.size > last.size
         if relation.fit is Fit.EXTENDS and not less:
             return True

@@ -114,8 +114,8 @@ class Journal:
                 one = shown.get(index) or Shown(index, None, b"")
                 if one.leaf not in (None, self._desk.copy.read(0, index, 1)[0]):
                     text = f"event {index} as shown now is not the one that was proved: it or its salt was changed"
-                    facts = {"index": index, "salt": b64(one.salt or b""), "event": b64(one.event)}
-                    self._desk.report(Finding(CONTRADICTION, "event", text, str(index), facts))
+                    shown_now = {"index": index, "salt": b64(one.salt or b""), "event": b64(one.event)}
+                    self._desk.report(Finding(CONTRADICTION, "event", text, str(index), shown_now))
                 self.see(one)
         for index, ones in sorted(self._open.items()):
             late = [one for one in ones if index >= state.verified and now - one[1] > self._limits.lag * US]

@@ -110,7 +110,6 @@ class Monitor:
         pinned = self._pinned()
         self._cabinet.log = {
             "origin": pinned.origin,
-            "keys": [str(key) for key in pinned.policy.logs],
             "policy": pinned.text,
             "server": site.url,
         }

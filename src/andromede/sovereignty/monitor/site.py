@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -45,6 +44,10 @@ class LogSite:
     def checkpoint(self) -> str:
         """The newest signed note."""
         return self.wire.text(f"{self.base}/checkpoint")
+
+    def witnessed(self) -> str:
+        """The newest note that meets the quorum of the policy that the server knows."""
+        return self.wire.text(f"{self.base}/checkpoint?witnessed=true")
 
     def policy(self) -> str:
         """The policy file that the server publishes for this log."""
@@ -140,12 +143,5 @@ def _shown(row: object, path: str) -> Shown:
 
 
 def read_proof(raw: bytes, path: str) -> list[bytes]:
-    """Hashes as a JSON object's `proof`, or one in base64 a line."""
-    text = utf8(raw, path)
-    if text.lstrip().startswith("{"):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise Garbled(f"{path}: not JSON") from error
-        return hashes(found.get("proof") if isinstance(found, dict) else None, path)
-    return hashes(text.split(), path)
+    """Hashes in base64, one a line."""
+    return hashes(utf8(raw, path).split(), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from andromede.clock import US, iso_second
 from andromede.ledger.contradiction import Signed, signed_by_log
 from andromede.ledger.note import BadNote
 from andromede.ledger.witness import origin_hash
-from andromede.sovereignty.monitor.evidence import NOTE, STALE, Finding
+from andromede.sovereignty.monitor.evidence import NOTE, STALE, Finding, single
 from andromede.sovereignty.monitor.follow import AGAIN_SECONDS, Desk, Follower
 from andromede.sovereignty.monitor.relation import Pinned
 from andromede.sovereignty.monitor.wire import Absent, Garbled, Silent, Site, Wire
@@ -58,7 +59,22 @@ class Witnesses:
 
     def views(self) -> list[View]:
         """Every witness's view. Asked before the server's checkpoint, so that an honest server's is not smaller."""
-        return list(self._views())
+        return [*self._served(), *self._views()]
+
+    def _served(self) -> Iterator[View]:
+        """The newest checkpoint with a quorum that the server has: the newest of all may have none yet."""
+        if not self._pinned.policy.witnesses:
+            return
+        url = f"{self._desk.site.url}/checkpoint?witnessed"
+        with contextlib.suppress(Absent):
+            note = self._desk.site.witnessed()
+            try:
+                yield View("", url, note, self._pinned.open(note))
+            except (Garbled, BadNote) as error:
+                text = f"the server's cosigned checkpoint is not this log's: {error}"
+                self._desk.report(
+                    Finding(STALE, "cosigned-note", text, "checkpoint", single(self._desk.seen(note, url)))
+                )
 
     def _views(self) -> Iterator[View]:
         policy, path = self._pinned.policy, f"/{origin_hash(self._pinned.origin)}/checkpoint"
@@ -83,7 +99,7 @@ class Witnesses:
                 follower.look()
                 last = follower.accepted
             if last is not None and follower.compare(last, view.signed, view.note, view.url):
-                self._desk.state.views[view.name] = view.note
+                self._desk.state.views[view.name or "served"] = view.note
 
     def freshness(self, last: Signed, views: list[View]) -> None:
         """Remember cosignatures, and report when they are missing, old or behind."""

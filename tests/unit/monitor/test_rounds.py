@@ -1,0 +1,22 @@
+"""Rounds over an honest installation: what is pinned, proved, kept and remembered."""
+
+from __future__ import annotations
+
+from tests.support.monitoring import Tenant
+
+
+def test_an_honest_log_is_followed(tenant: Tenant) -> None:
+    first = tenant.round()
+    assert first.code == 0
+    assert [one.kind for one in first.findings] == ["pinned", "unwitnessed"]
+    assert tenant.log.state().origin in first.findings[0].text
+    proved = first.facts["size"]
+    assert proved >= 10
+    for count in (1, 300, 700):
+        tenant.log.record(count)
+        tenant.log.sequence()
+        found = tenant.round()
+        assert (found.code, found.findings[0].kind) == (0, "unwitnessed")
+        assert found.facts["size"] == tenant.log.state().size >= proved + count
+        proved = found.facts["size"]
+    assert not (tenant.folder / "evidence").exists()
