@@ -10,6 +10,7 @@ from typing import Any
 
 from andromede import audit
 from andromede.audit import Recorder
+from andromede.audit.answers import ApiLedger
 from andromede.config import Config
 from andromede.config import Identity as Settings
 from andromede.db import Database, migrate
@@ -52,7 +53,16 @@ class Cloud:
         self.secrets: Secrets = made
         self.log = io.StringIO()
         guard = self.identity.guard()
-        self.api = Api(Parts([mount(self.identity)], guard, clock, self.ids, Log(self.log, clock=clock)))
+        self.api = Api(
+            Parts(
+                [mount(self.identity)],
+                guard,
+                clock,
+                self.ids,
+                Log(self.log, clock=clock),
+                ledger=ApiLedger(db, self.identity.core.recorder),
+            )
+        )
 
     def call(
         self, method: str, path: str, token: str | None = None, body: Any = None, headers: dict[str, str] | None = None

@@ -54,6 +54,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     import uvicorn
 
     from andromede.audit import routes as trail
+    from andromede.audit.answers import ApiLedger
     from andromede.identity import routes as identity_routes
     from andromede.identity import service as identity_service
     from andromede.sovereignty import access as ledger_access
@@ -72,6 +73,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
         public_url=config.server.public_api_url,
         version=__version__,
         ready=lambda: _not_ready(base),
+        ledger=ApiLedger(base.db, base.recorder),
     )
     certificate, key, _ = certificates(config)
     serving = uvicorn.Config(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from andromede.audit import store
+from andromede.audit.answers import begun, purpose
 from andromede.audit.event import Draft
-from andromede.audit.service import Recorder
+from andromede.audit.service import INSTALLATION, Recorder
 from andromede.db import Database, Row
 from andromede.web.access import AccessTable, Grant
 from andromede.web.api import Mount
@@ -49,7 +50,10 @@ def list_events(call: Call[Trail]) -> dict[str, Any]:
     trail = call.services
     with trail.db.write() as tx:
         rows = store.newest(tx, tenant, newest) if newest else store.events(tx, tenant, after, limit)
-        asked = Draft(tenant or "", call.who.label(), LIST, f"events:{tenant or 'all'}", call.request_id)
+        log = tenant if tenant and begun(tx, tenant) else INSTALLATION
+        asked = Draft(
+            log, call.who.label(), LIST, f"events:{tenant or 'all'}", call.request_id, purpose=purpose(call, log)
+        )
         trail.recorder.record(tx, [asked])
     return {"events": [_shown(row) for row in rows], "next": rows[-1][0] if rows else after}
 

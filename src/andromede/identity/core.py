@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from andromede.audit import Draft, Recorder
+from andromede.audit.answers import begun, own_log, purpose
 from andromede.clock import Clock
 from andromede.config import Config, Identity
 from andromede.db import Database, Tx
@@ -55,7 +56,7 @@ def credential_keys(data: Path) -> KeyRing:
 
 @dataclass(slots=True)
 class Change:
-    """A mutation under way. `tenant` is the project concerned, `object` what is touched."""
+    """A mutation under way. `tenant` is the project concerned, "" when none is; `object` what is touched."""
 
     tx: Tx
     object: str = ""
@@ -85,12 +86,20 @@ class Core:
             change = Change(tx, object, tenant)
             yield change
             principals_store.raise_epoch(tx)
-            self.recorder.record(tx, [draft(call, change.object, change.tenant, detail=change.detail)])
+            log = change.tenant if _is_project(tx, change.tenant) else own_log(call)
+            self.recorder.record(tx, [draft(call, change.object, log, detail=change.detail)])
 
     def denied(self, call: Call[Any], object: str) -> None:
-        """Leave the event of a refused mutation."""
+        """Leave the event of a refused call."""
         with self.db.write() as tx:
-            self.recorder.record(tx, [draft(call, object, outcome="denied")])
+            self.recorder.record(tx, [draft(call, object, own_log(call), outcome="denied")])
+
+
+def _is_project(tx: Tx, tenant: str) -> bool:
+    """Whether this names a project, now or before this change: an event must not begin a log for nobody."""
+    return bool(tenant) and (
+        begun(tx, tenant) or principals_store.PROJECTS.find(tx, id=tenant, is_domain=False) is not None
+    )
 
 
 def draft(
@@ -104,5 +113,6 @@ def draft(
         object=object,
         request_id=call.request_id,
         outcome=outcome,
+        purpose=purpose(call, tenant),
         detail=detail or None,
     )

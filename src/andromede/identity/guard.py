@@ -41,6 +41,5 @@ class IdentityGuard:
             self._refuse(call)
 
     def _refuse(self, call: Call[Any]) -> None:
-        if call.method not in ("GET", "HEAD"):
-            self._core.denied(call, call.path)
+        self._core.denied(call, call.path)
         raise Denied(f"You are not authorized to perform the requested action: {call.action}.", "policy")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from andromede.clock import Clock
-from andromede.errors import Error, Invalid, NotFound, TooLarge, Unauthenticated
+from andromede.errors import Denied, Error, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.ids import Ids, request_id
 from andromede.log import Log
 from andromede.web import bodies
@@ -42,9 +42,29 @@ class Guard(Protocol):
         """Raise `Denied` when the caller may not perform the action on this target."""
 
 
+class Ledger(Protocol):
+    """Where calls leave their events, provided by the audit domain. Mutations leave theirs in the transaction of
+    the change; the port sees to all others."""
+
+    def settle(self, call: Call[Any], target: Target) -> None:
+        """Leave the event of a call that succeeds, unless it left one. Raises `Unavailable`: no answer without."""
+
+    def refused(self, call: Call[Any]) -> None:
+        """The same for one that is refused."""
+
+    def place(self, request_id: str) -> tuple[str, str] | None:
+        """The header that names the place of the request's first event, once it is durable."""
+
+
+def never(call: Call[Any]) -> bool:
+    """Of a service whose every call touches data of somebody."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One service under a prefix of the port. `type` is its catalog type, for access rules."""
+    """One service under a prefix of the port. `type` is its catalog type, for access rules. `untouched` tells
+    the calls that touch no data of a tenant and need no event."""
 
     prefix: str
     type: str
@@ -53,6 +73,7 @@ class Mount:
     dialect: Dialect
     microversions: Microversions | None = None
     max_body: int = 1 << 20
+    untouched: Callable[[Call[Any]], bool] = never
 
 
 @dataclass(slots=True)
@@ -68,6 +89,7 @@ class Parts:
     ready: Callable[[], list[str]] = list
     metrics: Metrics = field(default_factory=Metrics)
     version: str = ""
+    ledger: Ledger | None = None
 
 
 @dataclass(slots=True)
@@ -125,6 +147,9 @@ class Api:
         if request.mount and request.mount.microversions and request.version:
             response.headers += request.mount.microversions.echo(request.version)
         response.headers.append(("X-Openstack-Request-Id", request.id))
+        place = self.parts.ledger.place(request.id) if self.parts.ledger else None
+        if place is not None and all(name != place[0] for name, _ in response.headers):
+            response.headers.append(place)
         seconds = self.parts.clock.monotonic() - start
         service = request.mount.type if request.mount else "root"
         self.parts.metrics.observe(service, http.method, response.status, seconds)
@@ -164,13 +189,26 @@ class Api:
         route, values = self._route(request, segments)
         call = self._call(request, route, query, "/" + "/".join(segments))
         call.params = dict(zip(route.names(), values, strict=True))
-        self._check(call, route, request.mount)
-        body = bodies.convert(call.json, route.body) if route.body is not None else None
-        if not route.public:
-            target = route.target(call, body) if route.target else None
-            self.parts.guard.authorize(call, target or Target())
-        result = route.handler(call, body) if route.body is not None else route.handler(call)
+        try:
+            result = self._handled(call, route, request.mount)
+        except (Denied, Unauthenticated):
+            if self.parts.ledger is not None and (route.public or call.actor is not None):
+                self.parts.ledger.refused(call)
+            raise
         return self._render(request, route, result)
+
+    def _handled(self, call: Call[Any], route: Route, mount: Mount) -> Any:
+        """What the handler returns, its event left."""
+        self._check(call, route, mount)
+        body = bodies.convert(call.json, route.body) if route.body is not None else None
+        target = Target()
+        if not route.public:
+            target = (route.target(call, body) if route.target else None) or target
+            self.parts.guard.authorize(call, target)
+        result = route.handler(call, body) if route.body is not None else route.handler(call)
+        if self.parts.ledger is not None and not route.public and not mount.untouched(call):
+            self.parts.ledger.settle(call, target)
+        return result
 
     def _route(self, request: _Request, segments: list[str]) -> tuple[Route, list[str]]:
         assert request.mount is not None

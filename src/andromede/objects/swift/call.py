@@ -201,6 +201,13 @@ class Call:
         return self.actor is not None and any(role.lower() == "reselleradmin" for role in self.actor.roles)
 
     @property
+    def purpose(self) -> str:
+        """Why: a ResellerAdmin on another's account acts for the operator, everybody else for the customer."""
+        if not self.is_reseller or self.actor is None or self.actor.project_id == self.place.project_id:
+            return "CUSTOMER_ACCESS"
+        return "OPERATOR_REVIEW" if self.method in ("GET", "HEAD") else "OPERATOR_SYSTEM"
+
+    @property
     def at_home(self) -> bool:
         """Whether the account is the caller's own, or the caller may act on every account."""
         return self.is_reseller or (self.actor is not None and self.actor.project_id == self.place.project_id)
@@ -258,7 +265,7 @@ class Call:
         """Who does what, for the audit event. The actor goes as a label: what is stored through this door
         belongs to the account, whoever stored it."""
         label = self.actor.label() if self.actor is not None else None
-        return Trace(None, action, self.request.request_id, door="swift", label=label)
+        return Trace(None, action, self.request.request_id, "swift", self.purpose, label)
 
     def run(self, step: Step[T]) -> T:
         """Do a write now and wait; for operations of several steps."""

@@ -1,0 +1,72 @@
+"""The events of calls at the API port, and the header that names their places.
+
+Which log an event goes into:
+1. the log of the project that the call concerns, where it concerns one: its data, its tags and roles, its
+   credentials, tokens scoped to it;
+2. else the log of the project that the caller's token is scoped to, who can thus always ask for the receipt;
+3. else (a domain's or the system's token, none, a failed login) the log of the installation.
+A refused call goes by 2 and 3: it reached nothing of the other's.
+
+Its purpose is CUSTOMER_ACCESS, but for those who administer or audit the whole installation and act on a project
+that is not their own: OPERATOR_REVIEW when they read, OPERATOR_SYSTEM when they change something.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from andromede.audit import store
+from andromede.audit.event import Draft
+from andromede.audit.places import HEADER, Places
+from andromede.audit.service import INSTALLATION, Recorder
+from andromede.db import Database, Tx
+from andromede.web.access import is_cloud_admin
+from andromede.web.actor import ANONYMOUS_LABEL
+from andromede.web.call import Call
+from andromede.web.routes import Target
+
+
+def begun(tx: Tx, tenant: str) -> bool:
+    """Whether a tenant has a log. A name that a client gave must not begin one."""
+    return store.origin(tx, tenant) is not None
+
+
+def own_log(call: Call[Any]) -> str:
+    """The log of what concerns no project in particular."""
+    return (call.actor.project_id if call.actor else None) or INSTALLATION
+
+
+def purpose(call: Call[Any], tenant: str) -> str:
+    """The purpose of a call whose event goes into this log."""
+    who = call.actor
+    if who is None or tenant in (INSTALLATION, who.project_id) or not (who.system or is_cloud_admin(who)):
+        return "CUSTOMER_ACCESS"
+    return "OPERATOR_REVIEW" if call.method in ("GET", "HEAD") else "OPERATOR_SYSTEM"
+
+
+class ApiLedger:
+    """The `Ledger` of the API port. The event of a read is durable before its answer leaves."""
+
+    def __init__(self, db: Database, recorder: Recorder) -> None:
+        self._db = db
+        self._recorder = recorder
+        self._places = recorder.places = recorder.places or Places()
+
+    def settle(self, call: Call[Any], target: Target) -> None:
+        if not self._places.known(call.request_id):
+            self._leave(call, target.project_id, "success")
+
+    def refused(self, call: Call[Any]) -> None:
+        if not self._places.known(call.request_id):
+            self._leave(call, None, "denied" if call.actor else "failure")
+
+    def place(self, request_id: str) -> tuple[str, str] | None:
+        position = self._places.take(request_id)
+        return None if position is None else (HEADER, str(position))
+
+    def _leave(self, call: Call[Any], project_id: str | None, outcome: str) -> None:
+        with self._db.write() as tx:
+            tenant = project_id if project_id and begun(tx, project_id) else own_log(call)
+            actor = call.actor.label() if call.actor else ANONYMOUS_LABEL
+            why = purpose(call, tenant)
+            self._recorder.record(tx, [Draft(tenant, actor, call.action, call.path, call.request_id, outcome, why)])
