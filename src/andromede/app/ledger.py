@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from andromede.app.base import Base
+from andromede.audit import INSTALLATION
 from andromede.config import Config
 from andromede.db import Database
 from andromede.errors import Error
@@ -15,6 +16,7 @@ from andromede.ops.layout import Layout
 
 if TYPE_CHECKING:
     from andromede.sovereignty.log import Logs
+    from andromede.web.api import Mount
     from andromede.work import Leases
 
 
@@ -31,24 +33,59 @@ def ledger_logs(base: Base) -> Logs:
     return Logs(base.db, LogKeys.open(log_key_file(base.config)))
 
 
-def start_sequencer(base: Base, leases: Leases, ending: threading.Event) -> threading.Thread:
-    """The thread that turns events into signed checkpoints until `ending` is set. Without its keys it alerts and ends:
-    events are recorded all the same, and signed when the keys are back."""
+def witness_key_file(config: Config) -> Path:
+    """The file of the keys with which this installation cosigns the logs of others."""
+    return Layout(config.data).keys / "witness.json"
+
+
+def witness_mounts(base: Base) -> list[Mount]:
+    """This installation as a witness of others, on the API port. Without its keys, or with keys that its memory does
+    not know, it is left out, with an alert."""
+    from andromede.sovereignty import witness_keys, witness_routes
+    from andromede.sovereignty.witness_server import WitnessServer
+
+    try:
+        logs = ledger_logs(base)
+        own = logs.log(INSTALLATION)
+        if own is None:
+            return []
+        install, file = own.origin.partition("/")[0], witness_key_file(base.config)
+        keys = witness_keys.ensure(file, f"{install}/witness", base.db, base.ids, base.clock.now_us())
+    except Error as error:
+        base.log.alert("witness.keys", cause=error.public)
+        return []
+    vkeys = tuple(str(key) for key in logs.verifiers(own.origin))
+    identity = witness_routes.Identity(install, f"{install}/", vkeys)
+    served = witness_routes.Served(WitnessServer(base.db, keys, base.clock), lambda: identity)
+    return witness_routes.mounts(served)
+
+
+def start_ledger(base: Base, leases: Leases, ending: threading.Event) -> list[threading.Thread]:
+    """The threads that sign checkpoints and have them witnessed, until `ending` is set. Without the keys they are not
+    started, with an alert: events are recorded all the same, and signed when the keys are back."""
+    from andromede.sovereignty import witnessing
+    from andromede.sovereignty.log import Logs
     from andromede.sovereignty.logkeys import LogKeys
     from andromede.sovereignty.sequencer import Parts, Sequencer
 
-    def run() -> None:
-        try:
-            keys = LogKeys.open(log_key_file(base.config))
-        except Error as error:
-            base.log.alert("ledger.keys", cause=error.public)
-            return
-        parts = Parts(base.db, keys, leases, base.clock, base.log)
-        Sequencer(parts).run(ending, base.config.ledger.checkpoint_seconds)
-
-    thread = threading.Thread(target=run, name="sequencer", daemon=True)
-    thread.start()
-    return thread
+    settings = base.config.ledger
+    try:
+        keys = LogKeys.open(log_key_file(base.config))
+    except Error as error:
+        base.log.alert("ledger.keys", cause=error.public)
+        return []
+    about = (base.clock, base.ids, base.log, settings.witness_seconds, settings.private_witnesses)
+    sender = witnessing.Witnessing(witnessing.Parts(base.db, Logs(base.db, keys), leases, *about))
+    sequencer = Sequencer(Parts(base.db, keys, leases, base.clock, base.log, sender.may_sign))
+    threads = [
+        threading.Thread(
+            target=sequencer.run, args=(ending, settings.checkpoint_seconds), name="sequencer", daemon=True
+        ),
+        threading.Thread(target=sender.run, args=(ending,), name="witnessing", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def ledger_findings(base: Base, step: Callable[[], None]) -> list[dict[str, Any]]:

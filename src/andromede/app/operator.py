@@ -18,9 +18,6 @@ from andromede.ids import request_id
 if TYPE_CHECKING:
     from andromede.web.access import AccessTable
 
-if TYPE_CHECKING:
-    pass
-
 
 def inspect(config: Config) -> dict[str, Any]:
     """What the database and the key files tell about the installation, for `status`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from andromede import __version__
 from andromede.app.base import Base, authenticator, certificates, object_tools
-from andromede.app.ledger import start_sequencer
+from andromede.app.ledger import start_ledger, witness_mounts
 from andromede.app.ledger_service import ledger_mounts, ledger_reconcilers
 from andromede.clock import SystemClock
 from andromede.config import Config
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from andromede.web.stream.ports import Answerer
     from andromede.work import Reconciler
 
-SEQUENCER_STOP_SECONDS = 10.0
+LEDGER_STOP_SECONDS = 10.0
 
 
 def preload() -> None:
@@ -39,8 +39,8 @@ def preload() -> None:
     from andromede.objects import context, door, lifecycle_worker, worker  # noqa: F401
     from andromede.objects.s3 import door as s3  # noqa: F401
     from andromede.objects.swift import door as swift  # noqa: F401
+    from andromede.sovereignty import retention, roots, sequencer, witness_routes, witnessing  # noqa: F401
     from andromede.sovereignty import routes as ledger_routes  # noqa: F401
-    from andromede.sovereignty import sequencer  # noqa: F401
     from andromede.web import api, asgi  # noqa: F401
     from andromede.web.stream import server  # noqa: F401
 
@@ -64,8 +64,11 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
 
     base = Base.open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
+    pulse = base.pulse()
+    pulse.start()
+    mounts = [identity_routes.mount(identity), trail.mount(base.db, base.recorder)]
     parts = Parts(
-        mounts=[identity_routes.mount(identity), trail.mount(base.db, base.recorder), *ledger_mounts(base)],
+        mounts=[*mounts, *ledger_mounts(base), *witness_mounts(base)],
         guard=identity.guard(trail.TABLE, ledger_access.TABLE),
         clock=base.clock,
         ids=base.ids,
@@ -91,8 +94,6 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
         backlog=listeners.BACKLOG,
     )
     server = uvicorn.Server(serving)
-    pulse = base.pulse()
-    pulse.start()
     # uvicorn raises the signal again after its orderly end: it must find this handler, not the default
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
     _when(lambda: server.started, ready)
@@ -233,10 +234,11 @@ def _work(config: Config, ready: Ready) -> None:
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
-    sequencer = start_sequencer(base, leases, ending)
+    ledger = start_ledger(base, leases, ending)
     ready()
     loop.run(ending)
-    sequencer.join(SEQUENCER_STOP_SECONDS)
+    for thread in ledger:
+        thread.join(LEDGER_STOP_SECONDS)
     objects.close()
     tools.engine.close()
     pulse.stop()
