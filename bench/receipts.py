@@ -4,8 +4,8 @@
 
 One fresh installation. First a paced load of PUTs (about `--rate` a second); then PUT and GET as fast as they go until
 the project's log has `--events` entries. During both, probes put an object at random moments and ask for its receipt
-every 50 ms: the time from the answer's arrival to the first 200. Memory is the proportional set size of all roles: idle
-before and after, and the highest under load.
+every 50 ms: the time from the answer's arrival to the first 200. Memory is the proportional set size of all roles when
+idle: fresh, warm after the paced load, at the end; and the highest under load.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from bench.large import send_all
 from bench.paired import settled
 from bench.peers import Andromede
 from tests.support.keystone import Keystone
-from tests.support.processes import memory
+from tests.support.processes import memory, processes
 
-PROBES, CONNECTIONS = 4, 16
+PROBES, CONNECTIONS, PACED = 4, 16, 64
+USUAL_MS = 10  # about what a request takes under the paced load; the rest of its turn a connection waits
 GIVE_UP = 60.0
 MIB = 1 << 20
 
@@ -127,17 +128,32 @@ class Watch:
 
 
 @contextlib.contextmanager
-def load(peer: Andromede, file: Path, script: str, seconds: float, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """wrk in the background."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, int(seconds))}s", "-s", str(ROOT / "bench" / script)]
-    wrk = subprocess.Popen(
-        [*command, f"http://{peer.address}", "--", str(file), *words], stdout=subprocess.PIPE, text=True
-    )
+def load(peer: Andromede, file: Path, seconds: float, pause: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """wrk in the background; with a pause (ms) before each request of a connection, or flat out."""
+    script = ROOT / "bench" / ("replay.lua" if pause is None else "paced.lua")
+    connections = CONNECTIONS if pause is None else PACED
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, int(seconds))}s", "-s", str(script)]
+    words = [f"http://{peer.address}", "--", str(file), *([] if pause is None else [str(pause)])]
+    wrk = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
     try:
         yield wrk
     finally:
         wrk.terminate()
         wrk.communicate()
+
+
+def by_role(peer: Andromede) -> dict[str, int]:
+    """Proportional set size of each role's processes."""
+    assert peer.cloud is not None
+    found: dict[str, int] = {}
+    for pid, role in processes(peer.cloud.data).items():
+        found[role] = found.get(role, 0) + memory({pid})
+    return found
+
+
+def in_mebibytes(sizes: dict[str, int]) -> str:
+    parts = ", ".join(f"{role} {size / MIB:.0f}" for role, size in sorted(sizes.items()))
+    return f"{sum(sizes.values()) / MIB:.0f} MiB ({parts})"
 
 
 def shown(name: str, probes: Probes, events: int, seconds: float) -> str:
@@ -152,8 +168,8 @@ def shown(name: str, probes: Probes, events: int, seconds: float) -> str:
 def paced(peer: Andromede, file: Path, choice: argparse.Namespace) -> str:
     """The table row of the paced load."""
     seconds = choice.samples / PROBES * 1.8
-    pause = str(max(1, round(CONNECTIONS / choice.rate * 1000) - 3))
-    with load(peer, file, "paced.lua", seconds + 60, pause), Probes(peer) as probes:
+    pause = max(1, round(PACED / choice.rate * 1000) - USUAL_MS)
+    with load(peer, file, seconds + 60, pause), Probes(peer) as probes:
         time.sleep(2)
         first, began = probes.index, time.perf_counter()
         while len(probes.samples) < choice.samples and time.perf_counter() - began < seconds:
@@ -169,7 +185,7 @@ def flat_out(peer: Andromede, files: dict[str, Path], events: int) -> str:
         first, began = probes.index, time.perf_counter()
         turn = 0
         while probes.index < events:
-            with load(peer, files["put" if turn % 2 == 0 else "get"], "replay.lua", 5) as wrk:
+            with load(peer, files["put" if turn % 2 == 0 else "get"], 5) as wrk:
                 wrk.wait()
             turn += 1
             time.sleep(0.1)
@@ -196,22 +212,24 @@ def main() -> int:
             write_requests(file, peer, name.upper(), SMALL, SMALL_COUNT)
         send_all(files["put"], peer.address, 8)
         settled(peer)
-        before = memory(peer.pids())
+        sizes = [by_role(peer)]
         with Watch(peer) as watch:
-            rows = [paced(peer, files["put"], choice), flat_out(peer, files, choice.events)]
+            rows = [paced(peer, files["put"], choice)]
+            settled(peer)
+            sizes.append(by_role(peer))
+            rows.append(flat_out(peer, files, choice.events))
             ended = time.perf_counter()
             settled(peer)
-        lag, after = time.perf_counter() - ended, memory(peer.pids())
+        lag = time.perf_counter() - ended
+        sizes.append(by_role(peer))
     finally:
         peer.stop()
         shutil.rmtree(scratch, ignore_errors=True)
     print("| load | events/s | receipts | median s | p99 s | longest s | missing |\n|" + "---|" * 7)
     print("\n".join(rows))
-    print(
-        f"\nmemory of all roles: {before / MIB:.0f} MiB before, {watch.highest / MIB:.0f} MiB at most under load,",
-        end=" ",
-    )
-    print(f"{after / MIB:.0f} MiB after {choice.events:,} events; idle again {lag:.1f} s after the load")
+    fresh, warm, end = map(in_mebibytes, sizes)
+    print(f"\nmemory, idle: fresh {fresh}; warm {warm}; after {choice.events:,} events {end};", end=" ")
+    print(f"at most {watch.highest / MIB:.0f} MiB under load; idle again {lag:.1f} s after it")
     return 0
 
 
