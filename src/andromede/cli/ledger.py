@@ -1,54 +1,84 @@
-"""ledger: the audit events. Receipts and proofs need the ledger itself, which is not part of this release."""
+"""ledger status, ledger tail: the logs of this installation, or of a cloud, and the newest events."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from typing import Any
 
 from andromede.audit import store
 from andromede.cli import common, table
-from andromede.cli.output import Output
+from andromede.cli.ledger_books import Local, RemoteBook
+from andromede.cli.output import Output, span
 from andromede.clock import SystemClock, iso_milli
 from andromede.config import Config
-from andromede.db import Database, open_database
+from andromede.db import Database, Row, open_database
 
 PAGE = 1000
+SHOWN_LOGS = 50
 
 
-def _open(args: argparse.Namespace) -> Database:
-    _, config = common.installed(args)
-    return open_database(config.database_dsn)
-
-
-def _pages(db: Database, project: str | None, after: int) -> Iterator[tuple[int, str, bytes]]:
+def _pages(db: Database, project: str | None, after: int) -> Iterator[Row]:
     while True:
         with db.read() as tx:
             rows = store.events(tx, project, after, PAGE)
-        yield from ((int(row[0]), str(row[1]), bytes(row[2])) for row in rows)
+        yield from rows
         if len(rows) < PAGE:
             return
         after = int(rows[-1][0])
 
 
 def status(args: argparse.Namespace, out: Output) -> int:
-    """`andromede ledger status`: exit code 4 when a source has gaps."""
-    db = _open(args)
+    """`andromede ledger status`: exit code 4 when a source has gaps, or a log may not be signed."""
+    if args.cloud:
+        found = RemoteBook(args, args.project or "").status()
+        out.result({"logs": [found]})
+        _show_log(found, found["project_id"] or "installation", out)
+        return table.OK
+    from andromede.sovereignty import store as rows
+    from andromede.sovereignty import views
+
+    local = Local.open(args)
+    db, names = local.base.db, Names(local.base.config, local.base.db)
+    books = [local.book(args.project)] if args.project else local.books()
+    logs = [views.status(local.ledger, book.log) for book in books[: len(books) if out.as_json else SHOWN_LOGS]]
+    refused = [{"origin": origin, "size": size, "reason": reason} for origin, size, reason in rows.refusals(db)]
+    sources, gaps = _sources(db)
+    out.result({"logs": logs, "refused": refused, "sources": sources, "gaps": gaps})
+    for found in logs:
+        _show_log(found, names.project(found["project_id"] or ""), out)
+    if len(books) > len(logs):
+        out.say(f"and {len(books) - len(logs)} more logs: --project ID, or --json for all of them")
+    heads = ("source", "first", "last", "events", "newest")
+    out.say()
+    out.table(heads, [[row[head] for head in heads] for row in sources])
+    out.say()
+    out.say("gaps: " + (", ".join(row["source"] for row in gaps) or "none"))
+    for row in refused:
+        out.say(f"REFUSED TO SIGN {row['origin']} at {row['size']}: {row['reason']}")
+    return table.FINDINGS if gaps or refused else table.OK
+
+
+def _sources(db: Database) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     with db.read() as tx:
         found = [
             {"source": row[0], "first": row[1], "last": row[2], "events": row[3], "newest": iso_milli(int(row[4]))}
             for row in store.sources(tx)
         ]
-    gaps = [row for row in found if row["last"] - row["first"] + 1 != row["events"]]
-    out.result({"sources": found, "gaps": gaps, "ledger": "not part of this release", "witnesses": []})
-    heads = ("source", "first", "last", "events", "newest")
-    out.table(heads, [[row[head] for head in heads] for row in found])
-    out.say()
-    out.say("gaps: " + (", ".join(row["source"] for row in gaps) or "none"))
-    out.say("Tree, receipts and witnesses arrive with the ledger; these events will be entered into it.")
-    return table.FINDINGS if gaps else table.OK
+    return found, [row for row in found if row["last"] - row["first"] + 1 != row["events"]]
+
+
+def _show_log(found: dict[str, Any], name: str, out: Output) -> None:
+    made = found["checkpoint"]
+    signed = f"checkpoint of {made['size']}, {span(made['age_seconds'])} old" if made else "no checkpoint yet"
+    out.say(f"{name}  {found['origin']}")
+    out.say(f"  {found['allocated']} events, {found['waiting']} waiting; {signed}")
+    out.say(f"  {found['summary']}")
+    for row in found["witnesses"]:
+        seen = f"signed {row['size']}, {span(row['age_seconds'])} ago" if row["signed_at"] else "has signed nothing"
+        stale = "" if row["fresh"] else ", STALE"
+        out.say(f"    {row['name']}  {seen}{stale}  {row['url']}".rstrip())
 
 
 class Names:
@@ -71,32 +101,35 @@ class Names:
         return f"project:{found.name if found else tenant}" if tenant else "installation"
 
 
-def _line(body: bytes, tenant: str, names: Names | None) -> str:
-    event = json.loads(body)
+def _line(body: bytes, place: str, tenant: str, names: Names | None) -> str:
+    if not body:
+        return f"{'-':24} - {place:8} content removed  {names.project(tenant) if names else tenant}"
+    event = json.loads(body.decode("utf-8", "surrogateescape"))
     mark = {"success": " ", "denied": "!"}.get(event["outcome"], "?")
     who = f"{names.actor(event['actor'])} {names.project(tenant)}" if names else f"{event['actor']} project:{tenant}"
-    return (
-        f"{iso_milli(event['ts'])} {mark} {event['action']:24} {event['object'] or '-'}  {who}  {event['request_id']}"
-    )
+    what = f"{event['action']:24} {event['object'] or '-'}"
+    return f"{iso_milli(event['ts'])} {mark} {place:8} {what}  {who}  {event['request_id']}"
 
 
-def _print(rows: list[tuple[int, str, bytes]], out: Output, names: Names | None) -> None:
-    for number, tenant, body in rows:
+def _print(rows: list[Row], out: Output, names: Names | None) -> None:
+    """Rows of (id, tenant, body, place in the tenant's log)."""
+    for number, tenant, body, place in rows:
         if out.as_json:
-            out.line({"id": number, "tenant": tenant, "event": json.loads(body)})
+            event = json.loads(bytes(body).decode("utf-8", "surrogateescape")) if body else None
+            out.line({"id": number, "tenant": tenant, "index": place, "event": event})
         else:
-            out.say(_line(body, tenant, names))
+            out.say(_line(bytes(body), "-" if place is None else f"#{place}", tenant, names))
 
 
 def tail(args: argparse.Namespace, out: Output) -> int:
-    """`andromede ledger tail`: with --json one line per event."""
+    """`andromede ledger tail`: with --json one line per event; `#N` is the place in the project's log."""
     if args.cloud:
         return _remote(args, out)
     _, config = common.installed(args)
     db = open_database(config.database_dsn)
     names = Names(config, db)
     with db.read() as tx:
-        rows = [(int(row[0]), str(row[1]), bytes(row[2])) for row in store.newest(tx, args.project, args.count)]
+        rows = store.newest(tx, args.project, args.count)
     _print(rows, out, names)
     after = rows[-1][0] if rows else 0
     clock = SystemClock()
@@ -116,46 +149,15 @@ def _remote(args: argparse.Namespace, out: Output) -> int:
     narrow = f"&project_id={args.project}" if args.project else ""
     rows, clock = remote.get(f"/ledger/v1/events?newest={min(max(args.count, 1), 1000)}{narrow}"), SystemClock()
     while True:
-        events = [(row["id"], row["tenant"], row["event"].encode("utf-8", "surrogateescape")) for row in rows["events"]]
+        events: list[Row] = [
+            (row["id"], row["tenant"], row["event"].encode("utf-8", "surrogateescape"), row.get("index"))
+            for row in rows["events"]
+        ]
         _print(events, out, None)
         if not args.follow:
             return table.OK
         clock.sleep(1.0)
         rows = remote.get(f"/ledger/v1/events?after={rows['next']}{narrow}")
-
-
-def export(args: argparse.Namespace, out: Output) -> int:
-    """`andromede ledger export`: the stored bytes, one event a line."""
-    db = _open(args)
-    if not args.output:
-        _export(db, args.project, sys.stdout.buffer, lambda: None)
-        sys.stdout.flush()
-        return table.OK
-    with open(args.output, "wb") as file, out.progress("events") as progress:
-        count = _export(db, args.project, file, progress.step)
-    out.say(f"{count} events written to {args.output}")
-    out.result({"events": count, "file": args.output})
-    return table.OK
-
-
-def _export(db: Database, project: str | None, file: BinaryIO, step: Callable[[], None]) -> int:
-    count = 0
-    for _, _, body in _pages(db, project, 0):
-        file.write(body + b"\n")
-        step()
-        count += 1
-    return count
-
-
-def later(args: argparse.Namespace, out: Output) -> int:
-    """Receipts, verification and monitoring."""
-    text = (
-        "this arrives with the ledger and is not part of this release; "
-        "the audit events are kept and can be read with: andromede ledger tail, andromede ledger export"
-    )
-    out.result({"error": {"kind": "unsupported", "reason": "ledger", "message": text}})
-    out.note(f"andromede: {text}")
-    return table.NOT_YET
 
 
 def is_request(found: str, given: str) -> bool:
@@ -168,9 +170,9 @@ def is_request(found: str, given: str) -> bool:
 def find(db: Database, request_id: str) -> list[dict[str, Any]]:
     """Every event of one request."""
     needle = request_id.encode() if request_id.startswith("req-") else b""
-    events = ((number, tenant, json.loads(body)) for number, tenant, body in _pages(db, None, 0) if needle in body)
-    return [
-        {"id": number, "tenant": tenant, "event": event}
-        for number, tenant, event in events
-        if is_request(str(event["request_id"]), request_id)
-    ]
+    rows = (row for row in _pages(db, None, 0) if row[2] and needle in bytes(row[2]))
+    events = (
+        {"id": row[0], "tenant": row[1], "index": row[3], "event": json.loads(bytes(row[2]).decode(errors="replace"))}
+        for row in rows
+    )
+    return [found for found in events if is_request(str(found["event"]["request_id"]), request_id)]

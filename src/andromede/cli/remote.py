@@ -7,6 +7,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,23 @@ def read_cloud(path: Path, name: str) -> dict[str, str]:
     if block is None:
         raise NotFound(f"there is no cloud {name!r} in {path}", "clouds")
     return {key: value.strip("\"'") for key, value in re.findall(r"(?m)^\s+([a-z_]+): (.+)$", block[1])}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Status, body and the seconds to wait that an answer asks for."""
+
+    status: int
+    body: bytes
+    retry_after: int = 0
+
+
+def _message(said: str) -> str:
+    """The words of an error's body."""
+    try:
+        return str(json.loads(said)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return said[:2000]
 
 
 class Remote:
@@ -53,14 +71,19 @@ class Remote:
         try:
             return urllib.request.urlopen(request, timeout=30, context=self._tls)  # noqa: S310
         except urllib.error.HTTPError as error:
-            said = error.read(2000).decode("utf-8", "replace")
-            raise Denied(f"{request.full_url} answered {error.code}: {said}", "remote") from error
+            said = _message(error.read(20_000).decode("utf-8", "replace"))
+            kind = NotFound if error.code in (404, 410) else Denied
+            raise kind(f"{request.full_url} answered {error.code}: {said}", "remote") from error
         except OSError as error:
             raise Unavailable(f"{self._url} does not answer ({error}); start it with: andromede up", "start") from error
 
     def get(self, path: str) -> dict[str, Any]:
         """The JSON answer of a path below the API port."""
+        found: dict[str, Any] = json.loads(self.fetch(path).body)
+        return found
+
+    def fetch(self, path: str) -> Fetched:
+        """The whole answer of a path below the API port. Raises `NotFound` (404, 410), `Denied`, `Unavailable`."""
         request = urllib.request.Request(self._url + path, headers={"X-Auth-Token": self._token})  # noqa: S310
         with self._open(request) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+            return Fetched(int(answer.status), answer.read(), int(answer.headers.get("Retry-After", "0")))

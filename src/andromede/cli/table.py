@@ -50,9 +50,10 @@ _YES = _arg("--yes", help="do not ask", action="store_true")
 _COUNT = _arg("-n", "--count", help="how many events (default 20)", type=int, default=20, metavar="N")
 _CLOUD = _arg("--cloud", help="ask the cloud of that name in DIR/clouds.yaml over the API, with the rights of its user",
               metavar="NAME")  # fmt: skip
-_PROJECT = _arg("--project", help="only events that concern this project id", metavar="ID")
+_PROJECT = _arg("--project", help="only what concerns this project id", metavar="ID")
 
-_ARRIVES = "Arrives with the ledger; the events of today are kept and will be entered into it."
+_POLICY = _arg("--policy", help="your policy file: whose signatures you ask for (default: the one that the cloud or "
+               "this installation gives)", metavar="FILE")  # fmt: skip
 
 COMMANDS: tuple[Command, ...] = (
     Command("up", "initialise if needed, start everything, print where it is", "up:up", (
@@ -91,15 +92,23 @@ COMMANDS: tuple[Command, ...] = (
         _arg("words", help="REQUEST_ID, or: access USER ACTION [RESOURCE], or: access (the whole table)", nargs="+",
              metavar="REQUEST_ID|access"),
     )),
-    Command("ledger", "the audit events of this installation", commands=(
-        Command("status", "sources, counts, gaps", "ledger:status"),
-        Command("tail", "the newest events", "ledger:tail", (
+    Command("ledger", "the witnessed ledger: who did what with whose data, and the proof of it", commands=(
+        Command("status", "logs, checkpoints, witnesses, sources and gaps", "ledger:status", (_PROJECT, _CLOUD)),
+        Command("tail", "the newest events, with their places in the logs", "ledger:tail", (
             _COUNT, _PROJECT, _CLOUD, _arg("-f", "--follow", help="go on printing as events come", action="store_true"),
         )),
-        Command("receipt", "the receipt of an event", "ledger:later", (
-            _arg("index", help="index of the event", metavar="INDEX"),), detail=_ARRIVES),
-        Command("verify", "verify a receipt or an export", "ledger:later", (
-            _arg("file", help="receipt or export", metavar="FILE"),), detail=_ARRIVES),
+        Command("receipt", "the receipt of an event: proof that it stands in the log", "ledger_receipt:receipt", (
+            _arg("which", help="index or request id, or the two words of an Andromede-Ledger header",
+                 nargs="*", metavar="INDEX|REQUEST_ID"),
+            _arg("--request", help="request id", metavar="REQUEST_ID"), _PROJECT, _CLOUD,
+            _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
+            _arg("--wait", help="wait until the quorum of the log's policy has signed", action="store_true"),
+        ), detail="The file proves itself: it carries the event. It is as confidential as the event."),
+        Command("verify", "what receipts, checkpoints and exports prove, in plain words", "ledger_receipt:verify", (
+            _arg("file", help="receipt, checkpoint, or export (directory or .jsonl)", nargs="+", metavar="FILE"),
+            _POLICY, _PROJECT, _CLOUD,
+        ), detail="Exit codes: 0 all proven, 1 not proven, 2 unreadable or no policy to judge by. The same without the "
+                  "product: andromede-verify, from GET /sovereignty/v1/andromede-verify."),
         Command("monitor", "follow a log from the tenant's side, trusting nobody, and alert on contradictions",
                 "ledger_monitor:monitor", (
             _arg("--cloud", help="the cloud of that name in DIR/clouds.yaml, or in the file that "
@@ -126,9 +135,12 @@ COMMANDS: tuple[Command, ...] = (
                  type=float, default=60.0, metavar="S"),
         ), detail="Exit codes of its own: 0 fine; 1 a contradiction or a failed proof, with an evidence file; 2 wrong "
                   "usage or trouble on this side; 3 silent, late, stale or unwitnessed. See docs/monitor.md."),
-        Command("export", "write events as JSON lines, exactly the bytes that are stored", "ledger:export", (
-            _PROJECT, _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
-        )),
+        Command("export", "write whole logs, for andromede-verify to recompute offline", "ledger_export:export", (
+            _PROJECT, _CLOUD,
+            _arg("-o", "--output", help="directory, or a file that ends in .jsonl (default: standard output)",
+                 metavar="PLACE"),
+        ), detail="Checkpoint, policy, every entry, and every event with its salt: as confidential as the events. "
+                  "Without --project and --cloud every log of this installation goes into a directory of its own."),
     )),
     Command("keys", "the key tree: who holds what, and its life", commands=(
         Command("list", "keys by level, tenant and state", "keys:list_keys", (

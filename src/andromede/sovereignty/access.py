@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from andromede.web.access import AccessTable, Grant
 
-AUDITOR = Grant("cloud", "auditor", "any log, named by project id, digits of the origin, or `installation`")
+AUDITOR = Grant("cloud", "auditor", "any log")
 OWN = (Grant("project", "reader"), Grant("project", "auditor"))
 READ = (AUDITOR, *OWN)
 SETTLE = (Grant("cloud", "admin"), Grant("project", "manager"))

@@ -75,12 +75,6 @@ def test_a_missing_installation_says_what_to_do(tmp_path: Path, capsys: pytest.C
     assert "andromede up" in caught.err
 
 
-def test_what_is_not_part_of_the_release_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (("receipt", "1"), ("verify", "f"), ("monitor",)):
-        assert run("ledger", *words, "--data", str(tmp_path)) == table.NOT_YET
-        assert "not part of this release" in capsys.readouterr().err
-
-
 def test_bad_settings_are_all_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "andromede.toml").write_text('[server]\nlisten = "0.0.0.0:1"\nhue = 3\n[nowhere]\n')
     assert run("check-config", "--data", str(tmp_path), "--json") == table.USAGE
