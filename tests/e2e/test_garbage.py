@@ -116,11 +116,12 @@ def status_of(answer: bytes) -> int:
 def raw(address: str, request: bytes) -> bytes:
     """The start of the answer to bytes sent as they are."""
     host, _, port = address.rpartition(":")
-    with contextlib.suppress(ConnectionError, TimeoutError), socket.create_connection((host, int(port)), 5) as wire:
-        wire.settimeout(5)
-        wire.sendall(request)
-        wire.shutdown(socket.SHUT_WR)
-        return wire.recv(4096)
+    with socket.create_connection((host, int(port)), 30) as wire:
+        with contextlib.suppress(OSError):  # the program may answer and close before it has everything
+            wire.sendall(request)
+            wire.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            return wire.recv(4096)
     return b""
 
 

@@ -62,6 +62,14 @@ def restarted(installation: Installation, role: str, victims: list[int]) -> bool
     return any(kind == role and pid not in victims for pid, kind in processes(installation.data).items())
 
 
+def acknowledged(writers: list[Writer]) -> int:
+    return sum(writer.acknowledged for writer in writers)
+
+
+def acknowledged_beyond(count: int, writers: list[Writer]) -> bool:
+    return acknowledged(writers) > count
+
+
 def check(installation: Installation, writers: list[Writer]) -> None:
     door = S3Door(installation)
     wrong = [text for writer in writers for text in writer.verify(door)]
@@ -76,7 +84,6 @@ def test_a_killed_role_comes_back_and_nothing_acknowledged_is_lost(
 ) -> None:
     chance = random.Random(role)
     for _ in range(ROUNDS):
-        before = sum(writer.acknowledged for writer in writers)
         with load(writers):
             time.sleep(0.5 + chance.random())
             victims = [pid for pid, kind in processes(own.data).items() if kind == role]
@@ -84,8 +91,8 @@ def test_a_killed_role_comes_back_and_nothing_acknowledged_is_lost(
             kill(victims)
             wait_until(f"restart of {role}", partial(restarted, own, role, victims))
             wait_until("answers after the kill", lambda: answers(own))
-            time.sleep(0.5)
-        assert sum(writer.acknowledged for writer in writers) > before
+            before = acknowledged(writers)
+            wait_until("writing after the kill", partial(acknowledged_beyond, before, writers))
         check(own, writers)
 
 
@@ -101,7 +108,7 @@ def test_everything_killed_at_once(own: Installation, writers: list[Writer]) -> 
 
 
 def test_fsck_is_clean_afterwards(own: Installation, writers: list[Writer]) -> None:
-    assert sum(writer.acknowledged for writer in writers) > 20
+    assert acknowledged(writers) > 20
     done = own.run("fsck", check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     own.stop()

@@ -98,6 +98,13 @@ def test_a_taken_port_is_said(own: Installation, cloud: Installation) -> None:
     assert "in use" in done.stdout
 
 
+def is_ready(own: Installation) -> bool:
+    try:
+        return httpx.get(f"http://{own.api}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_roles_that_are_killed_come_back(own: Installation) -> None:
     own.start()
     client = s3(own)
@@ -112,7 +119,7 @@ def test_roles_that_are_killed_come_back(own: Installation) -> None:
         return all(now[name] not in (0, before[name]) for name in ("api", "objects-0", "objects-1", "work"))
 
     wait_until("every role started again", back)
-    wait_until("the API answers", lambda: httpx.get(f"http://{own.api}/readyz").status_code == 200)
+    wait_until("the API answers", lambda: is_ready(own))
     listed = client.list_objects_v2(Bucket="kept")["Contents"]
     assert [entry["Key"] for entry in listed] == ["api", "objects-0", "objects-1", "work"]
     assert as_json(own, "ledger", "status")["gaps"] == []

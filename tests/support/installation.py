@@ -132,7 +132,7 @@ class Installation:
         return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
 
 
-def wait_until(what: str, check: Any, seconds: float = 30.0, every: float = 0.1) -> Any:
+def wait_until(what: str, check: Any, seconds: float = 90.0, every: float = 0.1) -> Any:
     """Call `check` until it returns something true; AssertionError naming `what` after `seconds`."""
     end = time.monotonic() + seconds
     while True:

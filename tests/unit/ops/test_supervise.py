@@ -69,13 +69,26 @@ def alive(pid: int) -> bool:
     return True
 
 
+def terminate_when(condition: Callable[[], object]) -> None:
+    """SIGTERM to this thread once the condition holds. To the thread, where the supervisor has blocked it until it
+    looks: sent to the process, it would end it by way of any other thread while the supervisor is not waiting."""
+    supervising, end = threading.get_ident(), time.monotonic() + 30
+
+    def watch() -> None:
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.01)
+        signal.pthread_kill(supervising, signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def test_roles_start_run_and_end(make: Callable[..., Supervisor]) -> None:
     supervisor = make(Role("one", steady), Role("two", steady))
     supervisor.start()
     pids = [each.pid for each in supervisor.children]
     assert all(alive(pid) for pid in pids)
     assert Path(f"/proc/{pids[0]}/comm").read_text().strip() == "andromede:one"
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    terminate_when(lambda: True)
     supervisor.run()
     assert not any(alive(pid) for pid in pids)
 
@@ -88,7 +101,7 @@ def test_a_role_that_dies_is_started_again(make: Callable[..., Supervisor]) -> N
     supervisor.start()
     first = supervisor.children[0].pid
     os.kill(first, signal.SIGKILL)
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    terminate_when(lambda: len(notices) > 1)
     supervisor.run()
     assert supervisor.children[0].restarts == 1
     assert "SIGKILL" in notices[0]
