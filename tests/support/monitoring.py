@@ -61,6 +61,11 @@ class Tenant:
         found = self.round()
         return found.code, {one.kind for one in found.findings} - {"pinned", "unwitnessed"}
 
+    @property
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return found
+
     def evidence(self, kind: str) -> dict[str, Any]:
         (path,) = (self.folder / "evidence").glob(f"{kind}-*.json")
         assert path.stat().st_mode & 0o777 == 0o600
