@@ -32,11 +32,13 @@ from andromede.app.processes import (
     tls_context,
     work_role,
 )
+from andromede.app.witness import Alone, identity, serve_witness, witness_database, witness_key_file, witness_keys
 
 __all__ = [
     "CUSTODY",
     "PASSPHRASE",
     "SEALED",
+    "Alone",
     "Base",
     "access_table",
     "api_role",
@@ -47,6 +49,7 @@ __all__ = [
     "custody",
     "document_reconcilers",
     "explain_access",
+    "identity",
     "initialise",
     "inspect",
     "key_ring",
@@ -61,6 +64,10 @@ __all__ = [
     "recover",
     "roles",
     "root_key",
+    "serve_witness",
     "tls_context",
+    "witness_database",
+    "witness_key_file",
+    "witness_keys",
     "work_role",
 ]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from andromede.app.base import Base
-from andromede.audit import INSTALLATION
 from andromede.config import Config
 from andromede.db import Database
 from andromede.errors import Error
@@ -16,7 +15,6 @@ from andromede.ops.layout import Layout
 
 if TYPE_CHECKING:
     from andromede.sovereignty.log import Logs
-    from andromede.web.api import Mount
     from andromede.work import Leases
 
 
@@ -31,33 +29,6 @@ def ledger_logs(base: Base) -> Logs:
     from andromede.sovereignty.logkeys import LogKeys
 
     return Logs(base.db, LogKeys.open(log_key_file(base.config)))
-
-
-def witness_key_file(config: Config) -> Path:
-    """The file of the keys with which this installation cosigns the logs of others."""
-    return Layout(config.data).keys / "witness.json"
-
-
-def witness_mounts(base: Base) -> list[Mount]:
-    """This installation as a witness of others, on the API port. Without its keys, or with keys that its memory does
-    not know, it is left out, with an alert."""
-    from andromede.sovereignty import witness_keys, witness_routes
-    from andromede.sovereignty.witness_server import WitnessServer
-
-    try:
-        logs = ledger_logs(base)
-        own = logs.log(INSTALLATION)
-        if own is None:
-            return []
-        install, file = own.origin.partition("/")[0], witness_key_file(base.config)
-        keys = witness_keys.ensure(file, f"{install}/witness", base.db, base.ids, base.clock.now_us())
-    except Error as error:
-        base.log.alert("witness.keys", cause=error.public)
-        return []
-    vkeys = tuple(str(key) for key in logs.verifiers(own.origin))
-    identity = witness_routes.Identity(install, f"{install}/", vkeys)
-    served = witness_routes.Served(WitnessServer(base.db, keys, base.clock), lambda: identity)
-    return witness_routes.mounts(served)
 
 
 def start_ledger(base: Base, leases: Leases, ending: threading.Event) -> list[threading.Thread]:

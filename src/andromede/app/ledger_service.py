@@ -20,13 +20,10 @@ ROOTS_SECONDS = 60.0
 def ledger_service(base: Base) -> Ledger:
     """Every log of the installation, to read and to settle. Raises `Fatal` without the key file."""
     from andromede.sovereignty.service import Ledger, Tools
-    from andromede.sovereignty.witness_http import check_url
+    from andromede.sovereignty.witness_circle import tenant_url
 
     settings = base.config.ledger
-
-    def guard(url: str) -> None:
-        check_url(url, not settings.private_witnesses)
-
+    guard = tenant_url(base.db, settings.private_witnesses)
     return Ledger(Tools(base.db, ledger_logs(base), base.recorder, base.clock, settings.retention_days, guard))
 
 

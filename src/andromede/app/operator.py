@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from andromede.app.base import Base, blob_engine, custody, key_ring, migrations, object_tools
 from andromede.app.ledger import ledger_findings, ledger_state
+from andromede.app.witness import witness_state
 from andromede.audit import Draft
 from andromede.config import Config
 from andromede.db import Row, open_database, pending
@@ -37,6 +38,7 @@ def inspect(config: Config) -> dict[str, Any]:
         if not missing:
             found["queues"] = garbage_store.depths(db)
             found["ledger"] = ledger_state(config, db)
+            found["witnesses"] = witness_state(config, db)
             with db.read() as tx:
                 sources = store.sources(tx)
     finally:

@@ -6,17 +6,17 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from andromede import __version__
 from andromede.app.base import Base, authenticator, certificates, object_tools
-from andromede.app.ledger import start_ledger, witness_mounts
+from andromede.app.ledger import start_ledger
 from andromede.app.ledger_service import ledger_mounts, ledger_reconcilers
-from andromede.clock import SystemClock
+from andromede.app.serving import serve
+from andromede.app.witness import witness_mounts
 from andromede.config import Config
 from andromede.errors import Error
-from andromede.ops import listeners
 from andromede.ops.supervise import Ready, Role
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ def api_role(config: Config, listener: socket.socket) -> Role:
 
 
 def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
-    import uvicorn
-
     from andromede.audit import routes as trail
     from andromede.audit.answers import ApiLedger
     from andromede.identity import routes as identity_routes
@@ -60,7 +58,6 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     from andromede.sovereignty import access as ledger_access
     from andromede.web.api import Parts
     from andromede.web.asgi import build_api
-    from andromede.web.patience import PatientProtocol
 
     base = Base.open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
@@ -79,25 +76,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
         ledger=ApiLedger(base.db, base.recorder),
     )
     certificate, key, _ = certificates(config)
-    serving = uvicorn.Config(
-        build_api(parts),
-        loop="uvloop",
-        http=PatientProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ssl_certfile=certificate or None,
-        ssl_keyfile=key or None,
-        timeout_graceful_shutdown=10,
-        backlog=listeners.BACKLOG,
-    )
-    server = uvicorn.Server(serving)
-    # uvicorn raises the signal again after its orderly end: it must find this handler, not the default
-    signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
-    _when(lambda: server.started, ready)
-    server.run(sockets=[listener])
+    serve(build_api(parts), listener, (certificate, key), ready)
     pulse.stop()
     base.db.close()
 
@@ -109,18 +88,6 @@ def _not_ready(base: Base) -> list[str]:
     except Exception as error:
         return [error.public if isinstance(error, Error) else f"database: {error!r}"]
     return []
-
-
-def _when(condition: Callable[[], bool], then: Callable[[], None]) -> None:
-    """Call `then` from a thread once the condition holds."""
-    clock = SystemClock()
-
-    def wait() -> None:
-        while not condition():
-            clock.sleep(0.01)
-        then()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def object_roles(config: Config, sockets: Sequence[socket.socket]) -> list[Role]:

@@ -29,11 +29,10 @@ def words_after() -> dict[str, list[str]]:
     """What may follow the words typed so far."""
     found = {"": [command.name for command in COMMANDS] + ["--help", "--version"]}
     for path, command in walk():
-        if command.commands:
-            found[" ".join(path)] = [child.name for child in command.commands]
-        else:
+        found[" ".join(path)] = [child.name for child in command.commands]
+        if command.run:
             chosen = [str(value) for argument in command.arguments for value in argument.options.get("choices", ())]
-            found[" ".join(path)] = [*chosen, *options(command), "--help"]
+            found[" ".join(path)] += [*chosen, *options(command), "--help"]
     return found
 
 
@@ -70,7 +69,7 @@ def fish() -> str:
         seen = " and ".join(f"__fish_seen_subcommand_from {word}" for word in path[:-1])
         unless = seen or f"not __fish_seen_subcommand_from {top}"
         lines.append(f"complete -c andromede -n '{unless}' -a {command.name} -d '{text}'")
-        if not command.commands:
+        if command.run:
             here = " and ".join(f"__fish_seen_subcommand_from {word}" for word in path)
             lines += [
                 f"complete -c andromede -n '{here}' -l {name.removeprefix('--')} -r -F" for name in options(command)

@@ -27,14 +27,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(table.USAGE, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
 
 
-def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
-    parser.add_argument(*argument.names, help=argument.help, **argument.options)
+def _add(parser: argparse.ArgumentParser, argument: Argument, taken: Sequence[Argument]) -> None:
+    options = dict(argument.options)
+    if argument in taken:  # given before the inner command's name, it stays given
+        options["default"] = argparse.SUPPRESS
+    parser.add_argument(*argument.names, help=argument.help, **options)
 
 
-def _fill(parser: argparse.ArgumentParser, commands: Sequence[Command], depth: int) -> None:
+def _fill(
+    parser: argparse.ArgumentParser, commands: Sequence[Command], depth: int, outer: Sequence[Argument] = ()
+) -> None:
     places = parser.add_subparsers(
-        title="commands", metavar="COMMAND", dest=f"command{depth}", required=depth > 0, parser_class=_Parser
-    )
+        title="commands", metavar="COMMAND", dest=f"command{depth}", required=depth > 0 and not outer,
+        parser_class=_Parser,
+    )  # fmt: skip
     for command in commands:
         child = places.add_parser(
             command.name,
@@ -42,12 +48,13 @@ def _fill(parser: argparse.ArgumentParser, commands: Sequence[Command], depth: i
             description=f"{command.help[0].upper()}{command.help[1:]}. {command.detail}".strip(),
             allow_abbrev=False,
         )
+        own = (*command.arguments, *COMMON) if command.run else ()
+        for argument in own:
+            _add(child, argument, outer)
+        if command.run:
+            child.set_defaults(run=command.run)
         if command.commands:
-            _fill(child, command.commands, depth + 1)
-            continue
-        for argument in (*command.arguments, *COMMON):
-            _add(child, argument)
-        child.set_defaults(run=command.run)
+            _fill(child, command.commands, depth + 1, own)
 
 
 def parser() -> argparse.ArgumentParser:

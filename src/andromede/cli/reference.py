@@ -55,7 +55,7 @@ def commands() -> str:
         "",
     ]
     for path, command in walk():
-        if not command.commands:
+        if command.run:
             lines += _command(path, command)
     return "\n".join(lines)
 

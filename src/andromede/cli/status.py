@@ -18,8 +18,6 @@ from andromede.ops import running
 from andromede.ops.layout import Layout
 from andromede.ops.running import Running
 
-WITNESSES = "none: the audit trail is unwitnessed; whoever operates this machine could rewrite it"
-
 
 def memory_of(pid: int) -> int | None:
     """Proportional set size of a process in bytes, where the kernel tells it."""
@@ -86,7 +84,7 @@ def collect(place: Layout, config: Config) -> dict[str, Any]:
         "roles": _roles(state, now_us) if state else [],
         "disk": _disk(place),
         "backup": {**backup, "age_seconds": (now_us - int(backup["taken_us"])) // 1_000_000} if backup else None,
-        "witnesses": WITNESSES,
+        "witnesses": None,
         "limits": limits(config),
         **_stored(config),
     }
@@ -159,7 +157,7 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("ledger", _ledger(found.get("ledger"))))
         depth = ", ".join(f"{name} {count}" for name, count in found["queues"].items())
         lines.append(("queues", depth or "none"))
-    lines.append(("witnesses", found["witnesses"]))
+    lines.append(("witnesses", found["witnesses"]["text"] if found["witnesses"] else "not known"))
     disk = found["disk"]
     lines.append(("disk", f"{size(disk['free_bytes'])} free of {size(disk['total_bytes'])}"))
     backup = found["backup"]

@@ -18,7 +18,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`run` is `module:function` under `andromede.cli`; a group has `commands` instead."""
+    """`run` is `module:function` under `andromede.cli`; a group has `commands` instead, or besides."""
 
     name: str
     help: str
@@ -142,6 +142,35 @@ COMMANDS: tuple[Command, ...] = (
         ), detail="Checkpoint, policy, every entry, and every event with its salt: as confidential as the events. "
                   "Without --project and --cloud every log of this installation goes into a directory of its own."),
     )),
+    Command("witness", "run a witness that stands alone, or say who witnesses whom", "witness:run", (
+        _arg("--listen", help="address of a witness that stands alone (default 127.0.0.1:8702)", metavar="HOST:PORT"),
+        _TLS,
+        _arg("--name", help="name of a new witness (default: a random one)", metavar="NAME"),
+        _arg("--url", help="URL under which others reach it", metavar="URL"),
+        _arg("--behind-proxy", help="a proxy before it does TLS: any address may be listened on without",
+             action="store_true"),
+    ), commands=(
+        Command("trust", "cosign the logs of another installation, and let its witness cosign ours",
+                "witness_trust:trust", (
+                    _arg("url", help="URL of its API port, or of its witness", nargs="?", metavar="URL"),
+                    _arg("--vkey", help="key of a witness of another make at URL, or of the log --origin; repeatable",
+                         action="append", metavar="VKEY"),
+                    _arg("--origin", help="cosign this one log of another make", metavar="ORIGIN"),
+                    _arg("--ca", help="CA certificate of the other side, if it is not a public one", metavar="FILE"),
+                    _arg("--run-by", help="who runs it, for status", metavar="WHO"),
+                    _arg("--replace", help="accept that its keys changed", action="store_true"),
+                ), detail="With the same command on the other side, two installations witness each other."),
+        Command("list", "whom we cosign, and who cosigns us", "witness:list_all"),
+        Command("key", "name and keys, to give to the other side or to compare", "witness:key"),
+        Command("remove", "cosign no longer, ask no longer", "witness:remove", (
+            _arg("name", help="installation, origin, name of a witness, or URL", metavar="NAME"),)),
+        Command("resume", "compare a halted log with its witnesses again", "witness:resume", (
+            _arg("origin", help="origin of the log", metavar="ORIGIN"),),
+            detail="A log is halted when a witness shows that more, or something else, was signed before: the "
+                   "database was rolled back, or a second server signs. Put the newest database back, or end the "
+                   "second server; then resume. As long as nothing changed it is halted again."),
+    ), detail="Without a word after it: run a witness in DIR, without an installation. Every running installation is "
+              "a witness already, at its API port."),
     Command("keys", "the key tree: who holds what, and its life", commands=(
         Command("list", "keys by level, tenant and state", "keys:list_keys", (
             _PROJECT, _arg("--level", help="only this level: tenant, container or named", metavar="LEVEL"),

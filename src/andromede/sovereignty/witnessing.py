@@ -32,7 +32,8 @@ THREADS = 8
 PER_WITNESS = 2
 LOOK_SECONDS = 4.0
 SCAN_SECONDS = 1.0
-FIRST_DELAY, LONGEST_DELAY = 2.0, 600.0
+FIRST_DELAY = 2.0
+LONGEST_SILENCE, LONGEST_REFUSAL = 120.0, 60.0
 REFRESH_SECONDS = 6 * 3600
 """Age at which a log that does not grow is cosigned again, well before monitors call it stale."""
 
@@ -335,15 +336,15 @@ class Witnessing:
         view.busy, view.error, view.size = False, outcome.error, outcome.size
         reach.busy -= 1
         reach.silent = reach.silent + 1 if outcome.silent else 0
-        reach.due = now + self._delay(reach.silent) if outcome.silent else 0.0
+        reach.due = now + self._delay(reach.silent, LONGEST_SILENCE) if outcome.silent else 0.0
         if outcome.lines:
             view.failures, view.due, view.cosigned, view.done = 0, 0.0, now_us, one.checkpoint.size
         elif outcome.error:
             view.failures += 1
-            view.due = now + self._delay(view.failures)
+            view.due = now + self._delay(view.failures, LONGEST_REFUSAL)
 
-    def _delay(self, failures: int) -> float:
-        seconds = min(FIRST_DELAY * float(1 << min(failures - 1, 20)), LONGEST_DELAY)
+    def _delay(self, failures: int, longest: float) -> float:
+        seconds = min(FIRST_DELAY * float(1 << min(failures - 1, 20)), longest)
         return seconds * (0.75 + self._parts.ids.uniform() / 2)
 
     def _merge(self, tx: Tx, checkpoint: Stored, lines: str) -> None:

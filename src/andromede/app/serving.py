@@ -1,0 +1,55 @@
+"""One HTTP server on the calling thread, from its listener to its orderly end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from andromede.clock import SystemClock
+from andromede.ops import listeners
+
+if TYPE_CHECKING:
+    from andromede.web.asgi import AsgiApp
+
+
+def serve(app: AsgiApp, listener: socket.socket, tls: tuple[str, str], ready: Callable[[], None]) -> None:
+    """Answer until SIGTERM or SIGINT; `tls` are the files of certificate and key, empty without TLS."""
+    import uvicorn
+
+    from andromede.web.patience import PatientProtocol
+
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=PatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=tls[0] or None,
+        ssl_keyfile=tls[1] or None,
+        timeout_graceful_shutdown=10,
+        backlog=listeners.BACKLOG,
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again after its orderly end: it must find this handler, not the default
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: setattr(server, "should_exit", True))
+    _when(lambda: server.started, ready)
+    server.run(sockets=[listener])
+
+
+def _when(condition: Callable[[], bool], then: Callable[[], None]) -> None:
+    """Call `then` from a thread once the condition holds."""
+    clock = SystemClock()
+
+    def wait() -> None:
+        while not condition():
+            clock.sleep(0.01)
+        then()
+
+    threading.Thread(target=wait, daemon=True).start()
