@@ -104,6 +104,9 @@ COMMANDS: tuple[Command, ...] = (
             _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
             _arg("--wait", help="wait until the quorum of the log's policy has signed", action="store_true"),
         ), detail="The file proves itself: it carries the event. It is as confidential as the event."),
+        Command("policy", "whose signatures a log asks for: its keys, witnesses and quorum", "ledger_policy:policy", (
+            _PROJECT, _CLOUD, _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
+        ), detail="Take it when you begin, compare the keys over another channel, and verify with it ever after."),
         Command("verify", "what receipts, checkpoints and exports prove, in plain words", "ledger_receipt:verify", (
             _arg("file", help="receipt, checkpoint, or export (directory or .jsonl)", nargs="+", metavar="FILE"),
             _POLICY, _PROJECT, _CLOUD,
