@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,6 +94,7 @@ class Doors:
     swift_door: SwiftDoor
     s3_door: S3Door
     handled: list[Request] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def swift(
         self,
@@ -148,7 +150,7 @@ class Doors:
         target = path + (f"?{query}" if query else "")
         request = Request(
             method, target.encode(), path.encode(), query.encode(), Headers.of(*headers.items()), "http", peer,
-            BufferedBody(body), "req-00000000-0000-4000-8000-000000000001",
+            BufferedBody(body), f"req-00000000-0000-4000-8000-{next(self.numbers):012d}",
         )  # fmt: skip
         try:
             found = door.handle(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Bench:
         self.objects = vault.objects
         self.door = S3Door(context)
         self._admission = Admission()
+        self._numbers = itertools.count(1)
         self.door._authentication = self._admission  # type: ignore[assignment]
 
     def ask(self, method: str, target: str, body: bytes = b"", who: str = "owner", **headers: str) -> Answer:
@@ -87,7 +89,7 @@ class Bench:
         ]
         request = Request(
             method, target.encode(), path.encode(), query.encode(), Headers.of(*pairs), "http", "192.0.2.1",
-            BufferedBody(body), "req-1",
+            BufferedBody(body), f"req-{next(self._numbers)}",
         )  # fmt: skip
         try:
             found = self.door.handle(request)

@@ -61,12 +61,14 @@ class CommitLimits:
 
 
 class Footprint:
-    """Where the first event of a request lies, for requests of several commits."""
+    """Where the first event of a request lies, for requests of several commits; and what the request read of
+    other tenants, each of whom gets an event of its own, once."""
 
-    __slots__ = ("position",)
+    __slots__ = ("others", "position")
 
     def __init__(self) -> None:
         self.position: Position | None = None
+        self.others: set[tuple[int, str]] = set()
 
     def add(self, position: Position | None) -> None:
         """An event became durable."""

@@ -49,6 +49,16 @@ def read_event(container: Container, trace: Trace, what: str, outcome: str = "su
     )  # fmt: skip
 
 
+def reached(objects: Objects, footprint: Footprint, home: Container, read: tuple[Container, str], trace: Trace) -> None:
+    """An object was read for a request whose own event goes to the tenant of `home`: when it belongs to another
+    tenant, that one gets an event too."""
+    container, key = read
+    if container.project_id == home.project_id or (container.id, key) in footprint.others:
+        return
+    footprint.others.add((container.id, key))
+    objects.touch_read(container, trace, label(container, key))
+
+
 def account_event(project_id: str, trace: Trace, outcome: str = "success") -> Draft:
     """An account was read or changed."""
     return Draft(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from andromede.errors import Denied, Invalid, TooLarge
+from andromede.objects import trail
 from andromede.objects.access import AccessRequest
 from andromede.objects.commit import Footprint
 from andromede.objects.model import Container, Trace, Version
@@ -171,6 +172,10 @@ class S3Call:
     def run(self, step: Step[T]) -> T:
         """Do a write now and wait: for operations of many steps. Other writes return `step.then(render)`."""
         return self.objects.run(step, self.footprint)
+
+    def reached(self, container: Container, key: str) -> None:
+        """An object was read for this request: its tenant learns of it."""
+        trail.reached(self.objects, self.footprint, self.bucket, (container, key), self.trace("s3:GetObject"))
 
     # --- bodies
     def read(self, limit: int = XML_LIMIT, *, digest_needed: bool = False, of_object: bool = False) -> bytes:

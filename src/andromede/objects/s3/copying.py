@@ -52,6 +52,7 @@ def source_of(call: S3Call) -> Source:
     call.require(action, container=container, key=key, version=version)
     if version.is_marker:
         raise Invalid("the source of a copy request may not be a delete marker", "invalid_request")
+    call.reached(container, key)
     version = joined.present(call.objects, container, version, may_read(call), may_know_target(call))
     preconditions.check_source(call, version)
     return Source(container, version, sse.opening_key(call, version, sse.SOURCE_CUSTOMER))

@@ -68,6 +68,7 @@ def may_read(call: S3Call) -> Callable[[Container, Version], None]:
 
     def check(container: Container, version: Version) -> None:
         call.require("s3:GetObject", container=container, key=version.key, version=version)
+        call.reached(container, version.key)
 
     return check
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from andromede.errors import Denied, Invalid, NotFound, TooLarge, Unauthenticated
+from andromede.objects import trail
 from andromede.objects.access.actions import role_allows
 from andromede.objects.access.request import AccessRequest, Narrowing
 from andromede.objects.commit import Footprint
@@ -247,6 +248,7 @@ class Call:
 
         def may_read(container: Container, version: Version) -> None:
             self.require("s3:GetObject", container, version.key, version)
+            self.reached(container, version.key)
 
         def may_know(project_id: str, container: Container | None, key: str) -> None:
             if container is not None:
@@ -266,6 +268,12 @@ class Call:
         belongs to the account, whoever stored it."""
         label = self.actor.label() if self.actor is not None else None
         return Trace(None, action, self.request.request_id, "swift", self.purpose, label)
+
+    def reached(self, container: Container, key: str) -> None:
+        """An object was read for this request: its tenant learns of it."""
+        if self.container is not None:
+            trace = self.trace("swift:GetObject")
+            trail.reached(self.objects, self.footprint, self.container, (container, key), trace)
 
     def run(self, step: Step[T]) -> T:
         """Do a write now and wait; for operations of several steps."""

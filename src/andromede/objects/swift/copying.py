@@ -69,6 +69,7 @@ def _perform(call: Call, target: Target) -> Response | Commit[Version]:
     place = target.destination
     container = call.container = call.find(place.project_id, place.container or "", "s3:PutObject", place.key)
     assert place.key is not None
+    call.reached(source, version.key)
     writing.check_key(place.key)
     call.place = place
     extra = _extra(source, version)
