@@ -35,7 +35,7 @@ def status(args: argparse.Namespace, out: Output) -> int:
         found = RemoteBook(args, args.project or "").status()
         out.result({"logs": [found]})
         _show_log(found, found["project_id"] or "installation", out)
-        return table.OK
+        return table.FINDINGS if found["refused"] else table.OK
     from andromede.sovereignty import store as rows
     from andromede.sovereignty import views
 
@@ -57,7 +57,7 @@ def status(args: argparse.Namespace, out: Output) -> int:
     out.say("gaps: " + (", ".join(row["source"] for row in gaps) or "none"))
     for row in refused:
         out.say(f"REFUSED TO SIGN {row['origin']} at {row['size']}: {row['reason']}")
-    return table.FINDINGS if gaps or refused else table.OK
+    return table.FINDINGS if gaps or refused or any(found["refused"] for found in logs) else table.OK
 
 
 def _sources(db: Database) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -78,7 +78,11 @@ def _show_log(found: dict[str, Any], name: str, out: Output) -> None:
     for row in found["witnesses"]:
         seen = f"signed {row['size']}, {span(row['age_seconds'])} ago" if row["signed_at"] else "has signed nothing"
         stale = "" if row["fresh"] else ", STALE"
-        out.say(f"    {row['name']}  {seen}{stale}  {row['url']}".rstrip())
+        told = f"run by {row['run_by']}" if row["run_by"] else "run by: not told"
+        failing = f"; {row['failures']} calls failed: {row['error']}" if row["failures"] else ""
+        out.say(f"    {row['name']}  {seen}{stale}  {row['url'] or 'no URL: not asked from here'}  {told}{failing}")
+    if found["refused"]:
+        out.say(f"  REFUSED TO SIGN: {found['refused']}")
 
 
 class Names:

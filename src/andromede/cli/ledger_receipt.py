@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from andromede.sovereignty.verifier.report import Report
     from andromede.sovereignty.verifier.trust import Trust
 
-WAIT_SECONDS = 120.0
+CHECKPOINT_SECONDS, QUORUM_SECONDS = 10.0, 120.0
 _INDEX = re.compile(r"[0-9]{1,17}")
 
 
@@ -28,7 +28,7 @@ def receipt(args: argparse.Namespace, out: Output) -> int:
     log, which = _asked(args)
     given = _await(_book(args, log, which), which, args.wait, out)
     if given.text is None:
-        raise Unavailable(f"{given.reason}; wait for it with --wait", "receipt")
+        raise Unavailable(f"{given.reason}; see: andromede ledger status", "receipt")
     if args.output:
         private_write(Path(args.output), given.text)
         out.say(f"{args.output}: entry {given.index} of {given.origin}")
@@ -67,18 +67,34 @@ def _book(args: argparse.Namespace, log: str, which: str) -> Book:
 
 
 def _await(book: Book, which: str, wait: bool, out: Output) -> Given:
-    """The receipt; with `wait` as soon as the quorum of the log's policy has signed."""
+    """The receipt as soon as a checkpoint covers it; with `wait`, as soon as the quorum of the policy has signed."""
     clock = SystemClock()
-    end = clock.monotonic() + WAIT_SECONDS
+    end = clock.monotonic() + (QUORUM_SECONDS if wait else CHECKPOINT_SECONDS)
     said = False
     while True:
         given = book.receipt(which, wait)
-        if given.text is not None or not wait or clock.monotonic() > end:
+        if given.text is not None or clock.monotonic() > end:
             return given
-        if not said:
+        if wait and not said:
             out.note(f"waiting: {given.reason}")
             said = True
         clock.sleep(max(0.2, min(given.seconds, 5)))
+
+
+def erase(args: argparse.Namespace, out: Output) -> int:
+    """`andromede ledger erase INDEX --cloud NAME`: as a manager of the project."""
+    from andromede.cli.remote import Remote
+
+    if not out.as_json and not args.yes:
+        out.say(f"The content of event {args.index} is removed for good. Its hash stays; other receipts stay valid.")
+        if input("Type the index again to go on: ").strip() != args.index:
+            raise Invalid("nothing was removed", "confirm")
+    if not _INDEX.fullmatch(args.index):
+        raise Invalid(f"{args.index!r} is not an index", "config")
+    Remote(common.layout(args).clouds, args.cloud).fetch(f"{ledger_books.API}/events/{args.index}", "DELETE")
+    out.result({"erased": int(args.index)})
+    out.say(f"event {args.index} was removed; an event with the purpose ERASURE tells of it")
+    return table.OK
 
 
 def verify(args: argparse.Namespace, out: Output) -> int:

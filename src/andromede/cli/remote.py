@@ -82,8 +82,9 @@ class Remote:
         found: dict[str, Any] = json.loads(self.fetch(path).body)
         return found
 
-    def fetch(self, path: str) -> Fetched:
+    def fetch(self, path: str, method: str = "GET") -> Fetched:
         """The whole answer of a path below the API port. Raises `NotFound` (404, 410), `Denied`, `Unavailable`."""
-        request = urllib.request.Request(self._url + path, headers={"X-Auth-Token": self._token})  # noqa: S310
+        headers = {"X-Auth-Token": self._token}
+        request = urllib.request.Request(self._url + path, headers=headers, method=method)  # noqa: S310
         with self._open(request) as answer:
             return Fetched(int(answer.status), answer.read(), int(answer.headers.get("Retry-After", "0")))

@@ -102,11 +102,18 @@ COMMANDS: tuple[Command, ...] = (
                  nargs="*", metavar="INDEX|REQUEST_ID"),
             _arg("--request", help="request id", metavar="REQUEST_ID"), _PROJECT, _CLOUD,
             _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
-            _arg("--wait", help="wait until the quorum of the log's policy has signed", action="store_true"),
+            _arg("--wait", help="wait until the quorum of the log's policy has signed, not just for a checkpoint",
+                 action="store_true"),
         ), detail="The file proves itself: it carries the event. It is as confidential as the event."),
         Command("policy", "whose signatures a log asks for: its keys, witnesses and quorum", "ledger_policy:policy", (
             _PROJECT, _CLOUD, _arg("-o", "--output", help="file (default: standard output)", metavar="FILE"),
         ), detail="Take it when you begin, compare the keys over another channel, and verify with it ever after."),
+        Command("erase", "remove the content of one event for good, as a manager of its project",
+                "ledger_receipt:erase", (
+            _arg("index", help="index of the event", metavar="INDEX"),
+            _arg("--cloud", help="the cloud of that name in DIR/clouds.yaml (default: andromede)", default="andromede",
+                 metavar="NAME"), _YES,
+        ), detail="For personal data. The event's hash stays in the log, so that every other receipt stays valid."),
         Command("verify", "what receipts, checkpoints and exports prove, in plain words", "ledger_receipt:verify", (
             _arg("file", help="receipt, checkpoint, or export (directory or .jsonl)", nargs="+", metavar="FILE"),
             _POLICY, _PROJECT, _CLOUD,

@@ -73,6 +73,22 @@ def newest_events(read: Read, tenant: str, before: int, limit: int) -> list[Row]
     )
 
 
+def attempts(read: Read, origin: str) -> list[Row]:
+    """(url, instant of the last call, failures in a row, error) of the witnesses that are asked about a log."""
+    return read.all("SELECT url, tried, failures, error FROM witness_view WHERE origin = ?", (origin,))
+
+
+def runners(read: Read) -> dict[str, str]:
+    """URL -> who runs the witness there, as the operator told."""
+    return {str(row[0]): str(row[1]) for row in read.all("SELECT url, run_by FROM witness_peer")}
+
+
+def halt(read: Read, origin: str) -> str:
+    """Why a log may not be signed; empty when it may."""
+    row = read.one("SELECT reason FROM witness_halt WHERE origin = ?", (origin,))
+    return str(row[0]) if row else ""
+
+
 def claim_month(tx: Tx, month: str, now_us: int) -> bool:
     """Whether the month's roots were still to be written, and are now this transaction's to write."""
     return (

@@ -7,7 +7,7 @@ from typing import Any
 from andromede.clock import US, iso_milli, iso_second
 from andromede.ledger.note import BadNote, open_note
 from andromede.ledger.policy import Policy
-from andromede.sovereignty import policies
+from andromede.sovereignty import policies, policy_store
 from andromede.sovereignty.log import LogState, Stored
 from andromede.sovereignty.retention import MINIMUM_DAYS
 from andromede.sovereignty.service import Ledger, shown
@@ -61,6 +61,8 @@ def witnesses(ledger: Ledger, log: LogState) -> dict[str, Any]:
     policy = ledger.policy(log)
     signed = _signed(policy, ledger.logs.cosigned(log.origin))
     now = ledger.tools.clock.now_us() // US
+    tried = {str(row[0]): row for row in policy_store.attempts(ledger.db, log.origin)}
+    runners = policy_store.runners(ledger.db)
     rows = []
     for one in policies.listed(policy):
         size, time = signed.get(one.name, (None, None))
@@ -70,10 +72,13 @@ def witnesses(ledger: Ledger, log: LogState) -> dict[str, Any]:
                 "name": one.name,
                 "key": str(one.key),
                 "url": one.url,
+                "run_by": runners.get(one.url, ""),
                 "size": size,
                 "signed_at": None if time is None else iso_second(time * US),
                 "age_seconds": age,
                 "fresh": age is not None and age <= FRESH_SECONDS,
+                "failures": int(tried[one.url][2]) if one.url in tried else 0,
+                "error": str(tried[one.url][3]) if one.url in tried else "",
             }
         )
     fresh = {str(row["name"]) for row in rows if row["fresh"]}
@@ -121,6 +126,7 @@ def status(ledger: Ledger, log: LogState) -> dict[str, Any]:
         "quorum": seen["quorum"],
         "quorum_met": seen["quorum_met"],
         "summary": seen["summary"],
+        "refused": policy_store.halt(ledger.db, log.origin),
         "witnesses": seen["witnesses"],
         "retention": {
             "event_days": max(ledger.tools.retention_days, MINIMUM_DAYS),
