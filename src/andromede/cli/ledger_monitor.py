@@ -23,6 +23,7 @@ from andromede.sovereignty.monitor.evidence import LOCAL_CODE, NOTE, Finding
 from andromede.sovereignty.monitor.monitor import Monitor, Options, Round
 from andromede.sovereignty.monitor.site import LogSite
 from andromede.sovereignty.monitor.views import Limits
+from andromede.sovereignty.monitor.whole import Whole
 from andromede.sovereignty.monitor.wire import Ask, Silent, Site, Token, Wire, exchange
 
 EXEC_SECONDS = 60
@@ -33,14 +34,16 @@ def monitor(args: argparse.Namespace, out: Output) -> int:
     """`andromede ledger monitor`: 0 fine, 1 contradiction, 2 usage or trouble on this side, 3 late or silent."""
     try:
         clock = SystemClock()
-        site = LogSite(Wire(_site(args)), args.log)
+        wire = Wire(_site(args))
+        site = LogSite(wire, "every log" if args.all else args.log)
         options = Options(
             policy=_text(args.policy) if args.policy else None,
             keep=args.keep,
             journal=Path(args.journal) if args.journal else None,
             limits=Limits(args.fresh * 3600, args.lag, args.witness_lag),
         )
-        with Monitor(site, _state(args, site), clock, options) as watch:
+        folder = _state(args, site)
+        with Whole(wire, folder, clock, options) if args.all else Monitor(site, folder, clock, options) as watch:
             return _follow(watch, args, out, clock)
     except (Error, OSError) as error:
         text = error.public if isinstance(error, Error) else f"{type(error).__name__}: {error}"
@@ -49,7 +52,7 @@ def monitor(args: argparse.Namespace, out: Output) -> int:
         return LOCAL_CODE
 
 
-def _follow(watch: Monitor, args: argparse.Namespace, out: Output, clock: Clock) -> int:
+def _follow(watch: Monitor | Whole, args: argparse.Namespace, out: Output, clock: Clock) -> int:
     """Round after round; a contradiction ends it, and so does SIGTERM."""
     told: set[str] = set()
     ended: list[int] = []
@@ -132,6 +135,8 @@ def _state(args: argparse.Namespace, site: LogSite) -> Path:
 
 def _site(args: argparse.Namespace) -> Site:
     """Where the log is and with which token to ask."""
+    if args.all and (args.log or args.journal or args.policy):
+        raise Invalid("--all follows every log: --log, --journal and --policy belong to one", "config")
     if bool(args.cloud) == bool(args.url):
         raise Invalid("say what to follow: --cloud NAME, or --url URL with --token-file FILE", "config")
     if args.url:

@@ -128,6 +128,8 @@ COMMANDS: tuple[Command, ...] = (
             _arg("--cacert", help="certificate authority of the cloud", metavar="FILE"),
             _arg("--log", help="project id, 16 hex digits of an origin, or `installation` (default: the log of the "
                  "credential's project)", metavar="LOG"),
+            _arg("--all", help="every log of the installation, and whether they hold every number of every source "
+                 "(for auditors)", action="store_true"),
             _arg("--policy", help="your policy file: pinned in the place of the server's", metavar="FILE"),
             _arg("--state", help="folder of the monitor's memory and evidence (default: one for each log below "
                  "$XDG_STATE_HOME/andromede/monitor)", metavar="DIR"),

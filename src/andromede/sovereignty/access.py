@@ -12,6 +12,7 @@ SETTLE = (Grant("cloud", "admin"), Grant("project", "manager"))
 
 READS = ("checkpoint", "tile", "consistency", "events", "receipt", "policy", "witnesses", "status", "roots")
 GET = {word: f"sovereignty:get_{word}" for word in READS}
+LIST_LOGS = "sovereignty:list_logs"
 SET_POLICY = "sovereignty:set_policy"
 ERASE = "sovereignty:erase_event"
 VERIFIER = "sovereignty:get_verifier"
@@ -19,6 +20,7 @@ VERIFIER = "sovereignty:get_verifier"
 TABLE = AccessTable(
     {
         **dict.fromkeys(GET.values(), READ),
+        LIST_LOGS: (Grant("cloud", "auditor"), *OWN),
         SET_POLICY: SETTLE,
         ERASE: (Grant("project", "manager", "of the caller's own project only"),),
         VERIFIER: (Grant("public"),),

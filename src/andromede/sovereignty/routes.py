@@ -15,7 +15,7 @@ import msgspec
 from andromede.errors import Invalid, NotFound
 from andromede.ledger.note import BadNote, Verifier, checkpoint_fields, split_note
 from andromede.sovereignty import policies, roots, views
-from andromede.sovereignty.access import ERASE, GET, SET_POLICY, TABLE, VERIFIER
+from andromede.sovereignty.access import ERASE, GET, LIST_LOGS, SET_POLICY, TABLE, VERIFIER
 from andromede.sovereignty.log import LogState
 from andromede.sovereignty.policies import Named
 from andromede.sovereignty.service import PAGE, Asking, Ledger, Waiting, shown
@@ -79,6 +79,20 @@ def _both(method: str, path: str, needs: str, **optional: Any) -> Callable[[Call
         return handler
 
     return declare
+
+
+@routes.add("GET", "/v1/logs", LIST_LOGS, target=lambda call, _: Target(project_id=call.who.project_id))
+def list_logs(call: LedgerCall) -> Reply:
+    """The logs that the caller may read, at most 1000 in order of origin, from `after` an origin on: to follow a
+    whole installation, as its auditors do."""
+    everything, after = TABLE.reach(call.who, LIST_LOGS).everything, call.query.get("after") or ""
+    logs = sorted(call.services.logs.all(), key=lambda log: log.origin)
+    rows = [log for log in logs if log.origin > after and (everything or _is_own(call, log))][:PAGE]
+    shown = [
+        {"origin": log.origin, "project_id": log.tenant or None, "allocated": log.allocated, "size": log.size}
+        for log in rows
+    ]
+    return Reply({"logs": shown, "next": rows[-1].origin if len(rows) == PAGE else None}, headers=(SOON,))
 
 
 @_both("GET", "/checkpoint", GET["checkpoint"])

@@ -330,3 +330,19 @@ def test_a_checkpoint_that_meets_the_quorum_can_be_asked_for(tenantlog: TenantLo
     log.record()
     log.sequence()
     assert log.get("/checkpoint?witnessed=true").raw == cosigned != log.get("/checkpoint").raw
+
+
+def test_auditors_list_every_log_and_others_their_own(tenantlog: TenantLog) -> None:
+    log = tenantlog
+    log.record(1, tenant=log.other)
+    log.record(2)
+    log.sequence()
+    found = log.get("/logs", "ivo").json
+    assert [one["origin"] for one in found["logs"]] == sorted(one.origin for one in log.logs.all())
+    assert {one["project_id"] for one in found["logs"]} >= {None, log.demo, log.other}
+    assert found["next"] is None
+    later = log.get(f"/logs?after={found['logs'][0]['origin']}", "ivo").json["logs"]
+    assert later == found["logs"][1:]
+    (own,) = log.get("/logs").json["logs"]
+    assert (own["project_id"], own["size"]) == (log.demo, log.state().size)
+    assert log.get("/logs", None).status == 401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,15 @@ MOST_WITHHELD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What one monitor is asked to do. `policy`: text of the tenant's own policy file."""
+    """What one monitor is asked to do. `policy`: text of the tenant's own policy file. `taken` gets every entry
+    once it is proved, before it is remembered: after a crash some come again."""
 
     policy: str | None = None
     keep: bool = False
     journal: Path | None = None
     limits: Limits = field(default_factory=Limits)
     ask: Callable[[str, str], str] = ask_witness
+    taken: Callable[[Sequence[Shown]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Monitor:
     def __exit__(self, *failure: object) -> None:
         self._copy.close()
         self._folder.close()
+
+    def root(self, size: int) -> bytes | None:
+        """The root of the first `size` entries as they were proved; None where the proof does not reach yet."""
+        return self._copy.root(size) if size <= self.state.verified else None
 
     # --- one round
 
@@ -230,13 +236,15 @@ class Monitor:
         self._numbering.store()
         if self._journal is not None:
             self._journal.store()
-        if self._held:
+        if self._held and self._options.keep:
             _append(self._events, self._held)
-            self._held = []
+        if self._held and self._options.taken is not None:
+            self._options.taken(self._held)
+        self._held = []
         self._folder.save(self.state)
 
     def _enter(self, shown: Shown) -> None:
-        if self._options.keep:
+        if self._options.keep or self._options.taken is not None:
             self._held.append(shown)
         if self._journal is not None:
             self._journal.see(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from andromede.sovereignty.monitor.wire import Absent, Garbled, Wire, blob, hash
 
 EVENTS_AT_ONCE = 1000
 PROOF_LIMIT = 64 * 1024
+_ORIGIN = re.compile(r"andromede-[0-9a-f]{12}/[it]/[0-9a-f]{16}")
 _ENTRY = HASH_SIZE + 2
 
 
@@ -27,6 +29,29 @@ class Shown:
     def leaf(self) -> bytes | None:
         """The leaf hash that the shown content leads to."""
         return None if self.salt is None else tree.leaf_hash(entry_of(self.salt, self.event))
+
+
+MOST_LOGS = 100_000
+
+
+def listed_logs(wire: Wire) -> list[str]:
+    """The origins of every log that the credential may read."""
+    found: list[str] = []
+    after = ""
+    while len(found) < MOST_LOGS:
+        path = f"/v1/logs?after={quote(after, safe='')}"
+        page = wire.json(path)
+        rows = page.get("logs")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise Garbled(f"{path}: no list of logs")
+        origins = [row.get("origin") for row in rows]
+        if any(not isinstance(one, str) or one <= after or not _ORIGIN.fullmatch(one) for one in origins):
+            raise Garbled(f"{path}: an origin that is none, or out of order")
+        found += origins
+        if not isinstance(page.get("next"), str) or not origins:
+            return found
+        after = max(origins)
+    return found
 
 
 class LogSite:

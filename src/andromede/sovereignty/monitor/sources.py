@@ -118,7 +118,8 @@ class Spans:
         return True
 
     def gaps(self, source: str) -> Iterable[tuple[int, int]]:
-        """Missing numbers as (first, last)."""
-        spans = self.kept.get(source, [])
+        """Missing numbers as (first, last); a source begins with 1."""
+        spans = [[0, 0], *self.kept.get(source, [])]
         for left, right in pairwise(spans):
-            yield left[1] + 1, right[0] - 1
+            if right[0] > left[1] + 1:
+                yield left[1] + 1, right[0] - 1
