@@ -186,7 +186,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     for line in lines:
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
         blob = decode(encoded, f"the signature of {name[:80]!r}")
-        if not line.startswith(_DASH) or not name or len(blob) < 5:
+        if not line.startswith(_DASH) or not name_fits(name) or len(blob) < 5:
             raise BadNote("malformed signature line")
         signatures.append((name, blob))
     return text + "\n", signatures
