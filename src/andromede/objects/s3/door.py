@@ -81,9 +81,13 @@ class S3Door:
     def _refused(call: S3Call, error: Error) -> Commit[Any]:
         """Raise the refusal, or commit its event first. What was asked wrongly, or of what is not there, leaves
         none."""
-        if call.container is None or not isinstance(error, Denied) or call.operation.name in UNTOUCHED:
+        known = isinstance(error, Denied) and hasattr(call, "operation") and call.operation.name not in UNTOUCHED
+        if known and call.container is not None:
+            draft = trail.read_event(call.container, call.trace(), call.label(), "denied")
+        elif known and not call.operation.opens and call.actor is not None and call.actor.project_id is not None:
+            draft = trail.account_event(call.actor.project_id, call.trace(), "denied")
+        else:
             raise error
-        draft = trail.read_event(call.container, call.trace(), call.label(), "denied")
         return trail.refused(call.objects, draft, error)
 
     def error(self, request: Request | None, error: BaseException) -> Response:

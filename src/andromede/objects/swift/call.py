@@ -223,8 +223,9 @@ class Call:
         """The request's container, if the caller may do `action` there.
 
         Raises `NotFound` only to those who may know."""
-        self.container = self.find(self.place.project_id, self.name, action, key)
-        return self.container
+        container = self.container = self.locate(self.place.project_id, self.name, action)
+        self.require(action, container, key)
+        return container
 
     def find(self, project_id: str, name: str, action: str, key: str | None = None) -> Container:
         """As `open`, for any container."""

@@ -64,10 +64,13 @@ def _account(name: str, header: str) -> str:
 
 def _perform(call: Call, target: Target) -> Response | Commit[Version]:
     """Read there, write here: rights are asked for at both ends."""
-    source = call.locate(target.source_place.project_id, target.source_place.container or "", "s3:GetObject")
+    source = call.container = call.locate(
+        target.source_place.project_id, target.source_place.container or "", "s3:GetObject"
+    )
     version = _source(call, source, target)
     place = target.destination
-    container = call.container = call.find(place.project_id, place.container or "", "s3:PutObject", place.key)
+    container = call.container = call.locate(place.project_id, place.container or "", "s3:PutObject")
+    call.require("s3:PutObject", container, place.key)
     assert place.key is not None
     call.reached(source, version.key)
     writing.check_key(place.key)

@@ -169,9 +169,9 @@ class SwiftDoor:
 
     @staticmethod
     def _refused(call: Call, error: Error) -> Commit[Any]:
-        """Raise the refusal, or commit its event first where something of a tenant was reached. What was asked
-        wrongly, or of what is not there, leaves none."""
-        if call.container is None:
+        """Raise the refusal, or commit its event first where something of a tenant was asked for. What was asked
+        wrongly, or of what is not there, leaves none: a made-up account must not begin a log."""
+        if call.container is None and not call.account().exists:
             raise error
         return trail.refused(call.objects, _event(call, call.container, "denied"), error)
 
