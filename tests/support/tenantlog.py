@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from andromede import work
-from andromede.audit import Draft, Recorder
+from andromede.audit import Draft
+from andromede.audit.answers import ApiLedger
 from andromede.db import Database, migrate
 from andromede.identity.routes import mount as identity_mount
 from andromede.ledger.note import COSIGNATURE, Signer, split_note
@@ -36,14 +37,15 @@ class TenantLog:
         migrate(db, [*work.MIGRATIONS, *schema.MIGRATIONS])
         self.db, self.clock = db, clock
         self.log = cloud.log
-        self.recorder = Recorder("objects-0", clock, cloud.ids)
+        self.recorder = cloud.identity.core.recorder
         (folder / "keys").mkdir(exist_ok=True)
         self.keys = LogKeys.create(folder / "keys" / "ledger.json", cloud.ids)
         self.logs = Logs(db, self.keys)
         self.ledger = Ledger(Tools(db, self.logs, self.recorder, clock))
         mounts = [identity_mount(cloud.identity), routes.mount(self.ledger)]
         guard = cloud.identity.guard(routes.TABLE)
-        self.api = Api(Parts(mounts, guard, clock, cloud.ids, Log(self.log, clock=clock)))
+        places = ApiLedger(db, self.recorder)
+        self.api = Api(Parts(mounts, guard, clock, cloud.ids, Log(self.log, clock=clock), ledger=places))
         leases = Leases(db, "here:1", clock)
         self.alerts = io.StringIO()
         self.sequencer = Sequencer(Sequencing(db, self.keys, leases, clock, Log(self.alerts, clock=clock)))

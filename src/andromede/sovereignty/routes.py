@@ -66,7 +66,8 @@ def _target(call: LedgerCall, _: Any) -> Target:
 
 
 def _asking(call: LedgerCall, log: LogState, purpose: str = "") -> Asking:
-    usual = "CUSTOMER_ACCESS" if _is_own(call, log) else "OPERATOR_REVIEW"
+    foreign = "OPERATOR_REVIEW" if call.method in ("GET", "HEAD") else "OPERATOR_SYSTEM"
+    usual = "CUSTOMER_ACCESS" if _is_own(call, log) else foreign
     return Asking(call.who.label(), call.action, call.request_id, purpose or usual)
 
 
