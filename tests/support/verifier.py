@@ -33,6 +33,10 @@ def run(
     )  # fmt: skip
 
 
+def base64_text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
 def reader(leaves: Sequence[bytes]) -> tree.Reader:
     """A tree in memory."""
     levels = [list(leaves)]

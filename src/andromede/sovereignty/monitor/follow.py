@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from andromede.ledger.note import BadNote
 from andromede.ledger.tree import HASH_SIZE, TILE_WIDTH
 from andromede.sovereignty.monitor.copy import Copy
 from andromede.sovereignty.monitor.evidence import CONTRADICTION, STALE, Exhibit, Finding, b64, pair, single
-from andromede.sovereignty.monitor.relation import Fit, Pinned, Prover
+from andromede.sovereignty.monitor.relation import Fit, Pinned, Prover, Relation
 from andromede.sovereignty.monitor.site import LogSite, Shown
 from andromede.sovereignty.monitor.state import State
 from andromede.sovereignty.monitor.wire import Absent, Garbled, Silent
@@ -106,35 +107,21 @@ class Follower:
         A smaller one from the server itself is a rollback even if it fits, and so is a larger one from a witness:
         the server showed it once, and shows less now."""
         desk = self._desk
+        desk = self._desk
         small, large = sorted((last, other), key=lambda signed: signed.size)
-        facts = pair(desk.accepted, desk.seen(note, source))
+        less = other.size < last.size if source == desk.site.url else other.size > last.size
         try:
             relation = desk.prover.relation(small, large)
         except Silent as error:
-            text = (
-                f"sizes {small.size} and {large.size} are signed, and the server gives no proof that they fit: {error}"
-            )
-            desk.report(Finding(STALE, "unproven", text, source, facts))
-            return False
-        facts = pair(desk.accepted, desk.seen(note, source), relation.nodes)
-        less = other.size < last.size if source == desk.site.url else other.size > last.size
+            relation = Relation(Fit.UNPROVEN)
+            if not less:
+                text = f"sizes {small.size} and {large.size} are signed, no proof is given that they fit: {error}"
+                desk.report(Finding(STALE, "unproven", text, source, pair(desk.accepted, desk.seen(note, source))))
+                return False
         if relation.fit is Fit.EXTENDS and not less:
             return True
-        kind, text = (
-            "not-a-prefix",
-            f"sizes {small.size} and {large.size} are signed, and nothing that the server gives joins them",
-        )
-        if relation.fit is not Fit.UNPROVEN:
-            try:
-                verdict = judge_pair(last, other, relation.nodes)
-                kind, text = verdict.kind, verdict.text
-            except BadNote as error:
-                text = str(error)
-        if kind == "open":
-            kind, text = (
-                "rollback",
-                f"size {large.size} was signed and shown, and the server shows size {small.size} now",
-            )
+        kind, text = _verdict(last, other, relation, less)
+        facts = pair(desk.accepted, desk.seen(note, source), relation.nodes)
         desk.report(Finding(CONTRADICTION, kind, f"{text} (seen at {source})", source, facts))
         return False
 
@@ -218,6 +205,19 @@ class Follower:
                 }
                 text = f"{name} as served is not part of the signed tree"
                 self._desk.report(Finding(CONTRADICTION, "tile", text, name, facts))
+
+
+def _verdict(last: Signed, other: Signed, relation: Relation, less: bool) -> tuple[str, str]:
+    """Kind and words for two checkpoints that do not fit, or that fit in the wrong order."""
+    small, large = sorted((last.size, other.size))
+    if relation.fit is not Fit.UNPROVEN:
+        with contextlib.suppress(BadNote):
+            verdict = judge_pair(last, other, relation.nodes)
+            if verdict.proved:
+                return verdict.kind, verdict.text
+    if less:
+        return "rollback", f"size {large} was signed and shown, and the server shows size {small} now"
+    return "not-a-prefix", f"sizes {small} and {large} are signed, and nothing that the server gives joins them"
 
 
 def _changed(start: int, end: int) -> Iterator[tuple[int, int, int]]:
