@@ -114,8 +114,8 @@ def exchange(site: Site, tls: ssl.SSLContext | None, ask: Ask) -> tuple[int, Map
         connection.request(ask.method, parts.path + ask.path, ask.body, dict(ask.headers))
         answer = connection.getresponse()
         body = answer.read(ask.limit + 1)
-    except http.client.IncompleteRead as error:
-        raise Silent(f"{site.url}{ask.path}: the answer broke off") from error
+        if answer.length and len(body) <= ask.limit:
+            raise http.client.IncompleteRead(body, answer.length)
     except (OSError, http.client.HTTPException, ValueError) as error:
         late = f"no whole answer within {site.seconds:g} s" if cut.is_set() else f"{type(error).__name__}: {error}"
         raise Silent(f"{site.url}{ask.path}: {late}"[:500]) from error
