@@ -189,6 +189,8 @@ class Witnessing:
             self._wake.wait(0.25)
             self._wake.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._parts.clock.monotonic() < self._held_until:  # the next process need not wait for it to run out
+            self._parts.leases.release(LEASE)
 
     def turn(self) -> None:
         """Store what came back, see what is new, send what is due."""
