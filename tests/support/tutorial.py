@@ -60,7 +60,7 @@ def run(all_steps: list[Step], folder: Path, environment: Mapping[str, str], sec
 
     AssertionError names the block that failed, ended the shell, or was not done in time.
     """
-    script = "set -euo pipefail\n" + "".join(
+    script = "set -eu\n" + "".join(
         f"{step.script}\nprintf '\\n{_MARK}%s\\n' {number}\n" for number, step in enumerate(all_steps)
     )
     output = folder / "tutorial-output"
