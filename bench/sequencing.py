@@ -189,8 +189,7 @@ def grown(bench: Bench, tenant: str, count: int) -> Edge:
         numbers = range(first, min(first + chunk, count))
         tiles = edge.extend([entry_of(*made_up(number)) for number in numbers])
         with bench.db.write() as tx:
-            for tile in tiles:
-                assert store.write_tile(tx, origin, tile)
+            assert store.write_tiles(tx, [(origin, tile) for tile in tiles])
     with bench.db.write() as tx:
         sql = "INSERT INTO ledger_log (tenant, origin, allocated, size, root) VALUES (?, ?, ?, ?, ?)"
         tx.run(sql, (tenant, origin, count, count, edge.root()))

@@ -23,8 +23,8 @@ class Tx(Protocol):
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Execute; the count of rows touched."""
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Execute once per row."""
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Execute once per row; the count of rows touched by all of them."""
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a savepoint: when it raises, its statements are undone and the error goes on."""

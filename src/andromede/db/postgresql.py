@@ -47,9 +47,10 @@ class PostgresTx:
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         return self._execute(sql, params).rowcount
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         with self._conn.cursor() as cursor:
             cursor.executemany(_translate(sql), rows)
+            return cursor.rowcount
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         with self._conn.transaction():

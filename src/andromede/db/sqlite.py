@@ -63,8 +63,8 @@ class SqliteTx:
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         return self._conn.execute(sql, params).rowcount
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        self._conn.executemany(sql, rows)
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        return self._conn.executemany(sql, rows).rowcount
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         self._conn.execute("SAVEPOINT guarded")

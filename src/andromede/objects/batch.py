@@ -68,9 +68,9 @@ class Batch:
         self.writes += 1
         return self._tx.run(sql, params)
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         self.writes += 1
-        self._tx.many(sql, rows)
+        return self._tx.many(sql, rows)
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         return self._tx.guarded(lambda _: work(self))

@@ -23,7 +23,7 @@ from andromede.ledger.receipt import entry_of
 from andromede.log import Log
 from andromede.sovereignty import store
 from andromede.sovereignty.logkeys import LogKeys
-from andromede.sovereignty.store import LogState, Stored, Tile
+from andromede.sovereignty.store import LogState, Step, Unsigned
 from andromede.sovereignty.tiles import Edge
 from andromede.work import Leases
 
@@ -65,10 +65,12 @@ class Parts:
 class Growth:
     """A log's next state, not yet committed. `edge` is already that of the next state."""
 
-    log: LogState
+    step: Step
     edge: Edge
-    root: bytes
-    tiles: list[Tile]
+
+
+class Moved(Exception):
+    """A log is no longer in the state that was read: another sequencer was faster."""
 
 
 class Alerts:
@@ -122,17 +124,17 @@ class Sequencer:
 
     def turn(self) -> bool:
         """Bring every log up to date, within bounds; whether more is waiting. At rest this is one indexed query."""
-        more, after = False, None
-        limits = self._parts.limits
-        while page := store.behind(self._parts.db, after, limits.batch_logs):
+        more, worked, after = False, False, None
+        while store.behind(self._parts.db, after, 1):
             if not self._held():
                 return False
-            more |= self._grow(page)
-            after = page[-1].tenant
-            if len(page) < limits.batch_logs:
+            worked = True
+            after, left = self._batch(after)
+            more |= left
+            if after is None:
                 break
         now = self._parts.clock.monotonic()
-        if after is not None or now >= self._look_for_unsigned:
+        if worked or now >= self._look_for_unsigned:
             self._look_for_unsigned = now + RETRY_SECONDS
             self._sign_all()
         return more
@@ -147,32 +149,34 @@ class Sequencer:
         self._held_until = now + LEASE_SECONDS / 2
         return True
 
-    def _grow(self, page: list[LogState]) -> bool:
+    def _batch(self, after: str | None) -> tuple[str | None, bool]:
+        """Append to the logs that follow `after`, as many as the limits allow; the tenant to go on after (None: that
+        was the last), and whether one of them has more waiting."""
         limits, more = self._parts.limits, False
         grown: list[Growth] = []
-        room = limits.batch_events
-        for log in page:
-            most = min(limits.log_events, room)
-            growth = self._read(log, most)
-            if growth is None:
-                continue
-            grown.append(growth)
-            count = growth.edge.size - log.size
-            room -= count
-            more |= count == most and growth.edge.size < log.allocated
-            if room <= 0:
-                self._commit(grown)
-                grown, room = [], limits.batch_events
+        room, last = limits.batch_events, None
+        with self._parts.db.read() as tx:  # one snapshot: states, edges and events fit together
+            page = store.behind(tx, after, limits.batch_logs)
+            for log in page:
+                last, most = log, min(limits.log_events, room)
+                growth = self._read(tx, log, most)
+                if growth is not None:
+                    grown.append(growth)
+                    room -= growth.step.size - log.size
+                    more |= growth.step.size - log.size == most and growth.step.size < log.allocated
+                if room <= 0:
+                    break
         self._commit(grown)
-        return more
+        whole = last is None or (last is page[-1] and len(page) < limits.batch_logs)
+        return (None if whole or last is None else last.tenant), more
 
-    def _read(self, log: LogState, most: int) -> Growth | None:
+    def _read(self, tx: Tx, log: LogState, most: int) -> Growth | None:
         """The log's next state in memory, None when there is nothing to append."""
         entries: list[bytes] = []
         end = min(log.allocated, log.size + most)
         while log.size + len(entries) < end:
             first = log.size + len(entries)
-            rows = store.events(self._parts.db, log.tenant, first, end, self._parts.limits.page)
+            rows = store.events(tx, log.tenant, first, end, self._parts.limits.page)
             for position, salt, body in rows:
                 if position != log.size + len(entries) or salt is None:
                     break
@@ -183,12 +187,12 @@ class Sequencer:
         if not entries:
             return None
         try:
-            edge = self._edge(log)
+            edge = self._edge(tx, log)
             tiles = edge.extend(entries)
         except Fatal as error:
             self._alerts.say("ledger.damaged", log.origin, cause=error.public)
             return None
-        return Growth(log, edge, edge.root(), tiles)
+        return Growth(Step(log, edge.size, edge.root(), tiles), edge)
 
     def _watch_hole(self, log: LogState, position: int, end: int) -> None:
         if position == end:
@@ -201,12 +205,12 @@ class Sequencer:
         elif now - since > HOLE_SECONDS:
             self._alerts.say("ledger.hole", log.origin, position=position, seconds=int(now - since))
 
-    def _edge(self, log: LogState) -> Edge:
+    def _edge(self, tx: Tx, log: LogState) -> Edge:
         """The right edge of a log; it leads to the stored root, or `Fatal` is raised. It leaves the memory: only a
         commit puts it back."""
         root, edge = self._edges.pop(log.origin, (b"", None))
         if edge is None or edge.size != log.size or root != log.root:
-            edge = Edge.load(partial(store.tile, self._parts.db, log.origin), log.size)
+            edge = Edge.load(partial(store.tile, tx, log.origin), log.size)
             if edge.root() != log.root:
                 raise Fatal(
                     f"the tiles of {log.origin} do not lead to its root at {log.size}: nothing more of it is signed; "
@@ -219,51 +223,59 @@ class Sequencer:
         if not grown:
             return
         self._parts.reached("read")
-        now_us, done = self._parts.clock.now_us(), []
+        now_us = self._parts.clock.now_us()
         with self._parts.db.write() as tx:
-            for growth in grown:
-                try:
-                    if tx.guarded(partial(self._write, growth, now_us)):
-                        done.append(growth)
-                except Fatal as error:
-                    self._alerts.say("ledger.damaged", growth.log.origin, cause=error.public)
+            try:
+                tx.guarded(partial(self._write, [growth.step for growth in grown], now_us))
+                done = grown
+            except (Moved, Fatal):  # one of them cannot go on: each for itself
+                done = [growth for growth in grown if self._alone(tx, growth.step, now_us)]
             self._parts.reached("written")
         self._parts.reached("committed")
         for growth in done:
-            self._edges[growth.log.origin] = (growth.root, growth.edge)
+            self._edges[growth.step.log.origin] = (growth.step.root, growth.edge)
         while len(self._edges) > self._parts.limits.edges:
             self._edges.popitem(last=False)
 
-    def _write(self, growth: Growth, now_us: int, tx: Tx) -> bool:
-        if not store.advance(tx, growth.log, growth.edge.size, growth.root):
-            return False  # another sequencer was faster
-        self._parts.reached("advanced")
-        for tile in growth.tiles:
-            if not store.write_tile(tx, growth.log.origin, tile):
-                raise Fatal(
-                    f"tile {tile.level}/{tile.number} of {growth.log.origin} is wider than the log: the database is "
-                    "not what it was; run andromede fsck",
-                    "ledger",
-                )
-        self._parts.reached("tiles")
-        store.intend(tx, growth.log, growth.edge.size, growth.root, now_us)
+    def _alone(self, tx: Tx, step: Step, now_us: int) -> bool:
+        try:
+            tx.guarded(partial(self._write, [step], now_us))
+        except Moved:
+            return False
+        except Fatal as error:
+            self._alerts.say("ledger.damaged", step.log.origin, cause=error.public)
+            return False
         return True
+
+    def _write(self, steps: list[Step], now_us: int, tx: Tx) -> None:
+        if not store.advance(tx, steps):
+            raise Moved
+        self._parts.reached("advanced")
+        if not store.write_tiles(tx, [(step.log.origin, tile) for step in steps for tile in step.tiles]):
+            raise Fatal(
+                f"a tile of {steps[0].log.origin} is wider than the log: the database is not what it was; "
+                "run andromede fsck",
+                "ledger",
+            )
+        self._parts.reached("tiles")
+        store.intend(tx, steps, now_us)
 
     def _sign_all(self) -> None:
         after, limit = "", self._parts.limits.batch_logs
         while page := store.unsigned(self._parts.db, after, limit):
             if not self._held():
                 return
-            self._publish([(row, note) for row in page if (note := self._sign(row))])
-            after = page[-1].origin
+            signed = [(row.checkpoint, note) for row in page if (note := self._sign(row))]
+            self._publish([(checkpoint.origin, checkpoint.size, note) for checkpoint, note in signed])
+            after = page[-1].checkpoint.origin
             if len(page) < limit:
                 return
 
-    def _sign(self, row: Stored) -> str | None:
-        now = self._parts.clock.monotonic()
+    def _sign(self, found: Unsigned) -> str | None:
+        row, now = found.checkpoint, self._parts.clock.monotonic()
         if now < self._refused.get(row.origin, now):
             return None
-        reason = self._objection(row)
+        reason = self._objection(found)
         if reason is None:
             self._refused.pop(row.origin, None)
             note = self._parts.keys.sign(checkpoint_text(row.origin, row.size, row.root))
@@ -276,23 +288,21 @@ class Sequencer:
                 store.refuse(tx, row.origin, row.size, reason)
         return None
 
-    def _objection(self, row: Stored) -> str | None:
-        log = store.by_origin(self._parts.db, row.origin)
-        if log is None or log.size < row.size or (log.size == row.size and log.root != row.root):
+    def _objection(self, found: Unsigned) -> str | None:
+        row, log = found.checkpoint, found.log
+        if log is None or log[0] < row.size or (log[0] == row.size and log[1] != row.root):
             return f"the log of {row.origin} is not at the state that was to be signed"
-        last = store.newest(self._parts.db, row.origin)
-        if last is not None and last.size >= row.size:
-            return f"a checkpoint of {last.size} entries was signed before"
+        if found.signed >= row.size:
+            return f"a checkpoint of {found.signed} entries was signed before"
         try:
             return self._parts.may_sign(row.origin, row.size, row.root)
         except Error as error:
             return f"whether it may be signed could not be found out: {error.public}"
 
-    def _publish(self, notes: list[tuple[Stored, str]]) -> None:
+    def _publish(self, notes: list[tuple[str, int, str]]) -> None:
         if not notes:
             return
         with self._parts.db.write() as tx:
-            for row, note in notes:
-                store.publish(tx, row.origin, row.size, note)
+            store.publish(tx, notes)
             self._parts.reached("publishing")
         self._parts.reached("published")

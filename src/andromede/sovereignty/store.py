@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -115,25 +115,32 @@ def missing(db: Reader, tenant: str, first: int, to: int) -> int:
     return to - first - (int(row[0]) if row else 0)
 
 
-def advance(tx: Tx, log: LogState, size: int, root: bytes) -> bool:
-    """Move a log from exactly the state that was read to a larger one; False when it moved meanwhile."""
-    return (
-        tx.run(
-            "UPDATE ledger_log SET size = ?, root = ? WHERE tenant = ? AND size = ? AND (size = 0 OR root = ?)",
-            (size, root, log.tenant, log.size, log.root),
-        )
-        == 1
-    )
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A log's way from the state that was read to a larger one."""
+
+    log: LogState
+    size: int
+    root: bytes
+    tiles: Sequence[Tile]
 
 
-def write_tile(tx: Tx, origin: str, tile: Tile) -> bool:
-    """Store a tile in place of a narrower one; False when what is stored is as wide or wider."""
+def advance(tx: Tx, steps: Sequence[Step]) -> bool:
+    """Move logs from exactly the states that were read; False when one of them moved meanwhile."""
+    sql = "UPDATE ledger_log SET size = ?, root = ? WHERE tenant = ? AND size = ? AND (size = 0 OR root = ?)"
+    rows = [(step.size, step.root, step.log.tenant, step.log.size, step.log.root) for step in steps]
+    return tx.many(sql, rows) == len(rows)
+
+
+def write_tiles(tx: Tx, origin_tiles: Iterable[tuple[str, Tile]]) -> bool:
+    """Store tiles in place of narrower ones; False when one that is stored is as wide or wider."""
     sql = (
         "INSERT INTO ledger_tile (origin, level, number, data) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (origin, level, number) DO UPDATE SET data = excluded.data "
         "WHERE length(ledger_tile.data) < length(excluded.data)"
     )
-    return tx.run(sql, (origin, tile.level, tile.number, tile.data)) == 1
+    rows = [(origin, tile.level, tile.number, tile.data) for origin, tile in origin_tiles]
+    return tx.many(sql, rows) == len(rows)
 
 
 def tile(db: Reader, origin: str, level: int, number: int) -> bytes | None:
@@ -157,27 +164,50 @@ def _stored(row: Row) -> Stored:
     return Stored(origin, size, bytes(root), made, note, cosignatures, refusal)
 
 
-def intend(tx: Tx, log: LogState, size: int, root: bytes, now_us: int) -> None:
+def intend(tx: Tx, steps: Sequence[Step], now_us: int) -> None:
     """Record what will be signed, in place of anything older that was not; why that was refused stays."""
-    row = (size, root, now_us, log.origin)
-    if not tx.run("UPDATE ledger_checkpoint SET size = ?, root = ?, made = ? WHERE origin = ? AND note IS NULL", row):
-        sql = f"INSERT INTO ledger_checkpoint ({_CHECKPOINT}) VALUES (?, ?, ?, ?, NULL, '', '')"
-        tx.run(sql, (log.origin, size, root, now_us))
-
-
-def unsigned(db: Reader, after: str, limit: int) -> list[Stored]:
-    """Checkpoints to sign, one for each log at most, in order of origin."""
-    sql = f"SELECT {_CHECKPOINT} FROM ledger_checkpoint WHERE note IS NULL AND origin > ? ORDER BY origin LIMIT ?"
-    return [_stored(row) for row in db.all(sql, (after, limit))]
-
-
-def publish(tx: Tx, origin: str, size: int, note: str) -> None:
-    """Store a signed note and drop the ones it stands for, except a few cosigned ones."""
-    tx.run(
-        "UPDATE ledger_checkpoint SET note = ?, refusal = '' WHERE origin = ? AND size = ? AND note IS NULL",
-        (note, origin, size),
+    sql = "UPDATE ledger_checkpoint SET size = ?, root = ?, made = ? WHERE origin = ? AND note IS NULL"
+    rows = [(step.size, step.root, now_us, step.log.origin) for step in steps]
+    if tx.many(sql, rows) == len(rows):
+        return
+    sql = (
+        f"INSERT INTO ledger_checkpoint ({_CHECKPOINT}) VALUES (?, ?, ?, ?, NULL, '', '') "
+        "ON CONFLICT (origin, size) DO NOTHING"  # the ones that were just changed
     )
-    _thin(tx, origin)
+    tx.many(sql, [(step.log.origin, step.size, step.root, now_us) for step in steps])
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A checkpoint to sign, the log's state as it is now (None: there is no log), and the largest size signed."""
+
+    checkpoint: Stored
+    log: tuple[int, bytes] | None
+    signed: int
+
+
+def unsigned(db: Reader, after: str, limit: int) -> list[Unsigned]:
+    """Checkpoints to sign, one for each log at most, in order of origin."""
+    rows = db.all(
+        "SELECT c.origin, c.size, c.root, c.made, c.note, c.cosignatures, c.refusal, l.size, l.root, "
+        "(SELECT max(s.size) FROM ledger_checkpoint s WHERE s.origin = c.origin AND s.note IS NOT NULL) "
+        "FROM ledger_checkpoint c LEFT JOIN ledger_log l ON l.origin = c.origin "
+        "WHERE c.note IS NULL AND c.origin > ? ORDER BY c.origin LIMIT ?",
+        (after, limit),
+    )
+    return [
+        Unsigned(_stored(row[:7]), None if row[7] is None else (int(row[7]), bytes(row[8])), row[9] or 0)
+        for row in rows
+    ]
+
+
+def publish(tx: Tx, notes: Sequence[tuple[str, int, str]]) -> None:
+    """Store signed notes (origin, size, note) and drop those they stand for, except a few cosigned ones."""
+    tx.many(
+        "UPDATE ledger_checkpoint SET note = ?, refusal = '' WHERE origin = ? AND size = ? AND note IS NULL",
+        [(note, origin, size) for origin, size, note in notes],
+    )
+    _thin(tx, [origin for origin, _, _ in notes])
 
 
 def refuse(tx: Tx, origin: str, size: int, reason: str) -> None:
@@ -193,16 +223,16 @@ def cosign(tx: Tx, checkpoint: Stored, lines: str) -> None:
         "cosignatures = ledger_checkpoint.cosignatures || excluded.cosignatures",
         (checkpoint.origin, checkpoint.size, checkpoint.root, checkpoint.made, checkpoint.note, lines),
     )
-    _thin(tx, checkpoint.origin)
+    _thin(tx, [checkpoint.origin])
 
 
-def _thin(tx: Tx, origin: str) -> None:
-    tx.run(
+def _thin(tx: Tx, origins: Sequence[str]) -> None:
+    tx.many(
         "DELETE FROM ledger_checkpoint WHERE origin = ? AND note IS NOT NULL "
         "AND size < (SELECT max(size) FROM ledger_checkpoint WHERE origin = ? AND note IS NOT NULL) "
         "AND size NOT IN (SELECT size FROM ledger_checkpoint WHERE origin = ? AND cosignatures <> '' "
         "ORDER BY size DESC LIMIT ?)",
-        (origin, origin, origin, KEPT_COSIGNED),
+        [(origin, origin, origin, KEPT_COSIGNED) for origin in origins],
     )
 
 

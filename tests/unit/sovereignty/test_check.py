@@ -79,7 +79,7 @@ def test_a_note_of_something_else_is_found(bench: Bench) -> None:
     [problem] = findings(bench, "UPDATE ledger_checkpoint SET note = ? WHERE size = 600", note)
     assert "does not say what its row says" in problem.text
     with bench.db.write() as tx:
-        store.publish(tx, origin_of("p1"), 600, note)
+        store.publish(tx, [(origin_of("p1"), 600, note)])
         tx.run("UPDATE ledger_checkpoint SET size = 700 WHERE size = 600")
     assert any("a checkpoint of 700 entries was signed" in problem.text for problem in check(bench.db, bench.keys))
 

@@ -151,7 +151,8 @@ def test_two_sequencers_at_once_do_no_harm(bench: Bench) -> None:
         write_events(bench.db, "p1", 100)
         stale = store.log(bench.db, "p1")
         assert stale is not None
-        growth = first._read(stale, 1000)
+        with bench.db.read() as tx:
+            growth = first._read(tx, stale, 1000)
         second.turn()
         assert growth is not None
         first._commit([growth])
@@ -192,6 +193,21 @@ def test_L3_changed_tiles_are_never_signed_over(bench: Bench) -> None:
     assert bench.signed("p1")[0] == 300
     assert bench.signed("p2")[0] == 1
     assert [alert["event"] for alert in alerts(bench)] == ["ledger.damaged"]
+
+
+def test_L3_a_tile_of_a_longer_history_stops_its_log_alone(bench: Bench) -> None:
+    write_events(bench.db, "p1", 5)
+    write_events(bench.db, "p2", 5)
+    with bench.db.write() as tx:
+        sql = "INSERT INTO ledger_tile (origin, level, number, data) VALUES (?, -1, 0, ?)"
+        tx.run(sql, (origin_of("p1"), bytes(9 * 32)))
+    bench.sequencer().turn()
+    assert bench.logs.checkpoint(origin_of("p1")) is None
+    assert bench.signed("p2") == (5, expected_root("p2", 5))
+    [alert] = alerts(bench)
+    assert (alert["event"], alert["origin"]) == ("ledger.damaged", origin_of("p1"))
+    log = bench.logs.log("p1")
+    assert log is not None and log.size == 0
 
 
 def test_L3_a_state_behind_its_own_checkpoints_is_not_signed(bench: Bench) -> None:

@@ -79,7 +79,9 @@ def test_tile_borders_over_the_database(db: Database) -> None:
     for border in BORDERS:
         edge = Edge.load(find, size)
         with db.write() as tx:
-            assert all(store.write_tile(tx, ORIGIN, tile) for tile in edge.extend(entries(size, border)))
+            assert size == border or store.write_tiles(
+                tx, [(ORIGIN, tile) for tile in edge.extend(entries(size, border))]
+            )
         size = border
         expected = tree.subtree(in_memory, 0, size)
         assert edge.root() == expected
@@ -99,9 +101,9 @@ def test_a_stored_tile_only_grows(db: Database) -> None:
     migrate(db, schema.MIGRATIONS)
     wide, narrow = Tile(ENTRIES, 0, bytes(96)), Tile(ENTRIES, 0, b"\1" * 64)
     with db.write() as tx:
-        assert store.write_tile(tx, ORIGIN, wide)
-        assert not store.write_tile(tx, ORIGIN, narrow)
-        assert not store.write_tile(tx, ORIGIN, wide)
+        assert store.write_tiles(tx, [(ORIGIN, wide)])
+        assert not store.write_tiles(tx, [(ORIGIN, narrow)])
+        assert not store.write_tiles(tx, [(ORIGIN, wide)])
     assert store.tile(db, ORIGIN, ENTRIES, 0) == bytes(96)
     with pytest.raises(Fatal):
         Edge.load(partial(store.tile, db, ORIGIN), 4)
@@ -117,8 +119,7 @@ def test_reading_of_tiles_stops_at_their_width(db: Database) -> None:
     migrate(db, schema.MIGRATIONS)
     edge = Edge()
     with db.write() as tx:
-        for tile in edge.extend(entries(0, 300)):
-            store.write_tile(tx, ORIGIN, tile)
+        assert store.write_tiles(tx, [(ORIGIN, tile) for tile in edge.extend(entries(0, 300))])
     logs = Logs(db, LogKeys({"ed25519": bytes(32), "mldsa44": bytes(32)}))
     assert logs.tile(ORIGIN, 0, 0) == b"".join(LEAVES[:256])
     assert logs.tile(ORIGIN, 0, 1, 44) == b"".join(LEAVES[256:300])
