@@ -58,6 +58,9 @@ def _show(row: dict[str, Any], out: Output) -> None:
     out.say(f"  project  {row['tenant'] or '-'}")
     out.say(f"  purpose  {event['purpose']}")
     out.say(f"  source   {event['source']} number {event['seq']}")
+    if row["index"] is not None:
+        log = f"--project {row['tenant'] or 'installation'}"
+        out.say(f"  ledger   entry {row['index']}; its receipt: andromede ledger receipt {log} {row['index']}")
     for name, value in sorted(event.get("detail", {}).items()):
         out.say(f"  {name:8} {value}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from andromede.identity import bootstrap
 from andromede.identity.catalog_views import expand
 from andromede.identity.core import Urls
 from andromede.identity.credentials import rotate_keys
@@ -216,3 +217,28 @@ def test_limits(w: World) -> None:
     assert w.do("DELETE", f"limits/{limit['id']}").status == 204
     assert w.do("DELETE", path).status == 204
     assert w.do("DELETE", f"limits/{limit['id']}").status == 404
+
+
+def test_an_older_installation_gets_new_services_into_its_catalog_once(cloud: Cloud) -> None:
+    w = world(cloud)
+    core = cloud.identity.core
+
+    def types() -> list[str]:
+        return [entry["type"] for entry in w.get("auth/catalog")["catalog"]]
+
+    def remove() -> None:
+        found = w.get("services?type=sovereignty")["services"]
+        assert w.do("DELETE", f"services/{found[0]['id']}").status == 204
+
+    assert types().count("sovereignty") == 1
+    remove()  # as an installation that an older program made
+    assert bootstrap.complete(core, "fr1", "req-start") == ["sovereignty"]
+    w.admin = cloud.admin()
+    entry = next(entry for entry in w.get("auth/catalog")["catalog"] if entry["type"] == "sovereignty")
+    assert {point["interface"] for point in entry["endpoints"]} == {"public", "internal", "admin"}
+    assert entry["endpoints"][0]["url"].endswith("/sovereignty/v1")
+    assert bootstrap.complete(core, "fr1", "req-again") == []
+    remove()  # as an administrator who does not want it
+    assert bootstrap.complete(core, "fr1", "req-later") == []
+    w.admin = cloud.admin()
+    assert "sovereignty" not in types()

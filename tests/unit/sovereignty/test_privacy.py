@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
 from andromede.audit import Draft
+from andromede.db import migrate, open_database
 from andromede.ledger.policy import parse_policy
 from andromede.ledger.receipt import Receipt, entry_of
 from andromede.ledger.tree import leaf_hash
+from andromede.sovereignty import store, witness_keys, witness_schema, witness_store
 from andromede.sovereignty.retention import BATCH, MINIMUM_DAYS, Retention
 from andromede.sovereignty.roots import LOGS_PER_EVENT, MonthlyRoots
+from andromede.sovereignty.witness_server import WitnessServer
 from tests.support.names import ODD_NAMES
-from tests.support.tenantlog import DAY, TenantLog, witness
+from tests.support.tenantlog import DAY, TenantLog
 
 
 def receipt(log: TenantLog, index: int, who: str = "demo") -> Receipt:
@@ -32,19 +36,40 @@ def months(log: TenantLog) -> MonthlyRoots:
     return MonthlyRoots(log.db, log.logs, log.recorder, log.clock, log.cloud.ids)
 
 
-def test_l6_no_object_name_reaches_tiles_checkpoints_or_witnesses(tenantlog: TenantLog) -> None:
+def witnessed(log: TenantLog, folder: Path) -> bytes:
+    """Have a witness of its own cosign the newest checkpoint; every byte that its database then holds."""
+    db = open_database(f"sqlite:///{folder}/witness.db")
+    migrate(db, witness_schema.MIGRATIONS)
+    keys = witness_keys.ensure(folder / "witness.json", "one.example", db, log.cloud.ids, log.clock.now_us())
+    origin, note = log.state().origin, log.logs.checkpoint(log.state().origin)
+    with db.write() as tx:
+        trusted = "\n".join(map(str, log.logs.verifiers(origin)))
+        witness_store.put_trust(tx, origin.partition("/")[0] + "/", trusted, "", 0)
+    answer = WitnessServer(db, keys, log.clock).add_checkpoint(f"old 0\n\n{note}".encode(), "192.0.2.7")
+    assert answer.status == 200, answer
+    newest = log.logs.newest(origin)
+    assert newest is not None
+    with log.db.write() as tx:
+        store.cosign(tx, newest, answer.body)
+    db.close()
+    return b"".join(path.read_bytes() for path in folder.glob("witness.db*"))
+
+
+def test_l6_no_object_name_reaches_tiles_checkpoints_or_witnesses(tenantlog: TenantLog, tmp_path: Path) -> None:
     """L6: grep everything that leaves the tenant's table for every object name: none."""
-    log, one = tenantlog, witness("one.example")
+    log = tenantlog
     for name in ODD_NAMES:
         log.record(1, name="box/" + name)
     log.sequence()
-    log.cosign(one)
-    seen = b""
+    seen = witnessed(log, tmp_path)
+    assert log.state().origin.encode() in seen
     with log.db.read() as tx:
         for table in ("ledger_tile", "ledger_checkpoint", "ledger_log", "witness_memory", "witness_trust"):
             for row in tx.all(f"SELECT * FROM {table}"):
                 seen += b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
     assert len(seen) > 1000
+    shown = ("/checkpoint", "/tile/0/000.p/9", "/tile/entries/000.p/9", "/status", "/roots")
+    seen += b"".join(log.get(path).raw for path in shown)
     words = [name for name in ODD_NAMES if len(name) > 3] + ["box/", "s3:PutObject", "user:u", "req-", "secret"]
     assert [word for word in words if word.encode() in seen] == []
     assert log.demo.encode() not in log.get("/checkpoint").raw and log.demo not in log.state().origin
