@@ -306,7 +306,7 @@ def verifier(call: LedgerCall) -> Reply:
     return Reply(file.read_bytes(), headers=headers, media_type="text/x-python; charset=utf-8")
 
 
-_HASHES = frozenset(GET.values()) - {GET["events"], GET["receipt"]}
+_HASHES = frozenset({*GET.values(), LIST_LOGS}) - {GET["events"], GET["receipt"]}
 
 
 def untouched(call: Call[Any]) -> bool:
