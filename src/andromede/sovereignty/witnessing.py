@@ -31,6 +31,7 @@ LEASE_SECONDS = 30
 THREADS = 8
 PER_WITNESS = 2
 LOOK_SECONDS = 4.0
+MUTE_SECONDS = 60.0
 SCAN_SECONDS = 1.0
 FIRST_DELAY = 2.0
 LONGEST_SILENCE, LONGEST_REFUSAL = 120.0, 60.0
@@ -89,11 +90,13 @@ class Parts:
 
 @dataclass(slots=True)
 class _Shared:
-    """State that the sequencer's thread reads too, under `lock`."""
+    """State that the sequencer's thread reads too, under `lock`. `mute`: witnesses that gave no answer to a look, and
+    until when they are not asked for one."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     halts: dict[str, str] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
+    mute: dict[str, float] = field(default_factory=dict)
 
 
 class Witnessing:
@@ -138,6 +141,7 @@ class Witnessing:
         done, late = wait(asked, LOOK_SECONDS)
         for future in late:
             future.cancel()
+            self._mute(asked[future].url)
         for future in done:
             self._weigh(asked[future], origin, future.result())
         with shared.lock:
@@ -149,8 +153,14 @@ class Witnessing:
             link = self._circle.link(member.url, min(LOOK_SECONDS, self._parts.call_seconds))
             return look(link, self._parts.logs, origin, state)
         except Error as error:
+            self._mute(member.url)
             self._parts.log.event("witness.unreached", "warning", origin=origin, url=member.url, cause=error.public)
             return Judgement("none", error.public)
+
+    def _mute(self, url: str) -> None:
+        """A witness that is away holds up the first signature of one log, not of every log in turn."""
+        with self._shared.lock:
+            self._shared.mute[url] = self._parts.clock.monotonic() + MUTE_SECONDS
 
     def _weigh(self, member: Member, origin: str, judgement: Judgement) -> None:
         if judgement.proved:
@@ -285,8 +295,10 @@ class Witnessing:
         return busy < THREADS and reach.busy == 0 and probing < THREADS // 2
 
     def _awake(self, url: str) -> bool:
-        reach = self._reach.get(url)
-        return reach is None or self._parts.clock.monotonic() >= reach.due
+        now, reach = self._parts.clock.monotonic(), self._reach.get(url)
+        with self._shared.lock:
+            mute = self._shared.mute.get(url, now) > now
+        return not mute and (reach is None or now >= reach.due)
 
     def _exchange(self, member: Member, stored: Stored, old: int) -> None:
         """On a thread of the pool: ask, and compare views when the answer gives reason to."""

@@ -11,7 +11,7 @@ from andromede.db import Database
 from andromede.ledger.note import open_note
 from andromede.ledger.policy import BadNote
 from andromede.ledger.witness import Answer
-from andromede.sovereignty import policies
+from andromede.sovereignty import policies, witnessing
 from andromede.sovereignty import store as rows
 from andromede.sovereignty import witness_store as store
 from tests.support.clock import FakeClock
@@ -295,3 +295,22 @@ def test_an_unproved_claim_counts_from_the_operators_witness_only(operator: Oper
     halts = store.halts(operator.db)
     assert {halt[0] for halt in halts} == {P1, origin_of("p2")}
     assert all("remembers 900" in halt[2] for halt in halts)
+
+
+def test_a_witness_that_is_away_holds_up_the_first_log_only(
+    operator: Operator, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witnessing, "LOOK_SECONDS", 0.2)
+    witness = make("w1")
+    operator.trust(witness)
+    witness.held.clear()
+    for number in range(20):
+        write_events(operator.db, f"p{number}", 1)
+    operator.sequencer.turn()
+    witness.held.set()
+    assert len([call for call in witness.calls if call.startswith("GET")]) == 1
+    assert [operator.bench.signed(f"p{number}")[0] for number in range(20)] == [1] * 20
+    operator.clock.advance(witnessing.MUTE_SECONDS + 1)
+    write_events(operator.db, "late", 1)
+    operator.sequencer.turn()
+    assert len([call for call in witness.calls if call.startswith("GET")]) == 2
