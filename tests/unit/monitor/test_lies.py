@@ -141,7 +141,7 @@ def test_a_smaller_checkpoint_of_another_history(tenant: Tenant, tmp_path: Path)
 def test_a_larger_checkpoint_that_nothing_joins(tenant: Tenant) -> None:
     size = int(tenant.round().facts["size"])
     tenant.wire.tamper = on("/checkpoint", lambda body: forged(tenant, size + 1, b"x" * 32))
-    assert tenant.kinds() == (3, {"absent"})  # nothing is served behind it: not accepted, and no proof either
+    assert tenant.kinds() == (3, {"unproven"})  # nothing is served behind it: not accepted, and no proof either
     tenant.log.record(3)
     tenant.log.sequence()
     assert tenant.kinds() == (1, {"not-a-prefix"})

@@ -54,7 +54,7 @@ def test_every_number_of_every_source_is_there(auditor: Auditor) -> None:
     assert settle(auditor) == (0, set())
     found = auditor.round()
     assert found.facts["origin"] == f"{len(log.logs.all())} logs"
-    assert found.facts["sources"]["objects-0"] >= 330
+    assert found.facts["sources"][log.recorder.source] >= 330
 
 
 def test_l10_an_event_dropped_before_logging_leaves_a_gap(auditor: Auditor, tenant: Tenant) -> None:
@@ -62,7 +62,7 @@ def test_l10_an_event_dropped_before_logging_leaves_a_gap(auditor: Auditor, tena
     log = auditor.log
     log.record(3)
     with log.db.write() as tx:
-        dropped = tx.take("audit/objects-0")
+        dropped = tx.take("audit/" + log.recorder.source)
     log.record(3)
     log.sequence()
     assert tenant.kinds() == (0, set())
@@ -71,7 +71,7 @@ def test_l10_an_event_dropped_before_logging_leaves_a_gap(auditor: Auditor, tena
     log.sequence()
     found = auditor.round()
     gaps = [one for one in found.findings if one.kind == "number-missing"]
-    assert (found.code, [one.about for one in gaps]) == (1, [f"objects-0 {dropped} {dropped}"])
+    assert (found.code, [one.about for one in gaps]) == (1, [f"{log.recorder.source} {dropped} {dropped}"])
     assert Path(gaps[0].file).stat().st_mode & 0o777 == 0o600
 
 

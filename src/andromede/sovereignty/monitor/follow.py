@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from andromede.clock import Clock
+from andromede.clock import US, Clock
 from andromede.ledger import tree
 from andromede.ledger.contradiction import Signed, judge_pair
 from andromede.ledger.note import BadNote
@@ -24,6 +24,8 @@ AGAIN_SECONDS = 5.0
 """A checkpoint may come from a cache that is a few seconds old: before a rollback is believed, one more look."""
 
 MOST_ASKED_AGAIN = 20
+REST_SECONDS = 3600
+"""How long entries that can only be traces of our own reading may wait to be read."""
 
 Report = Callable[[Finding], None]
 
@@ -68,8 +70,10 @@ class Follower:
         """The last accepted checkpoint."""
         return self._pinned.open(self._desk.state.note) if self._desk.state.note else None
 
-    def look(self) -> Signed | None:
-        """Fetch the newest checkpoint and go on to it; None when it is refused (and reported)."""
+    def look(self, eager: bool = True) -> Signed | None:
+        """Fetch the newest checkpoint and go on to it; None when it is refused (and reported). Unless `eager`, what
+        is new is only proved to extend the log, and read later, when it can be no more than the traces of our own
+        reading: else a log that is followed would never come to rest."""
         desk = self._desk
         note = desk.site.checkpoint()
         signed, last = self._open(note), self.accepted
@@ -81,10 +85,18 @@ class Follower:
             return None
         if last is not None and not self._extends(last, signed, note):
             return None
-        if last is None or signed.size > last.size or not desk.state.note:
-            return signed if self._catch_up(signed, note) else None
-        desk.state.note, desk.state.note_seen = note, desk.clock.now_us()
-        return signed if desk.copy.size == signed.size or self._catch_up(signed, note) else None
+        if last is not None and signed.size - desk.state.verified <= (0 if eager else self._own_traces()):
+            if signed.size > last.size and not self.compare(last, signed, note, desk.site.url):
+                return None
+            desk.state.note, desk.state.note_seen = note, desk.clock.now_us()
+            return signed
+        return signed if self._catch_up(signed, note) else None
+
+    def _own_traces(self) -> int:
+        """How many entries our last reading may have left; none once that is long ago."""
+        state = self._desk.state
+        fresh = self._desk.clock.now_us() - state.read_at < REST_SECONDS * US
+        return state.reads if fresh else 0
 
     def _open(self, note: str) -> Signed | None:
         try:

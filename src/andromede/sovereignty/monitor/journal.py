@@ -47,6 +47,11 @@ class Journal:
         for index, request_id, since in self._kept.get("open", []):
             self._open.setdefault(index, []).append((request_id, since))
 
+    @property
+    def waits(self) -> bool:
+        """Whether a promise is open."""
+        return bool(self._open)
+
     def store(self) -> None:
         """Bring the state up to date."""
         self._kept["open"] = [[index, *one] for index, ones in sorted(self._open.items()) for one in ones]

@@ -92,6 +92,7 @@ class Monitor:
     def round(self) -> Round:
         """Ask, judge, remember. Raises `Error` for local trouble only: whatever the server does is a finding."""
         self._findings = []
+        before = self._desk.site.reads
         try:
             self._look()
         except Silent as error:
@@ -102,6 +103,8 @@ class Monitor:
         except Garbled as error:
             text = f"an answer is not of the promised form: {error}"
             self._report(Finding(STALE, "garbled", text, self._desk.site.url))
+        if reads := self._desk.site.reads - before:
+            self.state.reads, self.state.read_at = reads, self._clock.now_us()
         self.state.rounds += 1
         self._save()
         return Round(tuple(self._findings), self._facts())
@@ -124,7 +127,7 @@ class Monitor:
             self._journal.read()
         follower, witnesses = Follower(self._desk, pinned), Witnesses(self._desk, pinned, limits, self._options.ask)
         views = witnesses.views()
-        follower.look()
+        follower.look(eager=self._journal is not None and self._journal.waits)
         witnesses.judge(follower, views)
         state.heard = self._clock.now_us()
         last = follower.accepted

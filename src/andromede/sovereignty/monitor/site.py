@@ -55,10 +55,12 @@ def listed_logs(wire: Wire) -> list[str]:
 
 
 class LogSite:
-    """One log at one server. `log` None: the log of the token's own project."""
+    """One log at one server. `log` None: the log of the token's own project. `reads` counts the lists of events asked
+    for: each leaves an event."""
 
     def __init__(self, wire: Wire, log: str | None = None) -> None:
         self.wire = wire
+        self.reads = 0
         self.base = "/v1" if log is None else f"/v1/logs/{quote(log, safe='')}"
 
     @property
@@ -134,6 +136,7 @@ class LogSite:
         at = first
         while at < to:
             path = f"{self.base}/events?from={at}&to={min(to, at + EVENTS_AT_ONCE)}"
+            self.reads += 1
             rows = self.wire.json(path).get("events")
             if not isinstance(rows, list):
                 raise Garbled(f"{path}: no list of events")

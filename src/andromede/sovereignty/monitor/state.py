@@ -28,6 +28,9 @@ class State:
     note_seen: int = 0
     verified: int = 0
     """Entries of the own copy that are proved to be a prefix of the accepted checkpoint."""
+    reads: int = 0
+    read_at: int = 0
+    """How many lists of events were asked for when they last were, and when: each left an event in the log."""
     withheld: list[int] = field(default_factory=list)
     """The newest indexes that were in the tree without content when they were read."""
     awaited: list[int] = field(default_factory=list)
