@@ -31,6 +31,7 @@ MANIFEST = "backup.json"
 BLOBS = "blobs"
 KEPT_FILES = ("installation.json", "andromede.toml", "clouds.yaml", "s3.env")
 KEPT_FOLDERS = ("keys", "tls")
+WITNESS_KEYS = "keys/witness.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,14 @@ def _seal(job: Job, snapshot: Path, dialect: str, key: bytes) -> None:
             for name in (*KEPT_FILES, *KEPT_FOLDERS):
                 path = job.place.data / name
                 if path.exists():
-                    archive.add(path, name)
+                    archive.add(path, name, filter=_kept)
         sealer.close()
         file.flush()
+
+
+def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """A witness's keys stay out: with the memory of the day of the backup they would cosign forks of later days."""
+    return None if entry.name == WITNESS_KEYS else entry
 
 
 def _private(path: str, flags: int) -> int:

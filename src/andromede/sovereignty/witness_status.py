@@ -84,7 +84,7 @@ def _witnesses(db: Database, now_us: int, circle: Circle) -> list[dict[str, Any]
         row["error"] = error or row["error"]
         newest[url] = max(newest.get(url, 0), int(cosigned))
         row["age_seconds"] = (now_us - newest[url]) // US if newest[url] else None
-    return list(found.values())
+    return sorted(found.values(), key=lambda row: (row["name"], row["url"]))
 
 
 def overview(db: Database, now_us: int, private: bool) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """The side of a log that is witnessed: newest checkpoints go to the witnesses of each log's policy, their cosignatures
-come back into the stored note, and a log that a witness saw further on is not signed (docs/decisions/0012).
+come back into the stored note, and a log that a witness saw further on is not signed (docs/decisions/0011).
 
 One thread runs `turn`; exchanges run on few others. A witness that does not answer gets one of them at a time, and
 half of them at most go to such witnesses, so that the others are never late because of it.

@@ -84,6 +84,7 @@ def job(tmp_path: Path, clock: FakeClock, ids: FakeIds) -> Job:
     layout.prepare(place, clock, ids)
     for name, content in (
         ("keys/root.json", b"root " + CANARY),
+        ("keys/witness.json", b"seeds"),
         ("blobs/file/aa/x", b"sealed"),
         ("clouds.yaml", CANARY),
     ):
@@ -111,6 +112,7 @@ def test_a_backup_restores_and_tells_nothing_without_its_key(job: Job, db: Datab
     goal = into(job, tmp_path / "second")
     assert backup.restore(goal, "") == made
     assert (goal.place.keys / "root.json").read_bytes() == b"root " + CANARY
+    assert not (goal.place.keys / "witness.json").exists(), "a restored witness has an old memory: it gets new keys"
     assert (goal.place.data / "blobs/file/aa/x").read_bytes() == b"sealed"
     copy = open_database(f"sqlite:///{goal.place.data}/andromede.db")
     assert copy.all("SELECT n FROM thing") == [(7,)]
