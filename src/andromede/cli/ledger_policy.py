@@ -7,7 +7,9 @@ from pathlib import Path
 
 from andromede.cli import ledger_books, table
 from andromede.cli.output import Output
+from andromede.ledger.policy import parse_policy
 from andromede.ops.layout import private_write
+from andromede.sovereignty.verifier.report import KIND_NAMES
 
 
 def policy(args: argparse.Namespace, out: Output) -> int:
@@ -17,6 +19,8 @@ def policy(args: argparse.Namespace, out: Output) -> int:
     if args.output:
         private_write(Path(args.output), text)
         out.say(f"{args.output}: compare its keys over another channel, then keep it")
+        for key in parse_policy(text).logs:
+            out.say(f"  {KIND_NAMES[key.kind]:20} fingerprint {key.fingerprint}")
         out.say(f"What it asks for, in words: andromede-verify policy {args.output}")
     elif not out.as_json:
         print(text, end="", file=out.out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from andromede.config import Config
 from andromede.db import Database, Tx
 from andromede.errors import Conflict, Invalid, NotFound
 from andromede.ids import Ids, request_id
+from andromede.ledger.note import Verifier
 from andromede.ops import listeners, running, tls
 from andromede.ops.layout import Layout
 from andromede.sovereignty import policies, witness_keys
 from andromede.sovereignty import witness_store as store
+from andromede.sovereignty.verifier.report import KIND_NAMES
 from andromede.sovereignty.witness_circle import peers
 from andromede.sovereignty.witness_status import overview
 
@@ -152,13 +154,24 @@ def key(args: argparse.Namespace, out: Output) -> int:
         }
     )
     out.say(f"witness {keys.name}" + (f" at {state.api_url}" if state else ""))
-    for vkey in keys.vkeys:
-        out.say(vkey)
+    _say_keys([signer.verifier for signer in keys.signers], out)
     if own and own.prefix:
-        out.say(f"logs below {own.prefix}, signed by the keys of")
-        for vkey in own.keys:
-            out.say(vkey)
+        out.say(f"logs below {own.prefix}")
+        _say_keys([Verifier.parse(vkey) for vkey in own.keys], out)
+        out.say("Every log has these two keys under its own name; their fingerprints are the same in every policy.")
     return table.OK
+
+
+def say_fingerprints(keys: Sequence[Verifier], out: Output) -> None:
+    """What people compare over another channel, one line a key."""
+    for key in keys:
+        out.say(f"  {KIND_NAMES[key.kind]:20} fingerprint {key.fingerprint}")
+
+
+def _say_keys(keys: Sequence[Verifier], out: Output) -> None:
+    say_fingerprints(keys, out)
+    for key in keys:
+        out.say(f"  {key}")
 
 
 def list_all(args: argparse.Namespace, out: Output) -> int:

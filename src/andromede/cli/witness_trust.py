@@ -11,7 +11,7 @@ from typing import Any
 
 from andromede.cli import table
 from andromede.cli.output import Output
-from andromede.cli.witness import Home, home, read_ca
+from andromede.cli.witness import Home, home, read_ca, say_fingerprints
 from andromede.db import Tx
 from andromede.errors import Conflict, Error, Invalid, Unavailable
 from andromede.ledger.note import COSIGNATURE, ED25519, MLDSA44, BadNote, Verifier
@@ -101,17 +101,17 @@ def _installation(here: Home, args: argparse.Namespace, out: Output) -> int:
         }
     )
     if told.prefix:
-        out.say(f"we cosign every log below {told.prefix}, keys {_short(told.logs)}")
+        out.say(f"we cosign every log below {told.prefix}, keys:")
+        say_fingerprints(told.logs, out)
     if here.base is not None:
-        out.say(f"{told.name} is asked to cosign our logs, keys {_short(told.witness)}")
-    out.say("Compare these keys over another channel with what `andromede witness key` prints on the other side.")
+        out.say(f"{told.name} is asked to cosign our logs, keys:")
+        say_fingerprints(told.witness, out)
+    out.say(
+        "Compare these fingerprints over another channel with what `andromede witness key` prints on the other side."
+    )
     if told.prefix and here.base is not None:
         out.say("The other side does the same with our URL: andromede witness trust URL")
     return table.OK
-
-
-def _short(keys: Sequence[Verifier]) -> str:
-    return " ".join(key.id.hex() for key in keys)
 
 
 def _ask(here: Home, base: str, ca: str) -> Told:

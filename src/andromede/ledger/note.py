@@ -69,6 +69,13 @@ class Verifier:
         """Four bytes that signature lines carry."""
         return key_id(self.name, self.kind, self.public)
 
+    @property
+    def fingerprint(self) -> str:
+        """For people to compare: half of SHA-256(type || public key) in groups of four hex digits. The name is not in
+        it, so all logs of an installation show the same one; the four bytes of `id` would be found again by trying."""
+        digits = hashlib.sha256(bytes([self.kind]) + self.public).hexdigest()[:32]
+        return " ".join(digits[at : at + 4] for at in range(0, 32, 4))
+
     def __str__(self) -> str:
         blob = base64.b64encode(bytes([self.kind]) + self.public).decode()
         return f"{self.name}+{self.id.hex()}+{blob}"

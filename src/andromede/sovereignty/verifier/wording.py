@@ -9,7 +9,7 @@ from andromede.sovereignty.verifier.trust import UNWITNESSED, Trust
 
 
 def key_words(key: Verifier) -> str:
-    return f"{key.name} ({KIND_NAMES[key.kind]}, key {key.id.hex()})"
+    return f"{key.name} ({KIND_NAMES[key.kind]}), fingerprint {key.fingerprint}"
 
 
 def rule_words(policy: Policy, name: str) -> str:
