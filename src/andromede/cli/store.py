@@ -67,12 +67,6 @@ def restore(args: argparse.Namespace, out: Output) -> int:
     with out.progress("objects checked") as progress:
         problems = app.check_store(config, False, progress.step)
     out.result({**asdict(made), "data": str(place.data), "problems": problems})
-    if (place.keys / "witness.json").exists():
-        out.say(
-            "The witness of this installation has forgotten what it cosigned after the backup, and could be led to "
-            f"cosign the contrary. Unless nothing happened since, move {place.keys / 'witness.json'} away before the "
-            "start: it begins anew with new keys, and those who trust it run: andromede witness trust URL --replace"
-        )
     return _problems(problems, out, f"start it with: andromede up --data {place.data}")
 
 
