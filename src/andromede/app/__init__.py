@@ -21,7 +21,7 @@ from andromede.app.base import (
 )
 from andromede.app.first import initialise, recover
 from andromede.app.ledger_service import ledger_service
-from andromede.app.operator import access_table, check_store, explain_access, inspect, note_operation
+from andromede.app.operator import access_table, check_store, explain_access, inspect, note_operation, operator_name
 from andromede.app.processes import (
     api_role,
     document_reconcilers,
@@ -59,6 +59,7 @@ __all__ = [
     "object_doors",
     "object_roles",
     "object_tools",
+    "operator_name",
     "pending_migrations",
     "preload",
     "recover",

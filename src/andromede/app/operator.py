@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import getpass
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,7 @@ def _explain_object(config: Config, user: str, action: str, resource: str) -> di
         name, slash, key = resource.partition("/")
         project, _, bucket = name.rpartition(":")
         container = objects.container(project, bucket) if project else objects.bucket(name)
+        note_operation(base, "operator:explain", resource, "OPERATOR_REVIEW", [container.project_id])
         version = None
         if slash:
             with contextlib.suppress(NotFound):
@@ -111,10 +113,17 @@ def _explain_object(config: Config, user: str, action: str, resource: str) -> di
         base.db.close()
 
 
-def note_operation(base: Base, actor: str, action: str, what: str, purpose: str) -> None:
-    """Leave the audit event of an operator's command."""
+def operator_name() -> str:
+    """Who runs a command, for the audit trail."""
+    return f"operator:{getpass.getuser()}"
+
+
+def note_operation(base: Base, action: str, what: str, purpose: str, tenants: Iterable[str] = ("",)) -> None:
+    """Leave the audit event of an operator's command, in the log of the installation or of the projects whose data
+    it reads. To be called before the command does anything: what cannot be recorded is not done."""
+    named, who = request_id(base.ids), operator_name()
     with base.db.write() as tx:
-        base.recorder.record(tx, [Draft("", actor, action, what, request_id(base.ids), purpose=purpose)])
+        base.recorder.record(tx, [Draft(tenant, who, action, what, named, purpose=purpose) for tenant in tenants])
 
 
 def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[dict[str, Any]]:

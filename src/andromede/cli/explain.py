@@ -9,7 +9,6 @@ from typing import Any
 from andromede.cli import common, ledger, table
 from andromede.cli.output import Output
 from andromede.clock import iso_milli
-from andromede.db import open_database
 from andromede.errors import Invalid, NotFound
 from andromede.ops import logfile
 
@@ -25,8 +24,15 @@ def explain(args: argparse.Namespace, out: Output) -> int:
 
 
 def _request(args: argparse.Namespace, request_id: str, out: Output) -> int:
+    from andromede import app
+
     place, config = common.installed(args)
-    events = ledger.find(open_database(config.database_dsn), request_id)
+    base = app.Base.open(config, "operator")
+    events = ledger.find(base.db, request_id)
+    if events:  # whoever is concerned learns who looked
+        tenants = dict.fromkeys(str(row["tenant"]) for row in events)
+        app.note_operation(base, "operator:explain", request_id, "OPERATOR_REVIEW", tenants)
+    base.db.close()
     ids = {request_id, *(str(row["event"]["request_id"]) for row in events)}
     lines = [line for line in logfile.all_lines(place.log) if any(word in line for word in ids)]
     if not events and not lines:

@@ -13,7 +13,7 @@ from andromede.cli.ledger_books import Local, RemoteBook
 from andromede.cli.output import Output, span
 from andromede.clock import SystemClock, iso_milli
 from andromede.config import Config
-from andromede.db import Database, Row, open_database
+from andromede.db import Database, Row
 
 PAGE = 1000
 SHOWN_LOGS = 50
@@ -129,11 +129,15 @@ def tail(args: argparse.Namespace, out: Output) -> int:
     """`andromede ledger tail`: with --json one line per event; `#N` is the place in the project's log."""
     if args.cloud:
         return _remote(args, out)
+    from andromede import app
+
     _, config = common.installed(args)
-    db = open_database(config.database_dsn)
-    names = Names(config, db)
+    base = app.Base.open(config, "operator")
+    db, names = base.db, Names(config, base.db)
     with db.read() as tx:
         rows = store.newest(tx, args.project, args.count)
+        log = args.project if args.project and store.origin(tx, args.project) is not None else ""
+    app.note_operation(base, "operator:tail", args.project or "events:all", "OPERATOR_REVIEW", [log])
     _print(rows, out, names)
     after = rows[-1][0] if rows else 0
     clock = SystemClock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from andromede.ops import running
 
 def operator() -> str:
     """Who runs the command, for the audit trail."""
-    return f"operator:{getpass.getuser()}"
+    from andromede import app
+
+    return app.operator_name()
 
 
 def backup(args: argparse.Namespace, out: Output) -> int:
@@ -35,7 +36,7 @@ def backup(args: argparse.Namespace, out: Output) -> int:
     if place.data in (folder, *folder.parents):
         raise Conflict(f"{folder} lies inside the installation; a backup belongs on another disk", "backup")
     base = app.Base.open(config, "operator")
-    app.note_operation(base, operator(), "operator:backup", str(folder), "BACKUP")
+    app.note_operation(base, "operator:backup", str(folder), "BACKUP")
     with out.progress("blobs copied") as progress:
         job = copies.Job(place, config, folder, key_file, base.clock, base.ids, progress.step)
         made = copies.take(job, base.db)
@@ -61,7 +62,7 @@ def restore(args: argparse.Namespace, out: Output) -> int:
         made = copies.restore(job, args.database or "")
     config = common.load(args)
     base = app.Base.open(config, "operator")
-    app.note_operation(base, operator(), "operator:restore", made.id, "BACKUP")
+    app.note_operation(base, "operator:restore", made.id, "BACKUP")
     base.db.close()
     out.say(f"restored {made.blobs} blob files ({size(made.blob_bytes)}) of backup {made.id} into {place.data}")
     with out.progress("objects checked") as progress:
@@ -86,6 +87,9 @@ def fsck(args: argparse.Namespace, out: Output) -> int:
     from andromede import app
 
     _, config = common.installed(args)
+    base = app.Base.open(config, "operator")
+    app.note_operation(base, "operator:fsck", "every byte" if args.deep else "rows and keys", "OPERATOR_REVIEW")
+    base.db.close()
     with out.progress("objects checked") as progress:
         problems = app.check_store(config, args.deep, progress.step)
     out.result(
@@ -110,6 +114,10 @@ def migrate(args: argparse.Namespace, out: Output) -> int:
     if missing:
         running.acquire(place)
     done, snapshot = migration.upgrade(place, config.database_dsn, app.migrations(), SystemClock())
+    if done:
+        base = app.Base.open(config, "operator")
+        app.note_operation(base, "operator:migrate", ", ".join(done), "OPERATOR_SYSTEM")
+        base.db.close()
     out.result({"applied": done, "snapshot": str(snapshot) if snapshot else None})
     for name in done:
         out.say(f"applied {name}")
