@@ -171,6 +171,8 @@ class Local:
 
             project = app.authenticator(self.base).project_by_name(name)
             found = self.ledger.logs.log(project.id) if project else None
+            if project is not None and found is None:
+                raise NotFound(f"project {name} has no log yet: it begins with its first event", "log")
         if found is None:
             raise NotFound(f"there is no log {name!r} here; list them with: andromede ledger status", "log")
         return LocalBook(self.base, self.ledger, found)
