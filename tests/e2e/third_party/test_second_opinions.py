@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clients import program
 from tests.support.installation import Installation, wait_until
 from tests.support.keystone import Keystone
 from tests.support.published import Done, Door, fetch, go_check, publish, python_check
@@ -155,3 +156,14 @@ def test_go_reads_the_tiles_of_a_running_installation(door: Door, live_log: Path
 def test_the_program_serves_the_verifier_that_is_in_the_repository(door: Door) -> None:
     served = Door(door.url, "").get("andromede-verify")
     assert served == PROGRAM.read_bytes()
+
+
+def test_a_library_without_ml_dsa_checks_the_rest_and_says_so(published: Path) -> None:
+    python = program("old-cryptography")
+    for words in (["receipt", "receipt"], ["checkpoint", "checkpoint"]):
+        done = run([*words, "--policy", "policy"], published, (python,))
+        holds(done)
+        assert "NOT CHECKED: the ML-DSA-44 signature of" in done.stdout
+        assert "needs Python's cryptography 50 or later, this is 44.0.0" in done.stdout
+    swap_root(published / "checkpoint")
+    refused(run(["checkpoint", "checkpoint", "--policy", "policy"], published, (python,)))

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from andromede.ledger import tree
+from andromede.ledger.note import COSIGNATURE, Signer, checkpoint_text
+from andromede.ledger.receipt import Receipt, entry_of
 from andromede.sovereignty.verifier.command import main
+from andromede.sovereignty.verifier.exported import Stack
 from tests.support.verifier import VECTORS, Book, run
 
 LEDGER = VECTORS["ledger"]
@@ -83,8 +86,6 @@ def test_checkpoints_with_and_without_witnesses(verify: Any, book: Book) -> None
 
 
 def test_a_log_that_cosigns_itself_is_no_witness(verify: Any, book: Book) -> None:
-    from andromede.ledger.note import COSIGNATURE, Signer
-
     book.witnesses = {"friend": Signer("friend.example", COSIGNATURE, b"\x07" * 32)}
     policy = book.policy("quorum friend")
     status, said = verify("checkpoint c --policy p", c=book.note(3, ("friend",)), p=policy)
@@ -292,8 +293,6 @@ def test_events_that_are_no_text_and_sources_that_are_none(verify: Any, tmp_path
 
 
 def test_the_stack_is_the_tree() -> None:
-    from andromede.sovereignty.verifier.exported import Stack
-
     book, stack = Book.of(40), Stack()
     for size in range(1, 41):
         stack.add(tree.leaf_hash(book.entries[size - 1]))
@@ -317,3 +316,19 @@ def test_the_program_as_a_process(tmp_path: Path, book: Book) -> None:
     assert "does not read: line 1" in run(["receipt", "r", "--policy", "r"], tmp_path).stderr
     (tmp_path / "empty").write_text("quorum none\n")
     assert "names no log" in run(["receipt", "r", "--policy", "empty"], tmp_path).stderr
+
+
+def test_a_receipt_of_a_log_of_ten_million_entries_is_small(verify: Any) -> None:
+    """The path is made up from the leaf to a root that is then signed: its length is what a real log would give."""
+    size, index, book = 10_000_000, 1_234_567, Book.of(1)
+    salt, event = book.events[0]
+    path = tuple(tree.leaf_hash(bytes([n])) for n in range(24))
+    text = checkpoint_text(
+        book.origin, size, tree.root_from_path(index, size, tree.leaf_hash(entry_of(salt, event)), path)
+    )
+    signers = [*book.signers, *book.witnesses.values()]
+    note = text + "\n" + "".join(signer.line(text, 1790000000) for signer in signers)
+    receipt = str(Receipt(salt, event, index, path, note))
+    assert len(receipt) < 6000  # 3.3 kB of it are the ML-DSA-44 signature
+    status, said = verify("receipt r --policy p", r=receipt, p=book.policy())
+    assert (status, "its tree of 10000000 entries" in said) == (0, True)
