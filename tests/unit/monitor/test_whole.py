@@ -82,6 +82,16 @@ def test_a_gap_may_be_an_entry_without_content(auditor: Auditor) -> None:
     assert "up to 1 entries without content" in auditor.round().findings[-1].text
 
 
+def test_a_log_that_is_just_born(auditor: Auditor) -> None:
+    auditor.kinds()
+    auditor.log.record(1, tenant="newcomer")
+    assert auditor.kinds() == (0, set())
+    auditor.log.clock.advance(61)
+    assert "absent" in auditor.kinds()[1]
+    auditor.log.sequence()
+    assert auditor.kinds() == (0, set())
+
+
 def test_a_log_that_is_no_longer_listed(auditor: Auditor) -> None:
     log = auditor.log
     log.record(2, tenant=log.other)

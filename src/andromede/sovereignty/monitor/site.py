@@ -34,9 +34,9 @@ class Shown:
 MOST_LOGS = 100_000
 
 
-def listed_logs(wire: Wire) -> list[str]:
-    """The origins of every log that the credential may read."""
-    found: list[str] = []
+def listed_logs(wire: Wire) -> dict[str, int]:
+    """Origin -> size of every log that the credential may read, as the server lists them."""
+    found: dict[str, int] = {}
     after = ""
     while len(found) < MOST_LOGS:
         path = f"/v1/logs?after={quote(after, safe='')}"
@@ -47,7 +47,7 @@ def listed_logs(wire: Wire) -> list[str]:
         origins = [row.get("origin") for row in rows]
         if any(not isinstance(one, str) or one <= after or not _ORIGIN.fullmatch(one) for one in origins):
             raise Garbled(f"{path}: an origin that is none, or out of order")
-        found += origins
+        found |= {row["origin"]: whole(row, "size", path) for row in rows}
         if not isinstance(page.get("next"), str) or not origins:
             return found
         after = max(origins)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,15 @@ MOST_GAPS = 100
 @dataclass(slots=True)
 class Memory:
     """`spans`: numbers seen of each source. `open`: gap -> when it was first seen. `roots`: origin -> [size, root]
-    that the installation's log names. `blank`: origin -> how many entries had no content to number."""
+    that the installation's log names. `blank`: origin -> how many entries had no content to number. `unborn`: origin ->
+    when it was first listed without an entry in its tree."""
 
     spans: dict[str, list[list[int]]] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
     roots: dict[str, list[list[Any]]] = field(default_factory=dict)
     blank: dict[str, int] = field(default_factory=dict)
     origins: list[str] = field(default_factory=list)
+    unborn: dict[str, int] = field(default_factory=dict)
 
 
 class Whole:
@@ -64,14 +66,16 @@ class Whole:
             listed = listed_logs(self._wire)
         except (Silent, Absent, Garbled) as error:
             findings.append(Finding(STALE, "silent", f"the list of logs cannot be read: {error}", self._wire.site.url))
-            listed = []
+            listed = {}
         known = set(self._memory.origins)
         if listed:
             for origin in sorted((known | set(self._memory.roots)) - set(listed)):
                 text = f"the log {origin} was followed or named in a monthly root, and is not listed any more"
                 findings.append(Finding(CONTRADICTION, "log-gone", text, origin, {"origin": origin}))
         self._memory.origins = sorted(known | set(listed))
-        for origin in listed:
+        for origin, listed_size in listed.items():
+            if self._unborn(origin, listed_size):
+                continue
             found, size = self._log(origin)
             findings += found
             entries += size
@@ -80,6 +84,14 @@ class Whole:
         self._save()
         kept = [self._cabinet.keep(finding) if not finding.file else finding for finding in findings]
         return Round(tuple(kept), self._facts(len(listed), entries))
+
+    def _unborn(self, origin: str, size: int) -> bool:
+        """Whether a log may still be without a checkpoint: its first entries are less than a minute old."""
+        if size:
+            self._memory.unborn.pop(origin, None)
+            return False
+        since = self._memory.unborn.setdefault(origin, self._clock.now_us())
+        return self._clock.now_us() - since < SETTLED_SECONDS * US
 
     def _log(self, origin: str) -> tuple[list[Finding], int]:
         site = LogSite(self._wire, origin.rpartition("/")[2])
@@ -163,6 +175,4 @@ class Whole:
             raise Fatal(f"{self._path} cannot be used ({error}); begin anew with another --state", "state") from error
 
     def _save(self) -> None:
-        memory = self._memory
-        document = {name: getattr(memory, name) for name in ("spans", "open", "roots", "blank", "origins")}
-        write_durable(self._path, json.dumps(document).encode())
+        write_durable(self._path, json.dumps(asdict(self._memory)).encode())
