@@ -62,9 +62,10 @@ def _rules() -> AccessTable:
     from andromede.audit.routes import TABLE as TRAIL
     from andromede.identity.policy import TABLE
     from andromede.sovereignty.access import TABLE as LEDGER
+    from andromede.sovereignty.witness_routes import TABLE as WITNESS
     from andromede.web.access import AccessTable
 
-    return AccessTable({**TABLE.rules, **TRAIL.rules, **LEDGER.rules})
+    return AccessTable({**TABLE.rules, **TRAIL.rules, **LEDGER.rules, **WITNESS.rules})
 
 
 def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from andromede.clock import Clock
@@ -39,8 +39,12 @@ class Peer:
 
 
 @lru_cache(1024)
-def _parsed(body: str) -> Policy:
-    return parse_policy(body)
+def _policy(body: str) -> Policy:
+    """The policy of these lines; an empty one where they cannot be read."""
+    try:
+        return parse_policy(body)
+    except BadNote:
+        return Policy()
 
 
 def peers(db: store.Read) -> dict[str, Peer]:
@@ -51,17 +55,24 @@ def peers(db: store.Read) -> dict[str, Peer]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """One reading. `members` is filled as it is asked for."""
+
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    ours: frozenset[str] = frozenset()
+    members: dict[str, tuple[Member, ...]] = field(default_factory=dict)
+
+
 class Circle:
-    """The policies and peers as they were read last. `load` reads them again."""
+    """The policies and peers as they were read last. `load` reads them again; safe from many threads."""
 
     def __init__(self, db: Database, clock: Clock, private: bool) -> None:
         self._db = db
         self._clock = clock
         self._private = private
-        self._bodies: Mapping[str, str] = {}
-        self._peers: Mapping[str, Peer] = {}
-        self._members: dict[str, tuple[Member, ...]] = {}
-        self._ours: frozenset[str] = frozenset()
+        self._state = _State()
         self.urls: frozenset[str] = frozenset()
         """Every witness that is asked about anything."""
 
@@ -69,64 +80,57 @@ class Circle:
         """Read policies and peers; whether anything changed."""
         bodies = {str(tenant): str(body) for tenant, body in store.policy_bodies(self._db)}
         found = peers(self._db)
-        if bodies == self._bodies and found == self._peers:
+        if bodies == self._state.bodies and found == self._state.peers:
             return False
-        self._bodies, self._peers, self._members = bodies, found, {}
-        try:
-            default = _parsed(bodies.get(policies.DEFAULT, policies.NOBODY))
-        except BadNote:
-            default = Policy()
-        self._ours = frozenset({*found, *(url.rstrip("/") for url in default.urls.values())})
+        default = _policy(bodies.get(policies.DEFAULT, policies.NOBODY))
+        ours = frozenset({*found, *(url.rstrip("/") for url in default.urls.values())})
+        self._state = _State(bodies, found, ours)
         self.urls = frozenset(member.url for tenant in bodies for member in self.members(tenant))
         return True
 
     def policy(self, tenant: str) -> Policy:
         """The policy of a tenant without its logs; an empty one where a stored one cannot be read."""
-        body = self._bodies.get(tenant, self._bodies.get(policies.DEFAULT, policies.NOBODY))
-        try:
-            return _parsed(body)
-        except BadNote:
-            return Policy()
+        bodies = self._state.bodies
+        return _policy(bodies.get(tenant, bodies.get(policies.DEFAULT, policies.NOBODY)))
 
     def members(self, tenant: str) -> tuple[Member, ...]:
         """The witnesses to ask about a tenant's log."""
-        key = tenant if tenant in self._bodies else policies.DEFAULT
-        if key not in self._members:
-            self._members[key] = self._find(self.policy(key))
-        return self._members[key]
+        state = self._state
+        key = tenant if tenant in state.bodies else policies.DEFAULT
+        if key not in state.members:
+            state.members[key] = self._find(state, _policy(state.bodies.get(key, policies.NOBODY)))
+        return state.members[key]
 
-    def _find(self, policy: Policy) -> tuple[Member, ...]:
+    def _find(self, state: _State, policy: Policy) -> tuple[Member, ...]:
         by_url: dict[str, list[str]] = {}
         for name, url in policy.urls.items():
             by_url.setdefault(url.rstrip("/"), []).append(name)
         found = []
         for url, names in by_url.items():
             keys = [policy.witnesses[name] for name in names]
-            peer = self._peers.get(url)
+            peer = state.peers.get(url)
             if peer is not None and any(key in peer.keys for key in keys):
                 keys += [key for key in peer.keys if key not in keys]
-            if self._callable(url):
-                found.append(Member(url, tuple(keys), tuple(names), url in self._ours))
+            if self._callable(url, state):
+                found.append(Member(url, tuple(keys), tuple(names), url in state.ours))
         return tuple(found)
 
-    def _callable(self, url: str) -> bool:
+    def _callable(self, url: str, state: _State) -> bool:
         try:
-            check_url(url, self._guarded(url))
+            check_url(url, not self._private and url not in state.ours)
         except Invalid:
             return False
         return True
 
-    def _guarded(self, url: str) -> bool:
-        return url not in self._ours and not self._private
-
     def link(self, url: str, seconds: float) -> Link:
         """How to call a witness."""
-        peer = self._peers.get(url)
-        return Link(url, self._clock, peer.ca if peer else "", self._guarded(url), seconds)
+        state = self._state
+        peer = state.peers.get(url)
+        return Link(url, self._clock, peer.ca if peer else "", not self._private and url not in state.ours, seconds)
 
     def peer(self, url: str) -> Peer | None:
         """What the operator told of a witness."""
-        return self._peers.get(url)
+        return self._state.peers.get(url)
 
 
 def tenant_url(read: store.Read, private: bool) -> Callable[[str], None]:

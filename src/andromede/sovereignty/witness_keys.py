@@ -54,14 +54,15 @@ def read(path: Path) -> WitnessKeys:
     return _keys(name, seeds)
 
 
-def _create(path: Path, name: str, db: Database, ids: Ids, now_us: int) -> WitnessKeys:
-    """New keys. The memory is bound first: a crash in between leaves no keys, and the next start makes others."""
+def _create(path: Path, name: str, db: Database, ids: Ids, now_us: int) -> None:
+    """New keys, unless another process was faster: one at a time, by the writer gate. A crash between file and commit
+    leaves keys without a memory, which refuse to start."""
     seeds = {word: ids.secret(SEED) for word in KINDS}
-    keys = _keys(name, seeds)
+    document = {"v": 1, "name": name, **{word: base64.b64encode(seed).decode() for word, seed in seeds.items()}}
     with db.write() as tx:
-        store.put_own(tx, name, "\n".join(keys.vkeys), now_us)
-    write_once(path, {"v": 1, "name": name, **{word: base64.b64encode(seed).decode() for word, seed in seeds.items()}})
-    return keys
+        if not path.exists():
+            store.put_own(tx, name, "\n".join(_keys(name, seeds).vkeys), now_us)
+            write_once(path, document)
 
 
 def ensure(path: Path, name: str, db: Database, ids: Ids, now_us: int) -> WitnessKeys:
@@ -71,7 +72,7 @@ def ensure(path: Path, name: str, db: Database, ids: Ids, now_us: int) -> Witnes
     if not NAME.fullmatch(name):
         raise Invalid(f"{name!r} is no name for a witness: letters, digits and . _ - / only", "witness")
     if not path.exists():
-        return _create(path, name, db, ids, now_us)
+        _create(path, name, db, ids, now_us)
     keys, bound = read(path), store.own(db)
     if not bound:
         raise Conflict(

@@ -8,6 +8,7 @@ from typing import Any
 
 from andromede.ledger.witness import Answer
 from andromede.sovereignty.witness_server import LARGEST_BODY, WitnessServer
+from andromede.web.access import AccessTable, Grant
 from andromede.web.api import Mount
 from andromede.web.call import Call, Reply
 from andromede.web.dialect import Dialect
@@ -38,6 +39,11 @@ class Served:
     identity: Callable[[], Identity]
 
 
+TABLE = AccessTable(
+    dict.fromkeys(
+        ("witness:add_checkpoint", "witness:show_checkpoint", "witness:show_installation"), (Grant("public"),)
+    )
+)
 witness_routes: Routes[Served] = Routes()
 about_routes: Routes[Served] = Routes()
 

@@ -166,6 +166,12 @@ def test_keys_without_their_memory_do_not_start(ready: Database, ids: FakeIds, t
         witness_keys.ensure(path, "a b", ready, ids, 6)
 
 
+def test_every_route_is_in_the_table_of_rights() -> None:
+    routes = [*witness_routes.witness_routes, *witness_routes.about_routes]
+    assert {route.action for route in routes} == set(witness_routes.TABLE.rules)
+    assert all(route.public and route.doc for route in routes)
+
+
 def test_over_http(server: WitnessServer, clock: FakeClock, ids: FakeIds) -> None:
     identity = Identity("andromede-0", "andromede-0/", ("andromede-0/i/1+00000000+AA==",))
     api = Api(

@@ -11,10 +11,11 @@ from andromede.db import Database
 from andromede.ledger.note import open_note
 from andromede.ledger.policy import BadNote
 from andromede.ledger.witness import Answer
-from andromede.sovereignty import policies, witnessing
+from andromede.sovereignty import policies, witness_guard
 from andromede.sovereignty import store as rows
 from andromede.sovereignty import witness_store as store
 from tests.support.clock import FakeClock
+from tests.support.installation import wait_until
 from tests.support.ledger import origin_of, write_events
 from tests.support.witnesses import HttpWitness, Operator, restore, snapshot
 
@@ -67,7 +68,7 @@ def test_without_witnesses_nothing_is_asked(operator: Operator) -> None:
     operator.turn()
     assert operator.bench.signed("p1")[0] == 3
     assert operator.bench.logs.witnessed(P1) is None
-    assert operator.witnessing._targets == {}
+    assert operator.witnessing._memory.aims == {}
 
 
 def test_a_witness_that_is_ahead_tells_its_size(operator: Operator, make: Make) -> None:
@@ -300,7 +301,7 @@ def test_an_unproved_claim_counts_from_the_operators_witness_only(operator: Oper
 def test_a_witness_that_is_away_holds_up_the_first_log_only(
     operator: Operator, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(witnessing, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(witness_guard, "LOOK_SECONDS", 0.2)
     witness = make("w1")
     operator.trust(witness)
     witness.held.clear()
@@ -310,7 +311,55 @@ def test_a_witness_that_is_away_holds_up_the_first_log_only(
     witness.held.set()
     assert len([call for call in witness.calls if call.startswith("GET")]) == 1
     assert [operator.bench.signed(f"p{number}")[0] for number in range(20)] == [1] * 20
-    operator.clock.advance(witnessing.MUTE_SECONDS + 1)
+    operator.clock.advance(witness_guard.MUTE_SECONDS + 1)
     write_events(operator.db, "late", 1)
     operator.sequencer.turn()
     assert len([call for call in witness.calls if call.startswith("GET")]) == 2
+
+
+def test_l4_first_signatures_wait_for_tenants_witnesses_within_bounds(operator: Operator, make: Make) -> None:
+    """When patience is spent nobody waits for them any more; an answer that comes later still halts the log."""
+    witness = make("w1")
+    operator.settings["private"] = True
+    operator.start()
+    operator.trust(witness, tenant="p1")
+    write_events(operator.db, "p1", 3)
+    operator.turn()
+    yesterday = snapshot(operator.db)
+    write_events(operator.db, "p1", 4)
+    operator.turn()
+    restore(operator.db, yesterday)
+    operator.start()
+    operator.witnessing.guard._patience = 0.0
+    witness.held.clear()
+    write_events(operator.db, "p1", 1)
+    operator.sequencer.turn()
+    assert operator.bench.signed("p1")[0] == 4
+    witness.held.set()
+    wait_until("the late answer counts", lambda: operator.witnessing.guard.halted(P1), 10)
+    write_events(operator.db, "p1", 1)
+    operator.turn()
+    assert operator.bench.signed("p1")[0] == 4
+
+
+def test_tenants_dead_witnesses_never_take_the_threads_of_the_operators(operator: Operator, make: Make) -> None:
+    alive, *dead = make("alive"), *(make(f"dead{n}") for n in range(6))
+    operator.settings.update(private=True, call_seconds=2.0)
+    operator.start()
+    operator.trust(alive)
+    for number, one in enumerate(dead):
+        one.held.clear()
+        operator.trust(one, tenant=f"p{number}")
+        write_events(operator.db, f"p{number}", 1)
+    operator.sequencer.turn()
+    for number in range(6):
+        operator.witnessing.guard.reload()
+        write_events(operator.db, f"q{number}", 1)
+    operator.sequencer.turn()
+
+    def all_cosigned() -> bool:
+        operator.clock.advance(0.3)
+        operator.witnessing.turn()
+        return all(operator.signed_by(origin_of(f"q{number}"), [alive]) for number in range(6))
+
+    wait_until("the operator's witness cosigned", all_cosigned, 20, 0.02)
