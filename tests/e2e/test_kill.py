@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import os
 import random
 import shutil
@@ -9,10 +12,14 @@ import signal
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
+from andromede.ledger.note import checkpoint_fields, split_note
+from andromede.ledger.tree import check_consistency
 from tests.support.installation import Installation, wait_until
+from tests.support.keystone import Keystone
 from tests.support.load import S3Door, Writer, load
 from tests.support.processes import processes, with_children
 
@@ -78,9 +85,62 @@ def check(installation: Installation, writers: list[Writer]) -> None:
     assert [text for writer in writers for text in writer.unexpected] == []
 
 
+class Ledger:
+    """The project's log over the API, and every checkpoint that was seen of it."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.seen: list[tuple[int, bytes]] = [(0, b"")]
+
+    def check(self, writers: list[Writer]) -> None:
+        """Every place that an answer named holds that request's event, and the log extends what was seen before."""
+        promised = [place for writer in writers for place in writer.places]
+        self._user = Keystone.log_in(self.installation, self.installation.clouds["andromede"]["auth"])
+        with contextlib.closing(self._user.http):
+            self._compare(promised)
+
+    def _compare(self, promised: list[tuple[str, str]]) -> None:
+        last = max(int(place.split()[1]) for place, _ in promised)
+        size, root = wait_until("a checkpoint over all of it", partial(self._covering, last), 30)
+        events = self._events(size)
+        wrong = [(place, request) for place, request in promised if events.get(int(place.split()[1])) != request]
+        assert wrong == [], f"{len(wrong)} of {len(promised)} places hold something else"
+        assert len(events) == size
+        for old, old_root in self.seen[1:]:
+            proof = self._get(f"/consistency?old={old}&size={size}").text.split("\n")
+            steps = [base64.b64decode(line) for line in proof if line]
+            assert check_consistency(old, size, old_root, root, steps), f"the log of {size} is no extension of {old}"
+        self.seen.append((size, root))
+
+    def _get(self, path: str) -> Any:
+        user = self._user
+        answer = user.http.get(
+            f"http://{self.installation.api}/sovereignty/v1{path}", headers={"X-Auth-Token": user.token}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    def _covering(self, index: int) -> tuple[int, bytes] | None:
+        _, size, root = checkpoint_fields(split_note(self._get("/checkpoint").text)[0])
+        return (size, root) if size > index else None
+
+    def _events(self, size: int) -> dict[int, str]:
+        found: dict[int, str] = {}
+        while len(found) < size:
+            rows = self._get(f"/events?from={len(found)}&to={size}").json()["events"]
+            assert rows, f"the events stop at {len(found)} of {size}"
+            found |= {row["index"]: json.loads(row["event"])["request_id"] for row in rows}
+        return found
+
+
+@pytest.fixture(scope="module")
+def ledger(own: Installation) -> Ledger:
+    return Ledger(own)
+
+
 @pytest.mark.parametrize("role", ["objects", "api", "work"])
 def test_a_killed_role_comes_back_and_nothing_acknowledged_is_lost(
-    role: str, own: Installation, writers: list[Writer]
+    role: str, own: Installation, writers: list[Writer], ledger: Ledger
 ) -> None:
     chance = random.Random(role)
     for _ in range(ROUNDS):
@@ -94,9 +154,10 @@ def test_a_killed_role_comes_back_and_nothing_acknowledged_is_lost(
             before = acknowledged(writers)
             wait_until("writing after the kill", partial(acknowledged_beyond, before, writers))
         check(own, writers)
+        ledger.check(writers)
 
 
-def test_everything_killed_at_once(own: Installation, writers: list[Writer]) -> None:
+def test_L2_everything_killed_at_once(own: Installation, writers: list[Writer], ledger: Ledger) -> None:
     chance = random.Random(7)
     for _ in range(ROUNDS):
         with load(writers):
@@ -105,6 +166,7 @@ def test_everything_killed_at_once(own: Installation, writers: list[Writer]) -> 
             wait_until("end of all processes", lambda: not processes(own.data))
         own.start()
         check(own, writers)
+        ledger.check(writers)
 
 
 def test_fsck_is_clean_afterwards(own: Installation, writers: list[Writer]) -> None:

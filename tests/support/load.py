@@ -20,9 +20,11 @@ Body = bytes | None  # None: no such object
 
 @dataclass(slots=True)
 class S3Door:
-    """One kept-alive connection that signs its requests; any transport failure or 5xx raises ConnectionError."""
+    """One kept-alive connection that signs its requests; any transport failure or 5xx raises ConnectionError.
+    `places` gathers what answers promised: (place in the ledger, request id)."""
 
     installation: Installation
+    places: list[tuple[str, str]] = field(default_factory=list)
     signer: Signer = field(init=False)
     connection: http.client.HTTPConnection | None = None
 
@@ -46,7 +48,10 @@ class S3Door:
         if answer.status >= 500:
             self.close()
             raise ConnectionError(f"{answer.status} {read[:200]!r}")
-        return answer.status, read, {name.lower(): value for name, value in answer.getheaders()}
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        if "andromede-ledger" in found:
+            self.places.append((found["andromede-ledger"], found["x-amz-request-id"]))
+        return answer.status, read, found
 
     def close(self) -> None:
         if self.connection is not None:
@@ -71,6 +76,7 @@ class Writer:
     unexpected: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    places: list[tuple[str, str]] = field(default_factory=list)
 
     def start(self) -> None:
         self.stopping.clear()
@@ -84,7 +90,7 @@ class Writer:
 
     def _run(self) -> None:
         chance = random.Random(self.seed + self.acknowledged)
-        door = S3Door(self.installation)
+        door = S3Door(self.installation, self.places)
         while not self.stopping.is_set():
             key = f"{self.name}/{chance.randrange(40):02d}"
             body: Body = chance.randbytes(chance.choice(SIZES))
