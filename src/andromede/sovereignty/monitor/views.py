@@ -129,7 +129,7 @@ class Witnesses:
         fresh = {name for name, (time, _) in state.cosigned.items() if time >= oldest}
         late = [f"{name} ({_when(state.cosigned.get(name))})" for name in policy.witnesses if name not in fresh]
         if not policy.witnesses:
-            text = "unwitnessed: nobody but the operator vouches for this log"
+            text = "nobody but the operator vouches for this log"
             self._desk.report(Finding(NOTE, "unwitnessed", text))
         elif policy.quorum != "none" and not policy.met(fresh):
             kind = "stale" if state.quorum else "unwitnessed"
