@@ -186,7 +186,7 @@ def receipt(call: LedgerCall) -> Reply:
     or 410 when its content was removed. Leaves an event."""
     log, service = _log(call), call.services
     given = call.params["index"]
-    index = service.by_request(log, given) if given.startswith("req-") else _index(given)
+    index = service.by_request(log, given) if given.startswith(("req-", "tx")) else _index(given)
     found = service.receipt(log, index, bool(call.boolean("witnessed")))
     if isinstance(found, Waiting):
         waiting = {"index": index, "origin": log.origin, "waiting": found.reason}
@@ -199,7 +199,9 @@ def receipt(call: LedgerCall) -> Reply:
 
 def _index(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 17:
-        raise Invalid(f"{text[:80]!r} is neither an index nor a request id (req-...)", "index")
+        raise Invalid(
+            f"{text[:80]!r} is neither an index nor a request id (req-..., or tx... of the Swift door)", "index"
+        )
     return int(text)
 
 

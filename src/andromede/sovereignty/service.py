@@ -26,6 +26,7 @@ from andromede.sovereignty.retention import MINIMUM_DAYS
 SEARCHED = 20_000
 """How many of the newest events are searched for a request id."""
 PAGE = 1000
+SWIFT_DIGITS = 21
 PATH_OF_INSTALLATION = "installation"
 
 
@@ -162,12 +163,15 @@ class Ledger:
         return [stored.text for stored in [*cosigned, *plain]]
 
     def by_request(self, log: LogState, request_id: str) -> int:
-        """The index of the first event that a request left in a log. `NotFound` among the newest `SEARCHED`."""
-        needle, before, found = request_id.encode(), log.allocated, -1
+        """The index of the first event that a request left in a log, by `req-...` or Swift's `tx...`. `NotFound`
+        when it is not among the newest `SEARCHED`."""
+        needle = b"" if request_id.startswith("tx") else request_id.encode()
+        before, found = log.allocated, -1
         while before > 0 and before > log.allocated - SEARCHED:
             rows = policy_store.newest_events(self.db, log.tenant, before, PAGE)
             for position, body in rows:
-                if needle in bytes(body) and fields(bytes(body))["request_id"] == request_id:
+                event = bytes(body)
+                if event and needle in event and is_request(fields(event)["request_id"], request_id):
                     found = int(position)
             if not rows or (found >= 0 and found > int(rows[-1][0]) + 100):
                 break
@@ -218,6 +222,14 @@ class Ledger:
                 policies.store(tx, log.tenant, lines, self.tools.clock.now_us())
             detail: dict[str, str | int] = {"origin": log.origin}
             return self.tools.recorder.record(tx, [_draft(log, asking, "policy", detail)])[0]
+
+
+def is_request(found: str, given: str) -> bool:
+    """Whether a request id is the one that a client shows: `req-...`, or Swift's `tx<21 digits>-<time>`."""
+    if given.startswith("tx"):
+        digits = given[2:].partition("-")[0]
+        return len(digits) == SWIFT_DIGITS and found.replace("-", "").endswith(digits)
+    return found == given
 
 
 def _draft(log: LogState, asking: Asking, what: str, detail: dict[str, str | int] | None) -> Draft:

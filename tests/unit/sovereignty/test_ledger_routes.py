@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from andromede.audit import Draft
 from andromede.errors import Invalid
 from andromede.ledger.note import Verifier, checkpoint_fields, split_note
 from andromede.ledger.policy import parse_policy
@@ -109,6 +110,21 @@ def test_a_receipt_proves_its_event_and_says_when_it_is_too_early(tenantlog: Ten
     assert answer.headers["andromede-ledger"] == f"{accepted.origin} {log.state().allocated - 1}"
     same = log.get("/receipts/" + json.loads(receipt.event)["request_id"])
     assert Receipt.parse(same.raw.decode()).index == index
+
+
+def test_a_receipt_is_found_by_either_request_id(tenantlog: TenantLog) -> None:
+    log = tenantlog
+    log.record(2)
+    known = "req-2bb24591-7033-420f-8fba-83865a5d7628"
+    with log.db.write() as tx:
+        first = log.recorder.record(tx, [Draft(log.demo, "user:u", f"s3:Step{n}", "o", known) for n in range(3)])[0]
+    log.record(1200)
+    log.sequence()
+    for given in (known, "tx3420f8fba83865a5d7628-006b022e49"):
+        receipt = Receipt.parse(log.get(f"/receipts/{given}").raw.decode())
+        assert receipt.index == first.index and json.loads(receipt.event)["action"] == "s3:Step0"
+    for other in (known[:-1] + "9", "tx4420f8fba83865a5d7628-006b022e49", "tx8-006b022e49", "tx"):
+        assert log.get(f"/receipts/{other}").status == 404
 
 
 @pytest.mark.parametrize(
