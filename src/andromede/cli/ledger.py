@@ -168,15 +168,10 @@ def _remote(args: argparse.Namespace, out: Output) -> int:
         rows = remote.get(f"/ledger/v1/events?after={rows['next']}{narrow}")
 
 
-def is_request(found: str, given: str) -> bool:
-    """Whether a request id is the one that a client shows: `req-...`, or Swift's `tx<21 digits>-<time>`."""
-    if given.startswith("tx"):
-        return found.replace("-", "").endswith(given[2:].partition("-")[0])
-    return found == given
-
-
 def find(db: Database, request_id: str) -> list[dict[str, Any]]:
     """Every event of one request."""
+    from andromede.sovereignty.service import is_request
+
     needle = request_id.encode() if request_id.startswith("req-") else b""
     rows = (row for row in _pages(db, None, 0) if row[2] and needle in bytes(row[2]))
     events = (

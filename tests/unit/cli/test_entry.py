@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from andromede.cli import completion, entry, ledger, output, reference, table
+from andromede.cli import completion, entry, output, reference, table
 from andromede.cli.completion import walk
+from andromede.sovereignty.service import is_request
 
 ROOT = Path(__file__).resolve().parents[3]
 LEAVES = [(path, command) for path, command in walk() if not command.commands]
@@ -122,7 +123,7 @@ def test_sizes_and_spans_read_well() -> None:
 
 def test_a_request_is_found_by_either_id() -> None:
     found = "req-2bb24591-7033-420f-8fba-83865a5d7628"
-    assert ledger.is_request(found, found)
-    assert ledger.is_request(found, "tx3420f8fba83865a5d7628-006b022e49")
-    assert not ledger.is_request(found, "tx4420f8fba83865a5d7628-006b022e49")
-    assert not ledger.is_request(found, "req-2bb24591")
+    assert is_request(found, found)
+    assert is_request(found, "tx3420f8fba83865a5d7628-006b022e49")
+    assert not is_request(found, "tx4420f8fba83865a5d7628-006b022e49")
+    assert not is_request(found, "req-2bb24591")
