@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from andromede.clock import SystemClock
+from andromede.clock import Clock, SystemClock
 from andromede.db import Database, Row, migrate, open_database
 from andromede.ledger.note import Verifier
 from andromede.ledger.witness import Answer
@@ -32,7 +32,7 @@ PREFIX = INSTALL + "/"
 class HttpWitness:
     """A witness with a memory of its own. `answer` may be replaced to lie; `calls` counts what came."""
 
-    def __init__(self, folder: Path, name: str, keys: Sequence[Verifier]) -> None:
+    def __init__(self, folder: Path, name: str, keys: Sequence[Verifier], clock: Clock | None = None) -> None:
         self.db = open_database(f"sqlite:///{folder}/{name}.db")
         migrate(self.db, witness_schema.MIGRATIONS)
         with self.db.write() as tx:
@@ -40,7 +40,7 @@ class HttpWitness:
         ids = FakeIds()
         ids._count = sum(name.encode()) * 1000
         self.keys: WitnessKeys = witness_keys.ensure(folder / f"{name}.json", name, self.db, ids, 1)
-        self.server = WitnessServer(self.db, self.keys, SystemClock())
+        self.server = WitnessServer(self.db, self.keys, clock or SystemClock())
         self.calls: list[str] = []
         self.shows = True
         self.held = threading.Event()

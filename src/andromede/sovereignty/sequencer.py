@@ -296,8 +296,9 @@ class Sequencer:
             return f"a checkpoint of {found.signed} entries was signed before"
         try:
             return self._parts.may_sign(row.origin, row.size, row.root)
-        except Error as error:
-            return f"whether it may be signed could not be found out: {error.public}"
+        except Exception as error:  # one log's trouble must not keep the others from being signed
+            text = error.public if isinstance(error, Error) else repr(error)
+            return f"whether it may be signed could not be found out: {text}"
 
     def _publish(self, notes: list[tuple[str, int, str]]) -> None:
         if not notes:

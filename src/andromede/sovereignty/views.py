@@ -13,6 +13,8 @@ from andromede.sovereignty.retention import MINIMUM_DAYS
 from andromede.sovereignty.service import Ledger, shown
 
 FRESH_SECONDS = 24 * 3600
+AHEAD_SECONDS = 300
+"""A cosignature may be dated this far into the future; what is beyond counts for nothing."""
 TILE = 256
 
 
@@ -41,7 +43,7 @@ def following(rows: list[dict[str, Any]], first: int) -> int:
     return first
 
 
-def _signed(policy: Policy, stored: list[Stored]) -> dict[str, tuple[int, int]]:
+def _signed(policy: Policy, stored: list[Stored], now: int) -> dict[str, tuple[int, int]]:
     """witness -> (size, time in seconds) of the newest checkpoint that it cosigned."""
     found: dict[str, tuple[int, int]] = {}
     for one in stored:
@@ -50,7 +52,8 @@ def _signed(policy: Policy, stored: list[Stored]) -> dict[str, tuple[int, int]]:
         except BadNote:
             continue
         for name, key in policy.witnesses.items():
-            times = [s.time for s in signatures if s.verifier == key and s.time is not None]
+            dated = [s.time for s in signatures if s.verifier == key and s.time is not None]
+            times = [time for time in dated if time <= now + AHEAD_SECONDS]
             if times and name not in found:
                 found[name] = one.size, times[0]
     return found
@@ -59,8 +62,8 @@ def _signed(policy: Policy, stored: list[Stored]) -> dict[str, tuple[int, int]]:
 def witnesses(ledger: Ledger, log: LogState) -> dict[str, Any]:
     """Each witness of a log's policy with what it last signed, and what that amounts to."""
     policy = ledger.policy(log)
-    signed = _signed(policy, ledger.logs.cosigned(log.origin))
     now = ledger.tools.clock.now_us() // US
+    signed = _signed(policy, ledger.logs.cosigned(log.origin), now)
     tried = {str(row[0]): row for row in policy_store.attempts(ledger.db, log.origin)}
     runners = policy_store.runners(ledger.db)
     rows = []

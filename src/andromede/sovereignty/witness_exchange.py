@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from andromede.clock import US
 from andromede.errors import Error
 from andromede.ledger import tree
 from andromede.ledger.contradiction import signed_by_log
@@ -16,6 +17,8 @@ from andromede.sovereignty.store import LogState, Stored
 from andromede.sovereignty.witness_http import Answer, Link
 
 MOST_ROUNDS = 3
+AHEAD_SECONDS = 300
+"""How far a witness's clock may be ahead of ours: a date beyond would look fresh for ever."""
 MOST_LINES = 60
 """Cosignature lines kept of one checkpoint; readers accept 64 signatures on a note."""
 
@@ -53,7 +56,7 @@ def submit(link: Link, logs: LogReader, checkpoint: Stored, old: int, keys: Sequ
         except Error as error:
             return Outcome(old, error=error.public, silent=True)
         if answer.status == 200:
-            return _accepted(checkpoint, answer, keys)
+            return _accepted(checkpoint, answer, keys, link.clock.now_us() // US)
         if answer.status != 409 or answer.content_type != "text/x.tlog.size":
             return _refused(link, old, answer)
         try:
@@ -75,11 +78,14 @@ def _ahead(logs: LogReader, checkpoint: Stored, told: int) -> Outcome:
     return Outcome(told, error=f"remembers {told} entries, this log has {size}", doubt=True)
 
 
-def _accepted(checkpoint: Stored, answer: Answer, keys: Sequence[Verifier]) -> Outcome:
+def _accepted(checkpoint: Stored, answer: Answer, keys: Sequence[Verifier], now: int) -> Outcome:
     text = (checkpoint.note or "").partition("\n\n")[0] + "\n"
     try:
         note = f"{text}\n{answer.body.decode()}"
-        verified = [signature.verifier for signature in open_note(note, keys)[1]]
+        signatures = open_note(note, keys)[1]
+        if any((signature.time or 0) > now + AHEAD_SECONDS for signature in signatures):
+            raise BadNote("its cosignature is dated in the future: one of the two clocks is wrong")
+        verified = [signature.verifier for signature in signatures]
         lines = kept_lines(note, verified)
     except (BadNote, UnicodeDecodeError) as error:
         return Outcome(checkpoint.size, error=f"answered, but {error}: is its key the one in the policy?")

@@ -87,10 +87,11 @@ class Guard:
         try:
             link = ground.circle.link(member.url, min(LOOK_SECONDS, ground.call_seconds))
             return look(link, ground.logs, origin, state)
-        except Error as error:
+        except Exception as error:  # a strange answer is none
+            text = error.public if isinstance(error, Error) else repr(error)
             self._silence(member.url)
-            ground.log.event("witness.unreached", "warning", origin=origin, url=member.url, cause=error.public)
-            return Judgement("none", error.public)
+            ground.log.event("witness.unreached", "warning", origin=origin, url=member.url, cause=text)
+            return Judgement("none", text)
 
     def _silence(self, url: str) -> None:
         """A witness that is away holds up the first signature of one log, not of every log in turn."""

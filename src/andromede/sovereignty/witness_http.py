@@ -22,7 +22,9 @@ from andromede.errors import Invalid, Unavailable
 LARGEST_ANSWER = 256 * 1024
 CALL_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
-_EMBEDDED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96")))
+_EMBEDDED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""Local translation prefixes (RFC 8215): what is behind them is for each network to say."""
 Resolve = Callable[[str, int], list[str]]
 
 
@@ -46,7 +48,7 @@ def is_public(text: str) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-        if address.is_site_local:
+        if address.is_site_local or address in _LOCAL:
             return False
     return address.is_global and not address.is_multicast
 
@@ -123,7 +125,7 @@ class Link:
                 connection.settimeout(self._left(end))
                 connection.sendall(self._head(method, parts, path, body) + body)
                 return _parse(self._read(connection, end), method)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, ArithmeticError) as error:
             said = getattr(error, "verify_message", "") or (error.strerror if isinstance(error, OSError) else "")
             text = said or str(error) or type(error).__name__
             raise Unavailable(f"{parts.netloc} does not answer as a witness: {text}", "witness") from error

@@ -14,6 +14,7 @@ from andromede.ledger.note import Verifier, checkpoint_fields, split_note
 from andromede.ledger.policy import parse_policy
 from andromede.ledger.receipt import Receipt, entry_of
 from andromede.ledger.tree import check_consistency, leaf_hash, node_hash, tile_path
+from andromede.sovereignty import store
 from andromede.sovereignty.access import TABLE
 from andromede.sovereignty.routes import routes
 from tests.support.tenantlog import TenantLog, witness
@@ -153,6 +154,25 @@ def test_a_receipt_waits_for_the_witnesses_when_asked(tenantlog: TenantLog) -> N
     log.record()
     log.sequence()
     assert receipt.checkpoint == Receipt.parse(log.get(f"/receipts/{index}").raw.decode()).checkpoint
+
+
+def test_a_witness_that_dates_its_cosignature_ahead_is_not_fresh(tenantlog: TenantLog) -> None:
+    """Also not when the date is beyond the calendar."""
+    log, one = tenantlog, witness("one.example")
+    listed = [{"name": "one", "key": str(one.verifier), "url": ""}]
+    assert log.call("PUT", "/witnesses", "max", {"witnesses": listed, "quorum": "all"}).status == 200
+    for seconds in (3600, 1 << 62):
+        log.record()
+        log.sequence()
+        newest = log.logs.newest(log.state().origin)
+        assert newest is not None and newest.note is not None
+        with log.db.write() as tx:
+            line = one.line(split_note(newest.note)[0], log.clock.now_us() // 1_000_000 + seconds)
+            store.cosign(tx, newest, line)
+        for path in ("/witnesses", "/status"):
+            seen = log.get(path).json
+            assert seen["quorum_met"] is False and seen["witnesses"][0]["fresh"] is False
+            assert seen["summary"].startswith("unwitnessed")
 
 
 def test_tiles_and_entries_lead_to_the_checkpoint(tenantlog: TenantLog) -> None:

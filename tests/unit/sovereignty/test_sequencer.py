@@ -57,6 +57,21 @@ def test_a_turn_signs_every_tenants_events(bench: Bench) -> None:
     assert alerts(bench) == []
 
 
+def test_one_logs_trouble_keeps_no_other_from_being_signed(bench: Bench) -> None:
+    for tenant in ("p1", "p2"):
+        write_events(bench.db, tenant, 3)
+
+    def may_sign(origin: str, size: int, root: bytes) -> str | None:
+        if origin == origin_of("p1"):
+            raise OverflowError("no number")
+        return None
+
+    bench.sequencer(may_sign).turn()
+    assert bench.signed("p2")[0] == 3
+    [(origin, size, reason)] = store.refusals(bench.db)
+    assert (origin, size) == (origin_of("p1"), 3) and "OverflowError" in reason
+
+
 def test_receipts_of_a_live_log_verify(bench: Bench) -> None:
     write_events(bench.db, "p1", 513)
     bench.sequencer().turn()

@@ -40,7 +40,7 @@ def test_l5_at_most_one_history_reaches_a_quorum(
 ) -> None:
     """A liar decides which witness sees which history first; two of three must have cosigned."""
     honest, lying = twins
-    witnesses = [HttpWitness(tmp_path, f"w{n}", honest.bench.logs.verifiers("any")) for n in range(3)]
+    witnesses = [HttpWitness(tmp_path, f"w{n}", honest.bench.logs.verifiers("any"), honest.clock) for n in range(3)]
     honest.trust(*witnesses)
     write_events(honest.db, "p1", 3)
     honest.turn()

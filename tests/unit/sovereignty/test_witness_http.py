@@ -114,6 +114,8 @@ def test_slow_drops_end_at_the_deadline(raw: Make) -> None:
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LARGEST_ANSWER + 1),
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (LARGEST_ANSWER + 1),
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFFFF\r\nhi\r\n0\r\n\r\n",
     ],
 )
 def test_answers_that_are_none(raw: Make, answer: bytes) -> None:
@@ -137,6 +139,7 @@ def test_nobody_there() -> None:
         ("fe80::1", False), ("fc00::1", False), ("fec0::1", False), ("ff02::1", False), ("::ffff:127.0.0.1", False),
         ("::ffff:10.0.0.1", False), ("2002:7f00:1::", False), ("64:ff9b::7f00:1", False), ("::7f00:1", False),
         ("64:ff9b::101:101", True), ("2001:0:53aa:64c::1", False),
+        ("64:ff9b:1::a00:1", False), ("::ffff:0:7f00:1", False), ("::ffff:0:101:101", True),
     ],
 )  # fmt: skip
 def test_public_addresses(address: str, public: bool) -> None:

@@ -24,7 +24,7 @@ def operator(db: Database, tmp_path: Path, clock: FakeClock) -> Operator:
 
 @pytest.fixture
 def pair(operator: Operator, tmp_path: Path) -> Iterator[list[HttpWitness]]:
-    made = [HttpWitness(tmp_path, name, operator.bench.logs.verifiers("any")) for name in ("w1", "w2")]
+    made = [HttpWitness(tmp_path, name, operator.bench.logs.verifiers("any"), operator.clock) for name in ("w1", "w2")]
     yield made
     for one in made:
         one.close()

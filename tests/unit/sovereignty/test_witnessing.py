@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from andromede.clock import US
 from andromede.db import Database
 from andromede.ledger.note import open_note
 from andromede.ledger.policy import BadNote
@@ -14,6 +15,7 @@ from andromede.ledger.witness import Answer
 from andromede.sovereignty import policies, witness_guard
 from andromede.sovereignty import store as rows
 from andromede.sovereignty import witness_store as store
+from andromede.sovereignty.witness_server import WitnessServer
 from tests.support.clock import FakeClock
 from tests.support.installation import wait_until
 from tests.support.ledger import origin_of, write_events
@@ -33,7 +35,7 @@ def make(operator: Operator, tmp_path: Path) -> Iterator[Make]:
     made = []
 
     def one(name: str) -> HttpWitness:
-        made.append(HttpWitness(tmp_path, name, operator.bench.logs.verifiers("any")))
+        made.append(HttpWitness(tmp_path, name, operator.bench.logs.verifiers("any"), operator.clock))
         return made[-1]
 
     yield one
@@ -128,6 +130,35 @@ def test_what_does_not_verify_is_not_kept(operator: Operator, make: Make) -> Non
     operator.turn(10)
     [error] = [row[6] for row in store.views(operator.db) if row[1] == liar.url]
     assert "andromede witness trust" in error
+
+
+def test_a_cosignature_from_the_future_is_not_kept(operator: Operator, make: Make) -> None:
+    ahead = make("ahead")
+    right, wrong = ahead.server, WitnessServer(ahead.db, ahead.keys, FakeClock(operator.clock.now_us() + 400 * US))
+    ahead.server = wrong
+    operator.trust(ahead)
+    write_events(operator.db, "p1", 3)
+    operator.turn()
+    assert operator.signed_by(P1, [ahead]) == []
+    assert "dated in the future" in store.views(operator.db)[0][6]
+    ahead.server = right
+    operator.turn(10)
+    assert operator.signed_by(P1, [ahead]) == ["ahead"]
+
+
+def test_a_witness_whose_answer_breaks_the_reading_hinders_nobody(
+    operator: Operator, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.trust(make("w1"), tenant="p1")
+    write_events(operator.db, "p1", 2)
+    write_events(operator.db, "p2", 2)
+
+    def broken(*words: object) -> None:
+        raise OverflowError("no number")
+
+    monkeypatch.setattr(witness_guard, "look", broken)
+    operator.sequencer.turn()
+    assert [operator.bench.signed(tenant)[0] for tenant in ("p1", "p2")] == [2, 2]
 
 
 def test_an_idle_log_is_cosigned_again_before_it_is_stale(operator: Operator, make: Make) -> None:
