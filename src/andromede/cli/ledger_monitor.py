@@ -55,9 +55,9 @@ def monitor(args: argparse.Namespace, out: Output) -> int:
 def _follow(watch: Monitor | Whole, args: argparse.Namespace, out: Output, clock: Clock) -> int:
     """Round after round; a contradiction ends it, and so does SIGTERM."""
     told: set[str] = set()
-    ended: list[int] = []
+    ending = _Ending()
     if not args.once:
-        signal.signal(signal.SIGTERM, lambda number, frame: _end(ended, number, frame))
+        signal.signal(signal.SIGTERM, ending.ask)
     while True:
         found = watch.round()
         _say(found, told, args.once, out)
@@ -65,15 +65,36 @@ def _follow(watch: Monitor | Whole, args: argparse.Namespace, out: Output, clock
         if fresh and args.exec:
             _run(args.exec, found, fresh, out)
         told = {one.key for one in found.findings}
-        if args.once or found.code == 1 or ended:
-            return found.code
-        clock.sleep(args.interval)
-        if ended:
+        if args.once or found.code == 1 or ending.rest(clock, args.interval):
             return found.code
 
 
-def _end(ended: list[int], number: int, frame: FrameType | None) -> None:
-    ended.append(number)
+class _Now(Exception):
+    """Wakes a sleeper."""
+
+
+class _Ending:
+    """SIGTERM: a round is finished, a pause is not."""
+
+    def __init__(self) -> None:
+        self._asked = self._resting = False
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The signal's handler."""
+        self._asked = True
+        if self._resting:
+            raise _Now
+
+    def rest(self, clock: Clock, seconds: float) -> bool:
+        """Pause; whether the end was asked for."""
+        try:
+            self._resting = True
+            if not self._asked:
+                clock.sleep(seconds)
+            self._resting = False
+        except _Now:
+            self._resting = False
+        return self._asked
 
 
 def _say(found: Round, told: set[str], once: bool, out: Output) -> None:

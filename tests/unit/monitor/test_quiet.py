@@ -207,3 +207,45 @@ def test_evidence_and_state_are_whole_after_kill(tenant: Tenant, tmp_path: Path)
         found = json.loads((tmp_path / "s" / "state.json").read_text())
         assert last <= found["verified"] <= last + 1
         assert len(found["origin"]) == 100_000
+
+
+def test_a_server_cannot_keep_a_round_busy_for_ever(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "CHUNK", 256)
+    monkeypatch.setattr(follow, "MOST_AT_ONCE", 256)
+    tenant.log.record(600)
+    tenant.log.sequence()
+    assert tenant.kinds() == (3, {"catching-up"})
+    assert tenant.kinds() == (3, {"catching-up"})
+    assert tenant.state["verified"] == 512
+    assert tenant.kinds() == (0, set())
+
+
+def test_many_lies_of_one_kind_are_told_in_short(tenant: Tenant) -> None:
+    tenant.log.record(200)
+    tenant.log.sequence()
+    tenant.wire.tamper = lambda path, status, body: (status, b'{"events": []}') if "/events" in path else (status, body)
+    found = tenant.round()
+    hidden = [one for one in found.findings if one.kind == "hidden-event"]
+    assert (found.code, len(hidden), hidden[-1].about) == (1, 21, "more")
+    assert len(list((tenant.folder / "evidence").iterdir())) == 20
+
+
+def test_witnesses_with_addresses_that_are_none(tenant: Tenant) -> None:
+    keys = "".join(line + "\n" for line in tenant.log.get("/policy").raw.decode().splitlines() if line[:4] == "log ")
+    one = witness("one.example")
+    from andromede.sovereignty.monitor.views import ask_witness
+
+    tenant.set(ask=ask_witness)
+    for number, url in enumerate(("ftp://x", "http://[", "http://x:99999", "http://x:0", "http://é/", "x")):
+        text = f"{keys}witness one {one.verifier} {url}\nquorum none\n"
+        folder = tenant.folder.with_name(f"m{number}")
+        other = Tenant(tenant.log, folder)
+        other.set(policy=text, ask=ask_witness)
+        code, kinds = other.kinds()
+        assert (code, "witness-silent" in kinds) == (3, True)
+
+
+def test_what_a_server_says_reaches_no_terminal_unprintable(tenant: Tenant) -> None:
+    tenant.wire.tamper = lambda path, status, body: (500, b"\x1b]0;owned\x07\x9b31m")
+    (found,) = tenant.round().findings
+    assert found.text.isprintable()

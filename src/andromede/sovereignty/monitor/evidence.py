@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ NOTE, STALE, CONTRADICTION = "note", "stale", "contradiction"
 """Grades. A note is worth knowing; stale: late, silent, unwitnessed or unusual; contradiction: a promise broken."""
 FINE_CODE, CONTRADICTION_CODE, LOCAL_CODE, STALE_CODE = 0, 1, 2, 3
 MOST_KEPT = 1000
+"""Evidence files of what was merely served; pairs of signed notes are always kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`kind` is a short stable word, `about` what it concerns; `facts` go into the evidence file."""
+    """`kind` is a short stable word, `about` what it concerns; `facts` go into the evidence file. What a server said
+    reaches no terminal unprintable."""
 
     grade: str
     kind: str
@@ -30,6 +32,11 @@ class Finding:
     about: str = ""
     facts: Mapping[str, Any] | None = None
     file: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("text", "about"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, "".join(c if c.isprintable() else "\ufffd" for c in value)[:2000])
 
     @property
     def key(self) -> str:
@@ -96,7 +103,9 @@ class Cabinet:
         facts = {"kind": finding.kind, "about": finding.about, "text": finding.text, **self.log, **finding.facts}
         name = f"{finding.kind}-{_digest(facts)}.json"
         path = self.folder / name
-        if not path.exists() and len(list(self.folder.glob("*.json"))) < MOST_KEPT:
+        if not path.exists():
+            if not facts.get("notes") and len(list(self.folder.glob("*.json"))) >= MOST_KEPT:
+                return replace(finding, text=f"{finding.text} (the folder of evidence is full)")
             document = {
                 "format": EVIDENCE,
                 "found": now,
@@ -105,7 +114,7 @@ class Cabinet:
                 "check": _check(facts, path),
             }
             write_durable(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
-        return Finding(finding.grade, finding.kind, finding.text, finding.about, finding.facts, str(path))
+        return replace(finding, file=str(path))
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

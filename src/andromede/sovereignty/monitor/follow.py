@@ -24,6 +24,8 @@ AGAIN_SECONDS = 5.0
 """A checkpoint may come from a cache that is a few seconds old: before a rollback is believed, one more look."""
 
 MOST_ASKED_AGAIN = 20
+MOST_AT_ONCE = 1 << 21
+"""Entries that one round takes in: a server cannot keep it busy for ever."""
 REST_SECONDS = 3600
 """How long entries that can only be traces of our own reading may wait to be read."""
 
@@ -140,7 +142,12 @@ class Follower:
     def _catch_up(self, target: Signed, note: str) -> bool:
         desk = self._desk
         desk.copy.cut(desk.state.verified)
+        most = desk.copy.size + MOST_AT_ONCE
         while desk.copy.size < target.size:
+            if desk.copy.size >= most:
+                text = f"{desk.copy.size} of {target.size} entries are proved; the next round goes on"
+                desk.report(Finding(STALE, "catching-up", text, "checkpoint"))
+                return True
             start = desk.copy.size
             end = min(target.size, (start // CHUNK + 1) * CHUNK)
             chunk = fetch(desk.site, start, end, target.size)

@@ -27,6 +27,8 @@ from andromede.sovereignty.monitor.wire import Absent, Garbled, Silent
 RETENTION_SECONDS = 183 * 86400
 """No installation may remove the content of younger events by rule (SOVEREIGNTY.md C1)."""
 MOST_WITHHELD = 1000
+MOST_OF_A_KIND = 20
+"""Findings of one kind in one round that are reported one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Monitor:
         follower, witnesses = Follower(self._desk, pinned), Witnesses(self._desk, pinned, limits, self._options.ask)
         views = witnesses.views()
         follower.look(eager=self._journal is not None and self._journal.waits)
-        witnesses.judge(follower, views)
+        views = witnesses.judge(follower, views)
         state.heard = self._clock.now_us()
         last = follower.accepted
         if last is not None:
@@ -230,9 +232,12 @@ class Monitor:
     # --- what the parts call
 
     def _report(self, finding: Finding) -> None:
-        kept = self._cabinet.keep(finding)
-        if kept.key not in {one.key for one in self._findings}:
-            self._findings.append(kept)
+        same = sum(one.kind == finding.kind for one in self._findings)
+        if finding.key in {one.key for one in self._findings} or same > MOST_OF_A_KIND:
+            return
+        if same == MOST_OF_A_KIND:
+            finding = Finding(finding.grade, finding.kind, f"and more of the kind {finding.kind}", "more")
+        self._findings.append(self._cabinet.keep(finding))
 
     def _save(self) -> None:
         self._copy.sync()

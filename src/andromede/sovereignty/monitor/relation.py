@@ -13,8 +13,8 @@ from andromede.sovereignty.monitor.copy import Copy, full_proof
 from andromede.sovereignty.monitor.site import LogSite
 from andromede.sovereignty.monitor.wire import Absent, Garbled
 
-MOST_GROUPS = 16
-"""Of a policy that a server proposes: nested groups cost exponential time."""
+MOST_GROUPS, MOST_WITNESSES = 16, 64
+"""Of a policy that a server proposes: nested groups cost exponential time, and every witness is asked."""
 
 
 class Fit(Enum):
@@ -47,8 +47,8 @@ class Pinned:
         policy = parse_policy(text)
         if not [key for key in policy.logs if key.name == origin]:
             raise BadNote(f"the policy names no key of {origin}")
-        if len(policy.members) > MOST_GROUPS:
-            raise BadNote(f"the policy has more than {MOST_GROUPS} groups")
+        if len(policy.members) > MOST_GROUPS or len(policy.witnesses) > MOST_WITNESSES:
+            raise BadNote(f"the policy has more than {MOST_GROUPS} groups or {MOST_WITNESSES} witnesses")
         return Pinned(origin, text, policy)
 
     def open(self, note: str) -> Signed:

@@ -21,7 +21,7 @@ SILENCE_SECONDS = 180
 """Three heartbeats."""
 SETTLED_SECONDS = 60
 """A missing number counts once a later one of its source is this old: its log may be a checkpoint behind."""
-MOST_SOURCES, MOST_SPANS = 10_000, 1000
+MOST_SOURCES, MOST_SPANS, LONGEST_NAME = 1000, 10_000, 200
 
 
 def read_event(event: bytes) -> dict[str, Any] | None:
@@ -34,7 +34,7 @@ def read_event(event: bytes) -> dict[str, Any] | None:
         return None
     texts = all(isinstance(found.get(key), str) for key in ("source", "action", "request_id"))
     numbers = all(type(found.get(key)) is int and 0 <= found[key] < 1 << 63 for key in ("seq", "ts"))
-    return found if texts and numbers else None
+    return found if texts and numbers and len(found["source"]) <= LONGEST_NAME else None
 
 
 class Numbering:
@@ -98,7 +98,9 @@ class Spans:
 
     def add(self, source: str, seq: int) -> bool:
         """Enter a number; whether it is new."""
-        spans = self.kept.setdefault(source, [])
+        spans = self.kept.setdefault(source, []) if len(self.kept) < MOST_SOURCES else self.kept.get(source)
+        if spans is None or len(spans) > MOST_SPANS:
+            return False  # torn beyond counting: the gaps that are known are enough
         at = len(spans)
         while at and spans[at - 1][0] > seq:
             at -= 1

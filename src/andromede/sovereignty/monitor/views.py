@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from andromede.clock import US, iso_second
+from andromede.errors import Invalid
 from andromede.ledger.contradiction import Signed, signed_by_log
 from andromede.ledger.note import BadNote
 from andromede.ledger.witness import origin_hash
@@ -84,14 +85,15 @@ class Witnesses:
                 yield View(name, url, note, signed_by_log(note, policy.logs, list(policy.witnesses.values())))
             except Absent:
                 self._desk.report(Finding(NOTE, "witness-unaware", f"witness {name} has not seen this log", name))
-            except Silent as error:
+            except (Silent, Invalid) as error:
                 self._desk.report(Finding(NOTE, "witness-silent", f"witness {name} does not answer: {error}", name))
             except (Garbled, BadNote) as error:
                 text = f"witness {name} shows a note that this log did not sign: {error}"
                 self._desk.report(Finding(STALE, "witness-note", text, name))
 
-    def judge(self, follower: Follower, views: list[View]) -> None:
-        """Compare each view with what the server shows."""
+    def judge(self, follower: Follower, views: list[View]) -> list[View]:
+        """Compare each view with what the server shows; those that fit."""
+        fitting = []
         for view in views:
             last = follower.accepted
             if last is not None and view.signed.size > last.size:
@@ -100,6 +102,8 @@ class Witnesses:
                 last = follower.accepted
             if last is not None and follower.compare(last, view.signed, view.note, view.url):
                 self._desk.state.views[view.name or "served"] = view.note
+                fitting.append(view)
+        return fitting
 
     def freshness(self, last: Signed, views: list[View]) -> None:
         """Remember cosignatures, and report when they are missing, old or behind."""

@@ -18,6 +18,7 @@ from andromede.sovereignty.monitor.evidence import CONTRADICTION, STALE, Cabinet
 from andromede.sovereignty.monitor.monitor import Monitor, Options, Round
 from andromede.sovereignty.monitor.site import LogSite, Shown, listed_logs
 from andromede.sovereignty.monitor.sources import SETTLED_SECONDS, Spans, read_event
+from andromede.sovereignty.monitor.state import Folder
 from andromede.sovereignty.monitor.wire import Absent, Garbled, Silent, Wire
 
 ROOT_ACTION = "ledger.root"
@@ -48,7 +49,12 @@ class Whole:
         self._clock = clock
         self._options = options
         self._path = folder / "whole.json"
-        self._memory = self._load()
+        self._lock = Folder(folder)
+        try:
+            self._memory = self._load()
+        except BaseException:
+            self._lock.close()
+            raise
         self._spans = Spans(self._memory.spans)
         self._cabinet = Cabinet(folder / "evidence", clock, {"server": wire.site.url})
 
@@ -56,7 +62,7 @@ class Whole:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        pass
+        self._lock.close()
 
     def round(self) -> Round:
         """One round over all logs, then over what they hold together."""

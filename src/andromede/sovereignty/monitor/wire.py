@@ -18,7 +18,7 @@ from andromede.errors import Invalid
 
 SECONDS = 30.0
 NOTE_LIMIT = 256 * 1024
-PAGE_LIMIT = 64 * 1024 * 1024
+PAGE_LIMIT = 16 * 1024 * 1024
 
 Token = Callable[[bool], str]
 """The token to send; True asks for a fresh one, after the server refused the last."""
@@ -47,8 +47,12 @@ class Site:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
             raise Invalid(f"{self.url!r} is not an http or https URL", "config")
 
 
