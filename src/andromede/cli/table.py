@@ -114,6 +114,13 @@ COMMANDS: tuple[Command, ...] = (
             _arg("--cloud", help="the cloud of that name in DIR/clouds.yaml (default: andromede)", default="andromede",
                  metavar="NAME"), _YES,
         ), detail="For personal data. The event's hash stays in the log, so that every other receipt stays valid."),
+        Command("renew", "begin new logs in the place of those that may not be signed any more",
+                "ledger_renew:renew", (
+            _arg("reason", help="what happened, for the events that tell of it", metavar="REASON"),
+            _arg("--project", help="this one only: project id or name, origin, or `installation`", metavar="PROJECT"),
+            _YES,
+        ), detail="For a database that was put back and whose newer state is lost. The old logs end and stay as "
+                  "evidence; the new ones have other origins, begin with the events that are here, and tell of it."),
         Command("verify", "what receipts, checkpoints and exports prove, in plain words", "ledger_receipt:verify", (
             _arg("file", help="receipt, checkpoint, or export (directory or .jsonl)", nargs="+", metavar="FILE"),
             _POLICY, _PROJECT, _CLOUD,

@@ -156,6 +156,13 @@ def tiles(db: Reader, origin: str, level: int, after: int, limit: int) -> list[T
     return [Tile(level, int(row[0]), bytes(row[1])) for row in db.all(sql, (origin, level, after, limit))]
 
 
+def rename(tx: Tx, old: str, new: str) -> None:
+    """Give a log with its tiles another origin. Signed checkpoints stay under the old one, as what was said of it."""
+    tx.run("UPDATE ledger_log SET origin = ? WHERE origin = ?", (new, old))
+    tx.run("UPDATE ledger_tile SET origin = ? WHERE origin = ?", (new, old))
+    tx.run("DELETE FROM ledger_checkpoint WHERE origin = ? AND note IS NULL", (old,))
+
+
 _CHECKPOINT = "origin, size, root, made, note, cosignatures, refusal"
 
 
