@@ -131,7 +131,7 @@ def _digest(facts: Mapping[str, Any]) -> str:
 def _check(facts: Mapping[str, Any], path: Path) -> list[str]:
     if facts.get("notes"):
         return [
-            f"andromede-verify contradiction {path.name}",
+            f"andromede-verify contradiction {path.name} --policy POLICY",
             "Both notes are verbatim: any tool for C2SP signed notes verifies them with the keys given here. Compare "
             "the keys with a copy that did not come from the operator.",
         ]

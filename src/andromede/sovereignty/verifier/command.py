@@ -78,9 +78,14 @@ def _contradiction(options: argparse.Namespace) -> list[Report]:
     trust = _policy(options.policy) if options.policy or not evidence.policy else trust_of(evidence.policy)
     names = (f"{options.first} (first note)", f"{options.first} (second note)")
     report = check_contradiction(names, evidence.notes, evidence.nodes, trust)
-    if options.policy:
+    if options.policy or not report.proven:
         return [report]
-    return [replace(report, lines=(*report.lines, "checked with the keys in the evidence: compare them with your own"))]
+    why = f"{report.verdict}, if the keys in this file are the log's: name the keys that you trust with --policy"
+    return [replace(report, proven=False, verdict=why, lines=(*report.lines, *_keys(trust)))]
+
+
+def _keys(trust: Trust) -> list[str]:
+    return [f"key in the file: {str(key)[:160]}" for key in trust.policy.logs]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -221,7 +221,7 @@ def _judged(name: str, tally: Tally, checkpoint: Checkpoint, basis: tuple[Trust,
     if tally.wrong:
         return Report(name, False, tally.errors[0], tuple(lines[1:]), facts)
     verdict = f"all {checkpoint.size} entries of {checkpoint.origin} lead to the signed root"
-    return Report(name, True, verdict, tuple(lines), facts)
+    return Report(name, True, verdict, tuple(lines), facts, "" if owned else "CONSISTENT")
 
 
 def _source_lines(tally: Tally) -> list[str]:
