@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from andromede import audit
 from andromede.audit import Draft, Recorder
 from andromede.audit import store as audit_store
-from andromede.db import Database, Migration, Tx, migrate
+from andromede.db import Database, Migration, Tx, migrate, open_database
 from andromede.errors import Invalid
 from tests.support.clock import FakeClock
 
@@ -92,3 +93,41 @@ def test_an_unknown_purpose_is_refused(db: Database, clock: FakeClock) -> None:
     migrate(db, audit.MIGRATIONS)
     with pytest.raises(Invalid), db.write() as tx:
         Recorder("a", clock).record(tx, [Draft("p", "u", "a", "o", "r", purpose="CURIOSITY")])
+
+
+def test_the_version_differs_after_every_commit_of_anybody(tmp_path: Path) -> None:
+    one, two = (open_database(f"sqlite:///{tmp_path}/v.db") for _ in range(2))
+    one.script(["CREATE TABLE t (a INTEGER)"])
+    seen = [two.version()]
+    assert seen[0] is not None
+    assert two.version() == seen[0] == one.version()
+    for number in range(5):
+        with one.write() as tx:
+            tx.run("INSERT INTO t VALUES (?)", (number,))
+            assert two.version() == seen[-1]  # nothing is committed yet
+        assert one.version() == two.version()
+        assert two.version() not in seen
+        seen.append(two.version())
+    with pytest.raises(RuntimeError), one.write() as tx:
+        tx.run("INSERT INTO t VALUES (9)")
+        raise RuntimeError
+    assert two.version() == seen[-1]
+    with one.read() as tx:
+        assert tx.one("SELECT count(*) FROM t") == (5,)
+    assert two.version() == seen[-1]
+    one.close()
+    two.close()
+
+
+def test_what_was_to_follow_a_commit_follows_it_and_only_it(db: Database) -> None:
+    db.script(["CREATE TABLE t (a INTEGER)"])
+    done: list[str] = []
+    with db.write() as tx:
+        tx.after(lambda: done.append("one"))
+        tx.run("INSERT INTO t VALUES (1)")
+        assert done == []
+    assert done == ["one"]
+    with pytest.raises(RuntimeError), db.write() as tx:
+        tx.after(lambda: done.append("two"))
+        raise RuntimeError
+    assert done == ["one"]

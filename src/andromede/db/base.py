@@ -54,6 +54,10 @@ class Database(Protocol):
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """One statement outside any transaction: all rows."""
 
+    def version(self) -> bytes | None:
+        """A value that differs after every commit of anybody; None where it cannot be had without a statement.
+        What was read after it was taken is still true while it stays the same."""
+
     def script(self, statements: Iterable[str]) -> None:
         """Run DDL under the writer gate, in one transaction."""
 

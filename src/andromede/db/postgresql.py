@@ -112,6 +112,9 @@ class PostgresDatabase:
         with self._transaction("SET TRANSACTION READ ONLY") as conn:
             return PostgresTx(conn).all(sql, params)
 
+    def version(self) -> bytes | None:
+        return None
+
     def script(self, statements: Iterable[str]) -> None:
         with self.write() as tx:
             for statement in statements:

@@ -7,6 +7,7 @@ polling. One SQLite library per process; connections belong to one thread and ar
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import sqlite3
 import threading
@@ -20,6 +21,7 @@ from andromede.errors import Fatal, NoCapacity, Unavailable
 
 T = TypeVar("T")
 
+_WAL_INDEX, _WAL_INDEX_HEADER = 32768, 48
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -100,6 +102,7 @@ class SqliteDatabase:
         self._gate = threading.Lock()
         self._gate_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._all: list[sqlite3.Connection] = []
+        self._shared: mmap.mmap | None = None
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _conn(self) -> sqlite3.Connection:
@@ -150,6 +153,19 @@ class SqliteDatabase:
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         return self._conn().execute(sql, params).fetchall()
 
+    def version(self) -> bytes | None:
+        # the header of the WAL index changes with every commit and every checkpoint (sqlite.org/walformat.html,
+        # 2.1); it is in memory that all processes share, so whoever was told of a commit finds it changed
+        shared = self._shared
+        if shared is None:
+            self._conn().execute("SELECT 1 FROM sqlite_master").fetchone()  # the file is there while this is open
+            try:
+                with open(f"{self._path}-shm", "rb") as file:
+                    shared = self._shared = mmap.mmap(file.fileno(), _WAL_INDEX, prot=mmap.PROT_READ)
+            except (OSError, ValueError):
+                return None
+        return shared[:_WAL_INDEX_HEADER]
+
     def script(self, statements: Iterable[str]) -> None:
         with self.write() as tx:
             for statement in statements:
@@ -175,6 +191,9 @@ class SqliteDatabase:
             raise Fatal("the database did not answer a checkpoint", "database")
 
     def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
         for conn in self._all:
             conn.close()
         self._all.clear()

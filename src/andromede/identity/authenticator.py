@@ -81,6 +81,7 @@ class Authenticator:
         self._vault = vault
         self._clock = clock
         self._cache = EpochCache(capacity)
+        self._seen: tuple[bytes | None, int] = (None, 0)
 
     def token(self, token: str) -> Actor:
         """The actor of a token. Raises `Unauthenticated` (reason `token`)."""
@@ -138,7 +139,7 @@ class Authenticator:
         return self._remember(("email", email), look)
 
     def _remember(self, key: Hashable, work: Callable[[Tx], V]) -> V:
-        epoch = principals_store.epoch(self._db)
+        epoch = self._epoch()
         value: V | None = self._cache.get(key, epoch)
         if value is None:
             with self._db.read() as tx:
@@ -148,6 +149,13 @@ class Authenticator:
             if value is not None:
                 self._cache.put(key, epoch, value)
         return value
+
+    def _epoch(self) -> int:
+        """The epoch now; its row is not read again while nobody has committed anything since."""
+        version, seen = self._db.version(), self._seen
+        if version is None or version != seen[0]:
+            seen = self._seen = version, principals_store.epoch(self._db)
+        return seen[1]
 
     def _session(self, tx: Tx, token: str) -> Session:
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from andromede.db import Database
+from collections.abc import Callable
+
+from andromede.db import Database, Row
 from andromede.objects import container_store
 from andromede.objects.container_store import State, no_bucket
 from andromede.objects.model import Container
 
 MOST = 10_000
 Stamp = tuple[int, int, int | None]
+Name = tuple[str | None, str, str]
 
 
 class Lookup:
@@ -17,22 +20,34 @@ class Lookup:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._known: dict[int, tuple[Stamp, State]] = {}
+        self._recent: tuple[bytes | None, dict[Name, State]] = (None, {})
 
     def named(self, project_id: str, name: str) -> State:
         """NotFound reason `bucket`."""
-        stamp = container_store.stamp(self._db, project_id, name)
-        if stamp is None:
-            raise no_bucket(name)
-        return self._state((stamp[0], stamp[1], stamp[2]), name)
+        return self._found((project_id, name, ""), lambda: container_store.stamp(self._db, project_id, name))
 
     def bucket(self, s3_name: str, project_id: str | None) -> State:
         """The project's own container, else by installation-wide S3 name."""
-        stamp = container_store.stamp(self._db, project_id, s3_name) if project_id else None
-        if stamp is None:
-            stamp = container_store.s3_stamp(self._db, s3_name)
-        if stamp is None:
-            raise no_bucket(s3_name)
-        return self._state((stamp[0], stamp[1], stamp[2]), s3_name)
+
+        def look() -> Row | None:
+            stamp = container_store.stamp(self._db, project_id, s3_name) if project_id else None
+            return stamp or container_store.s3_stamp(self._db, s3_name)
+
+        return self._found((project_id, s3_name, "s3"), look)
+
+    def _found(self, key: Name, look: Callable[[], Row | None]) -> State:
+        """The state behind a name; the look-up is spared while nobody has committed anything since the last one."""
+        version = self._db.version()
+        recent = self._recent
+        if version is None or recent[0] != version or len(recent[1]) >= MOST:
+            recent = self._recent = version, {}
+        state = recent[1].get(key)
+        if state is None:
+            stamp, name = look(), key[1]
+            if stamp is None:
+                raise no_bucket(name)
+            state = recent[1][key] = self._state((stamp[0], stamp[1], stamp[2]), name)
+        return state
 
     def state(self, container: Container) -> State:
         """What belongs to a container value: the copy in memory if it is of that generation."""
