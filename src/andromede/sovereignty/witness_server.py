@@ -13,7 +13,7 @@ from andromede.clock import US, Clock
 from andromede.db import Database
 from andromede.errors import OverQuota
 from andromede.ledger.note import Verifier, checkpoint_fields, split_note
-from andromede.ledger.witness import Answer, Witness, origin_hash, parse_request
+from andromede.ledger.witness import Answer, Witness, known_signatures, origin_hash, parse_request
 from andromede.sovereignty import witness_store as store
 from andromede.sovereignty.witness_keys import WitnessKeys
 from andromede.web.limiter import RateLimiter
@@ -22,6 +22,7 @@ LARGEST_BODY = 256 * 1024
 LOGS_PER_RULE = 100_000
 KEPT_EVIDENCE = 16
 CALLS_A_SECOND, CALLS_AT_ONCE = 300.0, 1000
+_BLANK = "\n\n"
 _BELOW = re.compile(r"[A-Za-z0-9._/-]{1,128}", re.ASCII)
 
 
@@ -59,6 +60,16 @@ class TrustedLogs:
         return None if full else found[1]
 
 
+def _checkpoint_of(request: bytes) -> str:
+    return split_note(parse_request(request.decode())[2])[0].rstrip("\n")
+
+
+def _convicts(request: bytes) -> bool:
+    """Whether a refused request shows another root of a size that was cosigned: no proof can mend that."""
+    old, _, note = parse_request(request.decode())
+    return old == checkpoint_fields(split_note(note)[0])[1]
+
+
 class StoredMemory:
     """The witness's memory: durable before `advance` returns."""
 
@@ -90,8 +101,8 @@ class WitnessServer:
         self._db = db
         self._clock = clock
         self._limits = RateLimiter(clock, CALLS_A_SECOND, CALLS_AT_ONCE)
-        logs = TrustedLogs(db, most)
-        self._witness = Witness(logs, keys.signers, StoredMemory(db, logs, clock))
+        self._logs = TrustedLogs(db, most)
+        self._witness = Witness(self._logs, keys.signers, StoredMemory(db, self._logs, clock))
 
     def _spend(self, peer: str) -> Answer | None:
         try:
@@ -109,11 +120,31 @@ class WitnessServer:
         except UnicodeDecodeError:
             return Answer(400, "the request is not UTF-8\n")
         answer = self._witness.add_checkpoint(body, lambda: self._clock.now_us() // US)
-        if answer.status == 422:  # the log signed something that does not extend what it showed before
-            origin = checkpoint_fields(split_note(parse_request(body)[2])[0])[0]
-            with self._db.write() as tx:
-                store.keep_evidence(tx, origin, self._clock.now_us(), answer.status, raw, KEPT_EVIDENCE)
+        if answer.status == 422:
+            self._keep(body)
         return answer
+
+    def _keep(self, body: str) -> None:
+        """Keep what the log signed and what may contradict what it showed before, each checkpoint once and without
+        what strangers added. Anybody can send a true checkpoint with a false proof: such a request does not take the
+        place of one that convicts, another root of the remembered size."""
+        note = parse_request(body)[2]
+        origin, size, root = checkpoint_fields(split_note(note)[0])
+        known = store.memory(self._db, origin)
+        if known is not None and (int(known[0]), bytes(known[1])) == (size, root):
+            return  # what was cosigned: the proof alone is wrong
+        kept = known_signatures(note, self._logs.get(origin) or ())
+        request = f"{body.partition(_BLANK)[0]}{_BLANK}{kept}".encode()
+        with self._db.write() as tx:
+            rows = [(int(row[0]), bytes(row[1])) for row in store.evidence_of(tx, origin)]
+            if any(_checkpoint_of(old) == kept.partition(_BLANK)[0] for _, old in rows):
+                return
+            if len(rows) >= KEPT_EVIDENCE:
+                weaker = [number for number, old in rows if not _convicts(old)]
+                if not weaker:
+                    return
+                store.drop_evidence(tx, weaker[0])
+            store.add_evidence(tx, origin, self._clock.now_us(), 422, request)
 
     def latest(self, origin_hash_hex: str, peer: str) -> Answer:
         """The last checkpoint that was cosigned for the log whose origin has this SHA-256, for monitors."""

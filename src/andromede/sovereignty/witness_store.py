@@ -78,17 +78,22 @@ def update_memory(tx: Tx, values: Row) -> bool:
     )
 
 
-def keep_evidence(tx: Tx, origin: str, now: int, answer: int, request: bytes, most: int) -> None:
-    """Keep a refused request that the log signed, the newest `most` per log."""
+def add_evidence(tx: Tx, origin: str, now: int, answer: int, request: bytes) -> None:
+    """Keep a refused request that the log signed."""
     tx.run(
         "INSERT INTO witness_evidence (origin, at_us, answer, request) VALUES (?, ?, ?, ?)",
         (origin, now, answer, request),
     )
-    tx.run(
-        "DELETE FROM witness_evidence WHERE origin = ? AND id NOT IN "
-        "(SELECT id FROM witness_evidence WHERE origin = ? ORDER BY id DESC LIMIT ?)",
-        (origin, origin, most),
-    )
+
+
+def evidence_of(tx: Tx, origin: str) -> list[Row]:
+    """(id, request) of what is kept of one log, oldest first."""
+    return tx.all("SELECT id, request FROM witness_evidence WHERE origin = ? ORDER BY id", (origin,))
+
+
+def drop_evidence(tx: Tx, number: int) -> None:
+    """Make room."""
+    tx.run("DELETE FROM witness_evidence WHERE id = ?", (number,))
 
 
 def evidence(read: Read) -> list[Row]:

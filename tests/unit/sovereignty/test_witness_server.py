@@ -94,9 +94,30 @@ def test_forks_and_rollbacks_are_refused_and_kept(ready: Database, server: Witne
     assert server.add_checkpoint(fork.request(3).encode(), PEER).body == "8\n"
     kept = [(row[0], row[2], bytes(row[3])) for row in store.evidence(ready)]
     assert kept == [(log.origin, 422, fork.request(8, size).encode()) for size in (12, 8)]
+    play(server, fork, 8)
+    assert len(store.evidence(ready)) == 2  # each once
     for _ in range(KEPT_EVIDENCE + 3):
-        play(server, fork, 8)
+        play(server, fork.grow(1), 8)
     assert len(store.evidence(ready)) == KEPT_EVIDENCE
+    assert fork.request(8, 8).encode() in [bytes(row[3]) for row in store.evidence(ready)]
+
+
+def test_strangers_cannot_fill_the_place_of_evidence(ready: Database, server: WitnessServer) -> None:
+    """A true checkpoint with a false proof accuses nobody, and pushes out nothing that convicts."""
+    log = ToyLog(INSTALL + "t/01").grow(8)
+    assert play(server, log, 0) == 200
+    false_proof = f"old 8\n{'A' * 43}=\n\n{log.note()}"
+    assert server.add_checkpoint(false_proof.encode(), PEER).status == 422
+    assert store.evidence(ready) == []
+    fork = ToyLog(log.origin).grow(3).grow(5, "rewritten")
+    assert play(server, fork, 8) == 422
+    for _ in range(KEPT_EVIDENCE + 3):
+        line = "— stranger " + "A" * 64 + "\n"
+        false_proof = f"old 8\n{'A' * 43}=\n\n{log.grow(1).note()}{line * 20}"
+        assert server.add_checkpoint(false_proof.encode(), PEER).status == 422
+    kept = [bytes(row[3]) for row in store.evidence(ready)]
+    assert len(kept) == KEPT_EVIDENCE and kept[0] == fork.request(8).encode()
+    assert not any(b"stranger" in request for request in kept)
 
 
 def test_garbage_is_a_bad_request(server: WitnessServer) -> None:
