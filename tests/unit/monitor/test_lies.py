@@ -134,7 +134,10 @@ def test_a_smaller_checkpoint_of_another_history(tenant: Tenant, tmp_path: Path)
     tenant.wire.tamper = on("/checkpoint", lambda body: forged(tenant, 6, b"x" * 32))
     assert tenant.kinds() == (1, {"not-a-prefix"})
     (path,) = (tenant.folder / "evidence").glob("not-a-prefix-*.json")
-    done = verifier.run(["contradiction", str(path)], tmp_path)
+    done = verifier.run(["contradiction", str(path)], tmp_path)  # under the keys that the file names: no proof
+    assert (done.returncode, "if the keys in this file are the log's" in done.stdout) == (1, True)
+    (tmp_path / "own.policy").write_bytes(tenant.log.get("/policy").raw)
+    done = verifier.run(["contradiction", str(path), "--policy", "own.policy"], tmp_path)
     assert (done.returncode, "does not begin with the smaller" in done.stdout) == (0, True), done.stdout
 
 
