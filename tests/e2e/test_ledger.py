@@ -196,3 +196,34 @@ def test_a_manager_erases_one_event(cloud: Installation, admin: Keystone) -> Non
 def test_this_month_has_its_root(cloud: Installation, demo: Keystone) -> None:
     months = wait_until("the month's root", lambda: api(cloud, demo, "/roots").json()["months"], 90)
     assert len(months) == 1 and months[0]["pages"] == 1
+
+
+def test_everything_can_go_to_standard_output(cloud: Installation, tmp_path: Path) -> None:
+    origin, index = put(cloud, "shown")["andromede-ledger"].split()
+    for more in ((), ("--cloud", "andromede")):
+        shown = cloud.run("ledger", "receipt", origin, index, *more).stdout
+        assert shown.startswith("c2sp.org/tlog-proof@v1\n") and shown.endswith("=\n")
+    told = json.loads(cloud.run("ledger", "receipt", origin, index, "--json").stdout)
+    assert (told["origin"], told["index"]) == (origin, int(index)) and "tlog-proof" in told["receipt"]
+    (tmp_path / "out.jsonl").write_text(cloud.run("ledger", "export", "--cloud", "andromede").stdout)
+    (tmp_path / "policy").write_text(cloud.run("ledger", "policy", "--cloud", "andromede").stdout)
+    found = offline("log", tmp_path / "out.jsonl", "--policy", tmp_path / "policy")
+    assert found.returncode == 0 and "own policy" not in found.stdout
+    judged = json.loads(
+        cloud.run(
+            "ledger", "verify", str(tmp_path / "out.jsonl"), "--policy", str(tmp_path / "policy"), "--json"
+        ).stdout
+    )
+    assert judged["proven"] and judged["results"][0]["policy"] == "own"
+    assert cloud.run("ledger", "tail", "-n", "2", "--cloud", "andromede").stdout.count("project:") == 2
+    (tmp_path / "file").write_text("")
+    refused = cloud.run("ledger", "export", "--project", "demo", "-o", str(tmp_path / "file" / "x"), check=False)
+    assert refused.returncode == 1 and "name a directory" in refused.stdout
+
+
+def test_a_project_has_its_log_from_its_making_on(cloud: Installation, admin: Keystone) -> None:
+    made = admin.call("POST", "/projects", {"project": {"name": "silent", "domain_id": "default"}})["project"]["id"]
+    assert cloud.run("ledger", "receipt", "0", "--project", "silent").stdout.startswith("c2sp.org/tlog-proof@v1")
+    refused = cloud.run("ledger", "receipt", "99", "--project", "silent", check=False)
+    assert refused.returncode == 1 and "has no entry 99" in refused.stdout
+    assert api(cloud, admin, f"/logs/{made}/receipts/99").status_code == 404

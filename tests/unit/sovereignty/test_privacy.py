@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 from pathlib import Path
 
 import pytest
 
-from andromede.audit import Draft
-from andromede.db import migrate, open_database
+from andromede.app.base import Base
+from andromede.app.ledger_service import ledger_mounts, ledger_reconcilers
+from andromede.audit import Draft, Recorder
+from andromede.config import Config
+from andromede.db import Database, migrate, open_database
 from andromede.ledger.policy import parse_policy
 from andromede.ledger.receipt import Receipt, entry_of
 from andromede.ledger.tree import leaf_hash
+from andromede.log import Log
 from andromede.sovereignty import store, witness_keys, witness_schema, witness_store
 from andromede.sovereignty.retention import BATCH, MINIMUM_DAYS, Retention
 from andromede.sovereignty.roots import LOGS_PER_EVENT, MonthlyRoots
 from andromede.sovereignty.witness_server import WitnessServer
+from tests.support.clock import FakeClock, FakeIds
 from tests.support.names import ODD_NAMES
 from tests.support.tenantlog import DAY, TenantLog
 
@@ -248,3 +254,24 @@ def test_roots_outlive_retention(tenantlog: TenantLog) -> None:
     assert any(salt is None for _, salt, _ in rows)
     log.tokens["demo"] = log.cloud.demo()
     assert log.get("/roots").json["months"][0]["roots"][0]["origin"] == log.state().origin
+
+
+def test_bytes_that_are_no_text_are_shown_as_they_are(tenantlog: TenantLog) -> None:
+    log = tenantlog
+    name = b"box/\xff\xfe".decode("utf-8", "surrogateescape")
+    index = log.record(1, name=name)[0]
+    log.sequence()
+    row = log.get(f"/events?from={index}&to={index + 1}").json["events"][0]
+    event = base64.b64decode(row["event64"])
+    assert row["event"] is None and b"\xff\xfe" in event
+    assert entry_of(base64.b64decode(row["salt"]), event) == base64.b64decode(row["entry"])
+    assert receipt(log, index).event == event
+    assert log.call("DELETE", f"/events/{index}", "max").status == 204
+
+
+def test_without_its_keys_the_ledger_is_missing_and_the_rest_goes_on(db: Database, tmp_path: Path) -> None:
+    said = io.StringIO()
+    clock = FakeClock()
+    base = Base(Config(data=tmp_path), db, clock, FakeIds(), Log(said, clock=clock), Recorder("api-0", clock))
+    assert ledger_mounts(base) == [] and ledger_reconcilers(base) == []
+    assert "ledger.keys" in said.getvalue() and "restore" in said.getvalue()
