@@ -16,7 +16,7 @@ Leaf = tuple[str, int, dict[str, Any]]
 def leaves(db: Database, request_id: str) -> list[Leaf]:
     """(tenant, position, event) of everything that a request left."""
     rows = db.all("SELECT tenant, position, body FROM audit_event ORDER BY id")
-    found = [(str(row[0]), int(row[1]), json.loads(bytes(row[2]))) for row in rows]
+    found = [(str(row[0]), int(row[1]), json.loads(bytes(row[2]))) for row in rows if row[2]]
     return [leaf for leaf in found if leaf[2]["request_id"] == request_id]
 
 

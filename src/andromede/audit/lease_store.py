@@ -24,7 +24,8 @@ CREATE TABLE ledger_lease (
 
 def add(tx: Tx, rows: Sequence[Row]) -> None:
     """Store (tenant, first, count, source) rows."""
-    tx.many("INSERT INTO ledger_lease (tenant, first, count, source) VALUES (?, ?, ?, ?)", rows)
+    if rows:
+        tx.many("INSERT INTO ledger_lease (tenant, first, count, source) VALUES (?, ?, ?, ?)", rows)
 
 
 def held(tx: Tx, source: str) -> list[Row]:
@@ -34,7 +35,8 @@ def held(tx: Tx, source: str) -> list[Row]:
 
 def end(tx: Tx, rows: Sequence[Row]) -> None:
     """Remove leases by (tenant, first)."""
-    tx.many("DELETE FROM ledger_lease WHERE tenant = ? AND first = ?", rows)
+    if rows:
+        tx.many("DELETE FROM ledger_lease WHERE tenant = ? AND first = ?", rows)
 
 
 def filled(tx: Tx, tenant: str, first: int, stop: int) -> set[int]:

@@ -219,7 +219,7 @@ class Leases:
 
 def pads(source: str, tenant: str, places: Sequence[int]) -> list[tuple[Draft, int]]:
     """Events that say nothing but that a place was not needed."""
-    pad = Draft(tenant, f"source:{source}", "ledger.pad", "ledger", "", purpose="OPERATOR_SYSTEM")
+    pad = Draft(tenant, f"source:{source}", "ledger.pad", "", "", purpose="OPERATOR_SYSTEM")
     return [(pad, index) for index in places]
 
 

@@ -158,8 +158,9 @@ class LogDelivery:
 
 
 def concerns(event: dict[str, Any], bucket: str) -> bool:
-    """Does the event speak of this bucket (and not of the delivery itself)?"""
-    return bool(event["object"].partition("/")[0] == bucket and event["actor"] != ACTOR)
+    """Does the event speak of this bucket (and not of the delivery itself)? Those without a door are not of objects."""
+    found = event["object"].partition("/")[0] == bucket and "door" in event.get("detail", ())
+    return bool(found and event["actor"] != ACTOR)
 
 
 def line(source: Container, event: dict[str, Any]) -> str:
