@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -112,6 +113,7 @@ def _already(place: Layout, out: Output, error: Conflict, detach: bool) -> int:
 
 def _detached(start: Start, pipe: int) -> int:
     """The life of the detached supervisor: report once, then serve."""
+    sys.argv[0] = os.path.abspath(sys.argv[0])  # the commands that the board shows name it
     os.chdir("/")
 
     def report(ready: Mapping[str, Any]) -> None:
