@@ -46,7 +46,7 @@ class HttpWitness:
         self.held = threading.Event()
         self.held.set()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http.daemon_threads = False  # joined by server_close: none may use the memory after its end
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     @property

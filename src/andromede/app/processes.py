@@ -209,7 +209,8 @@ def _work(config: Config, ready: Ready) -> None:
     objects.close()
     tools.engine.close()
     pulse.stop()
-    base.db.close()
+    if not any(thread.is_alive() for thread in ledger):  # one that still reads ends with the process
+        base.db.close()
 
 
 def roles(config: Config, api: socket.socket, objects: Sequence[socket.socket]) -> list[Role]:

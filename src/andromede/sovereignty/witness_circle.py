@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -73,6 +74,8 @@ class Circle:
         self._clock = clock
         self._private = private
         self._state = _State()
+        self.stop = threading.Event()
+        """Set at the end of the process: calls that are under way end."""
         self.urls: frozenset[str] = frozenset()
         """Every witness that is asked about anything."""
 
@@ -126,7 +129,8 @@ class Circle:
         """How to call a witness."""
         state = self._state
         peer = state.peers.get(url)
-        return Link(url, self._clock, peer.ca if peer else "", not self._private and url not in state.ours, seconds)
+        guarded = not self._private and url not in state.ours
+        return Link(url, self._clock, peer.ca if peer else "", guarded, seconds, stop=self.stop)
 
     def peer(self, url: str) -> Peer | None:
         """What the operator told of a witness."""

@@ -59,7 +59,10 @@ class Guard:
         ground.circle.load()
         log = ground.logs.by_origin(origin)
         members = [m for m in (ground.circle.members(log.tenant) if log else ()) if self._heard(m.url)]
-        asked = [(m, ground.pool.submit(self._ask, m, origin, (size, root))) for m in members]
+        try:
+            asked = [(m, ground.pool.submit(self._ask, m, origin, (size, root))) for m in members]
+        except RuntimeError:
+            return "this process is being stopped: the next one compares the log with its witnesses"
         self._await([future for member, future in asked if member.ours], LOOK_SECONDS)
         with self._lock:
             patience = min(self._patience, LOOK_SECONDS)

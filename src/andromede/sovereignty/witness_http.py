@@ -11,6 +11,7 @@ import io
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,7 @@ from andromede.errors import Invalid, Unavailable
 LARGEST_ANSWER = 256 * 1024
 CALL_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
+_SLICE_SECONDS = 0.5
 _EMBEDDED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
 _LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 """Local translation prefixes (RFC 8215): what is behind them is for each network to say."""
@@ -100,7 +102,7 @@ class _Feed:
 @dataclass(frozen=True, slots=True)
 class Link:
     """How to reach one witness: its submission prefix, the CA to trust besides the public ones (PEM), and whether a
-    tenant named it."""
+    tenant named it. `stop` ends a call that is under way."""
 
     url: str
     clock: Clock
@@ -108,6 +110,7 @@ class Link:
     guarded: bool = False
     seconds: float = CALL_SECONDS
     resolver: Resolve = field(default=resolve)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def get(self, path: str) -> Answer:
         """GET a path below the prefix. Raises `Unavailable` when there is no answer, `Invalid` for a bad place."""
@@ -134,6 +137,8 @@ class Link:
         left = end - self.clock.monotonic()
         if left <= 0:
             raise TimeoutError(f"no whole answer within {self.seconds:g} s")
+        if self.stop.is_set():
+            raise TimeoutError("this process is being stopped")
         return left
 
     def _head(self, method: str, parts: SplitResult, path: str, body: bytes) -> bytes:
@@ -155,7 +160,7 @@ class Link:
         if parts.scheme == "http":
             return raw
         try:
-            raw.settimeout(self._left(end))
+            raw.settimeout(min(CONNECT_SECONDS, self._left(end)))
             return _context(self.ca).wrap_socket(raw, server_hostname=host)
         except BaseException:
             raw.close()
@@ -163,10 +168,17 @@ class Link:
 
     def _read(self, connection: socket.socket, end: float) -> bytes:
         """All that the witness sends until it closes, or until the length that it announced."""
-        raw, wanted = b"", LARGEST_ANSWER + 1
+        raw, wanted, silence = b"", LARGEST_ANSWER + 1, 0.0
         while len(raw) < wanted:
-            connection.settimeout(self._left(end))
-            part = connection.recv(65536)
+            piece = min(_SLICE_SECONDS, self._left(end))
+            connection.settimeout(piece)
+            try:
+                part = connection.recv(65536)
+            except TimeoutError:
+                silence += piece
+                if silence >= self.seconds:
+                    raise
+                continue
             if not part:
                 break
             raw += part

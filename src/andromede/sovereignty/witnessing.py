@@ -141,7 +141,8 @@ class Witnessing:
                 stop.wait(FIRST_DELAY)
             self._wake.wait(0.25 if self._memory.aims else SCAN_SECONDS)
             self._wake.clear()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._circle.stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)  # its threads must not outlive the database
         if self._parts.clock.monotonic() < self._memory.held_until:  # the next process need not wait for it to run out
             self._parts.leases.release(LEASE)
 

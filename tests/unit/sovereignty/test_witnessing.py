@@ -377,6 +377,7 @@ def test_tenants_dead_witnesses_never_take_the_threads_of_the_operators(operator
     alive, *dead = make("alive"), *(make(f"dead{n}") for n in range(6))
     operator.settings.update(private=True, call_seconds=2.0)
     operator.start()
+    operator.witnessing.guard._patience = 0.0
     operator.trust(alive)
     for number, one in enumerate(dead):
         one.held.clear()
