@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -323,6 +324,21 @@ def test_lost_keys_are_refused_not_replaced(own: Installation, lost: str) -> Non
     (own.data / "aside").rename(own.data / "keys" / lost)
     own.start()
     assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["kept"]
+
+
+@pytest.mark.parametrize("other", ["", "{}", None])
+def test_other_log_keys_do_not_sign_on(own: Installation, other: str | None) -> None:
+    own.start()
+    wait_until("a checkpoint", lambda: as_json(own, "ledger", "status")["logs"][0]["checkpoint"] is not None)
+    own.stop()
+    file = own.data / "keys" / "ledger.json"
+    right = file.read_text()
+    seeds = {word: base64.b64encode(bytes(32)).decode() for word in ("ed25519", "mldsa44")}
+    file.write_text(json.dumps({"v": 1, **seeds}) if other is None else other)
+    done = own.run("up", "--detach", check=False)
+    assert done.returncode == 1 and "restore" in done.stdout
+    file.write_text(right)
+    own.start()
 
 
 def test_a_sealed_root_key_needs_its_phrase(own: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

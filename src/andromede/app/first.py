@@ -18,6 +18,7 @@ from andromede.ops.layout import Layout
 
 if TYPE_CHECKING:
     from andromede.identity.bootstrap import Secrets
+    from andromede.sovereignty.logkeys import LogKeys
 
 
 def initialise(config: Config) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def initialise(config: Config) -> dict[str, Any]:
         open_root(root_key(config), os.environ.get(PASSPHRASE))  # a wrong pass phrase is said before anything runs
     if not log_key_file(config).exists():
         LogKeys.create(log_key_file(config), base.ids)
+    else:
+        _check_log_keys(base, LogKeys.open(log_key_file(config)))
     unfinished = place.run / "first-start"  # there while the first credentials exist but are not yet in their files
     core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
     if not bootstrap.done(core.db):
@@ -77,6 +80,25 @@ def _check_keys(base: Base) -> None:
             "put it back from a backup (andromede restore). Nothing was changed",
             "keys",
         )
+
+
+def _check_log_keys(base: Base, keys: LogKeys) -> None:
+    """Refuse keys other than those that signed here before: to everybody else what they sign would look forged."""
+    from andromede.ledger.note import BadNote, open_note
+    from andromede.sovereignty import store
+
+    log = store.log(base.db, audit.INSTALLATION)
+    newest = store.newest(base.db, log.origin) if log else None
+    if log is None or newest is None or newest.note is None:
+        return
+    try:
+        open_note(newest.note, keys.verifiers(log.origin))
+    except BadNote as error:
+        raise Fatal(
+            f"{log_key_file(base.config)} holds other keys than those that signed the checkpoints of this "
+            "installation; put the right ones back from a backup (andromede restore). Nothing was changed",
+            "keys",
+        ) from error
 
 
 def _write_clients(place: Layout, secrets: Secrets, places: Places) -> None:
