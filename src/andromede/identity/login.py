@@ -24,7 +24,7 @@ from andromede.identity.core import Core, draft
 from andromede.identity.model import ApplicationCredential, User
 from andromede.identity.tokens import Claims
 from andromede.web.call import Call
-from andromede.web.limiter import RateLimiter
+from andromede.web.limiter import RateLimiter, caller
 
 US = 1_000_000
 TOTP_STEP = 30
@@ -70,7 +70,7 @@ class Login:
 
     def prove(self, call: Call[Any], identity: AuthIdentity, method: str) -> Proof:
         """The proof by one method. Raises `Unauthenticated`, or `Denied` for a token that may not be exchanged."""
-        self._limits.address.take(call.peer)
+        self._limits.address.take(caller(call.peer))
         if method == "password" and identity.password:
             return self._password(call, identity.password.user)
         if method == "totp" and identity.totp:
@@ -83,7 +83,7 @@ class Login:
 
     def brake(self, call: Call[Any], user_id: str) -> None:
         """Count an attempt of the caller's address on a user. Raises `OverQuota`."""
-        self._limits.address.take(call.peer)
+        self._limits.address.take(caller(call.peer))
         self._limits.user.take(user_id)
 
     def find(self, who: AuthUser) -> User | None:

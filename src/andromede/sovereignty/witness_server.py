@@ -16,7 +16,7 @@ from andromede.ledger.note import Verifier, checkpoint_fields, split_note
 from andromede.ledger.witness import Answer, Witness, known_signatures, origin_hash, parse_request
 from andromede.sovereignty import witness_store as store
 from andromede.sovereignty.witness_keys import WitnessKeys
-from andromede.web.limiter import RateLimiter
+from andromede.web.limiter import RateLimiter, caller
 
 LARGEST_BODY = 256 * 1024
 LOGS_PER_RULE = 100_000
@@ -106,7 +106,7 @@ class WitnessServer:
 
     def _spend(self, peer: str) -> Answer | None:
         try:
-            self._limits.take(peer)
+            self._limits.take(caller(peer))
         except OverQuota as error:
             return Answer(429, f"too many calls from {peer}; try again in {error.detail['retry_after']} s\n")
         return None

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import OrderedDict
 
 from andromede.clock import Clock
 from andromede.errors import OverQuota
+
+
+def caller(address: str) -> str:
+    """Whom an address counts for: itself, or of IPv6 the network of 64 bits that one subscriber is given at least."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))
 
 
 class RateLimiter:

@@ -21,6 +21,7 @@ from andromede.sovereignty.witness_routes import Identity, Served
 from andromede.sovereignty.witness_server import KEPT_EVIDENCE, WitnessServer
 from andromede.web.api import Api, Parts
 from andromede.web.call import HttpRequest
+from andromede.web.limiter import caller
 from tests.support.clock import FakeClock, FakeIds
 from tests.support.toylog import ToyLog, signers
 
@@ -150,6 +151,13 @@ def test_one_address_is_limited(server: WitnessServer) -> None:
     statuses = [server.latest("0" * 64, PEER).status for _ in range(1001)]
     assert statuses[-1] == 429 and statuses[0] == 404
     assert server.latest("0" * 64, "192.0.2.8").status == 404
+
+
+def test_addresses_of_one_subscriber_are_limited_together(server: WitnessServer) -> None:
+    answers = [server.latest("00", f"2001:db8:0:7::{n:x}").status for n in range(1, 1102)]
+    assert answers[0] == 404 and answers[-1] == 429
+    assert server.latest("00", "2001:db8:0:8::1").status == 404
+    assert [caller(one) for one in ("::ffff:192.0.2.1", "192.0.2.1", "")] == ["192.0.2.1", "192.0.2.1", ""]
 
 
 def test_a_race_cosigns_one_of_two_forks(ready: Database, server: WitnessServer, monkeypatch: Any) -> None:
