@@ -74,3 +74,17 @@ def test_kill_9_at_any_moment_loses_nothing(cloud: Installation, tmp_path: Path)
     assert (status, kinds(found)) == (0, set()), found
     kept = {json.loads(line)["index"] for line in (state / "events.jsonl").read_text().splitlines()}
     assert kept == set(range(found["size"]))
+
+
+def test_over_tls_with_the_clouds_own_authority(secure_cloud: Installation, tmp_path: Path) -> None:
+    def fine() -> bool:
+        status, found = once(secure_cloud, tmp_path / "s", "--cloud", "andromede-admin", "--log", "installation")
+        assert kinds(found) <= {"absent", "source-silent"}, found
+        return status == 0
+
+    wait_until("the installation's log", fine, 20)
+    (tmp_path / "token").write_text("not a token")
+    words = ["--url", f"https://{secure_cloud.api}", "--token-file", str(tmp_path / "token")]
+    assert "CERTIFICATE_VERIFY_FAILED" in once(secure_cloud, tmp_path / "t", *words)[1]["findings"][0]["text"]
+    _, found = once(secure_cloud, tmp_path / "u", *words, "--cacert", str(secure_cloud.ca))
+    assert "401" in found["findings"][0]["text"]

@@ -55,12 +55,16 @@ def monitor(args: argparse.Namespace, out: Output) -> int:
 def _follow(watch: Monitor | Whole, args: argparse.Namespace, out: Output, clock: Clock) -> int:
     """Round after round; a contradiction ends it, and so does SIGTERM."""
     told: set[str] = set()
+    last = -1
     ending = _Ending()
     if not args.once:
         signal.signal(signal.SIGTERM, ending.ask)
     while True:
         found = watch.round()
         _say(found, told, args.once, out)
+        if not out.as_json and found.code != last:
+            _sum_up(found, out)
+        last = found.code
         fresh = [one for one in found.findings if one.key not in told and one.grade != NOTE]
         if fresh and args.exec:
             _run(args.exec, found, fresh, out)
@@ -107,10 +111,13 @@ def _say(found: Round, told: set[str], once: bool, out: Output) -> None:
             out.say(f"{found.facts['at']} {one.grade:13} {one.kind}: {one.text}")
             if one.file:
                 out.say(f"{'':20} {'':13} evidence: {one.file}")
-    if once or not told:
-        words = {0: "fine", 1: "CONTRADICTION", 3: "not fine"}[found.code]
-        out.say(f"{found.facts['at']} {found.facts['origin'] or found.facts['server']}: {words}, "
-                f"{found.facts['size']} entries proved, cosigned: {_cosigned(found.facts)}")  # fmt: skip
+
+
+def _sum_up(found: Round, out: Output) -> None:
+    words = {0: "fine", 1: "CONTRADICTION", 3: "not fine"}[found.code]
+    facts = found.facts
+    signed = f"cosigned: {_cosigned(facts)}"
+    out.say(f"{facts['at']} {facts['origin'] or facts['server']}: {words}, {facts['size']} entries proved, {signed}")
 
 
 def _cosigned(facts: dict[str, Any]) -> str:

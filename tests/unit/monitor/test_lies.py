@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from andromede.errors import Invalid
 from andromede.ledger.note import Signer, checkpoint_fields, checkpoint_text, split_note
 from andromede.ledger.policy import parse_policy
 from andromede.ledger.receipt import Receipt
@@ -264,3 +265,55 @@ def test_a_cosignature_from_the_future_counts_for_nothing(tenant: Tenant) -> Non
     tenant.clock.advance(-10_000)
     code, kinds = tenant.kinds()
     assert (code, "witness-clock" in kinds) == (3, True)
+
+
+def test_a_promised_event_that_is_changed_or_withheld_later(tenant: Tenant, tmp_path: Path) -> None:
+    tenant.round()
+    origin, journal = tenant.log.state().origin, tmp_path / "journal"
+    first = next(one for one in tenant.log.get("/events").json["events"] if "secret-plan-4" in one["event"])
+    promise = {"ledger": f"{origin} {first['index']}", "request_id": json.loads(first["event"])["request_id"]}
+    tenant.set(journal=journal)
+
+    def told(change: Callable[..., Any]) -> tuple[int, set[str]]:
+        with journal.open("a") as file:
+            file.write(json.dumps(promise) + "\n")
+        tenant.wire.tamper = on("/events", rows(change))
+        return tenant.kinds()
+
+    assert told(other_object) == (1, {"event"})
+    blank = {"salt": None, "event": None}
+    code, kinds = told(lambda events: [one | blank if one["index"] == first["index"] else one for one in events])
+    assert (code, kinds) == (3, {"promise-withheld"})
+    code, kinds = told(lambda events: events)
+    assert (code, kinds) == (0, set())
+    journal.unlink()
+    journal.write_text(json.dumps(promise) + "\n")  # a new file is read from its start
+    assert tenant.kinds() == (0, set())
+    with pytest.raises(Invalid, match="journal"):
+        journal.unlink()
+        tenant.kinds()
+
+
+def test_a_cosigned_checkpoint_of_another_log(tenant: Tenant) -> None:
+    one, log = witness("one.example"), tenant.log
+    listed = [{"name": "one", "key": str(one.verifier), "url": ""}]
+    assert log.call("PUT", "/witnesses", "max", {"witnesses": listed, "quorum": "all"}).status == 200
+    log.sequence()
+    log.cosign(one)
+    assert tenant.kinds() == (0, set())
+    tenant.wire.tamper = on("witnessed", lambda body: body.replace(b"\n1", b"\n2", 1))
+    assert tenant.kinds() == (3, {"cosigned-note"})
+
+
+@pytest.mark.parametrize("broken", ["/tile/", "/consistency"])
+def test_one_way_of_proving_is_enough(tenant: Tenant, broken: str) -> None:
+    """Where the server's tiles are gone its consistency answers serve, and the other way round."""
+    size = int(tenant.round().facts["size"])
+    tenant.log.sequence()  # the trace of the reading: proved to extend, not read yet
+    tenant.wire.tamper = lambda path, status, body: (404, b"") if broken in path else (status, body)
+    assert tenant.kinds() == (0, set())
+    assert checkpoint_fields(split_note(tenant.state["note"])[0])[1] == size + 1
+    tenant.log.record(5)
+    tenant.log.sequence()
+    code, kinds = tenant.kinds()
+    assert (code, kinds) == ((3, {"absent"}) if broken == "/tile/" else (0, set()))
