@@ -27,6 +27,8 @@ SEARCHED = 20_000
 """How many of the newest events are searched for a request id."""
 PAGE = 1000
 SWIFT_DIGITS = 21
+HALTED_SECONDS = 3600
+"""After which a receipt of a log that is not signed any more may be asked for again: people must mend that."""
 PATH_OF_INSTALLATION = "installation"
 
 
@@ -143,7 +145,13 @@ class Ledger:
         """The receipt of an entry: under the newest cosigned checkpoint that covers it, else under the newest
         one. `witnessed` waits until the quorum of the log's policy is met."""
         if 0 <= index < log.allocated and not self.logs.events(log.tenant, index, index + 1):
-            return Waiting(f"entry {index} is being written", 1)  # the place of a read is known before its event
+            if index >= log.size:  # the place of a read is known before its event
+                return Waiting(f"entry {index} is being written", 1)
+            raise NotFound(
+                f"entry {index} of {log.origin} stands in the tree, and its event is missing: tell the operator to run "
+                "andromede fsck",
+                "missing",
+            )
         salt, event = self.event(log, index)
         policy = self.policy(log)
         for note in self._covering(log, index):
@@ -153,6 +161,9 @@ class Ledger:
                 return Receipt(salt, event, index, tuple(path), note)
         if witnessed and self._covering(log, index):
             return Waiting(f"entry {index} is in a signed checkpoint, but its witnesses have not met the quorum", 2)
+        if reason := policy_store.halt(self.db, log.origin):
+            text = f"entry {index} is not in a signed checkpoint, and the log is not signed any more: {reason}"
+            return Waiting(text, HALTED_SECONDS)
         return Waiting(f"entry {index} is not in a signed checkpoint yet", 1)
 
     def _covering(self, log: LogState, index: int) -> list[str]:
@@ -194,7 +205,8 @@ class Ledger:
         `Conflict` for an event that is not in the tree yet, or that itself tells of an erasure."""
         self._erasable(log, index)
         with self.db.write() as tx:
-            policy_store.blank(tx, log.tenant, index, index + 1)
+            if not policy_store.blank(tx, log.tenant, index, index + 1):
+                raise Conflict(f"entry {index} of {log.origin} was removed by another call meanwhile", "erased")
             detail: dict[str, str | int] = {"index": index, "origin": log.origin}
             return self.tools.recorder.record(tx, [_draft(log, asking, f"event:{index}", detail)])[0]
 

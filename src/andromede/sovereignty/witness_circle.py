@@ -39,7 +39,7 @@ class Peer:
     run_by: str
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def _policy(body: str) -> Policy:
     """The policy of these lines; an empty one where they cannot be read."""
     try:

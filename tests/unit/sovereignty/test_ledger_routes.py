@@ -14,7 +14,7 @@ from andromede.ledger.note import Verifier, checkpoint_fields, split_note
 from andromede.ledger.policy import parse_policy
 from andromede.ledger.receipt import Receipt, entry_of
 from andromede.ledger.tree import check_consistency, leaf_hash, node_hash, tile_path
-from andromede.sovereignty import store
+from andromede.sovereignty import store, witness_store
 from andromede.sovereignty.access import TABLE
 from andromede.sovereignty.routes import routes
 from tests.support.tenantlog import TenantLog, witness
@@ -353,6 +353,20 @@ def test_places_whose_events_are_still_to_come_are_waited_for(tenantlog: TenantL
     assert answer.status == 202 and "being written" in answer.json["waiting"]
     page = log.get("/events").json
     assert page["next"] == first + 2 and page["events"][-1]["index"] == first + 5
+
+
+def test_receipts_that_will_not_come_are_not_waited_for_in_vain(tenantlog: TenantLog) -> None:
+    log = tenantlog
+    first, second = log.record(2)
+    log.sequence()
+    with log.db.write() as tx:
+        tx.run("DELETE FROM audit_event WHERE tenant = ? AND position = ?", (log.demo, first))
+        witness_store.put_halt(tx, log.state().origin, "https://w.example", "w.example: it was rolled back", "", 1)
+    lost = log.get(f"/receipts/{first}")
+    assert lost.status == 404 and "is missing" in lost.json["error"]["message"]
+    assert log.get(f"/receipts/{second}").status == 200
+    late = log.get(f"/receipts/{log.record()[0]}")
+    assert (late.status, late.headers["retry-after"]) == (202, "3600") and "rolled back" in late.json["waiting"]
 
 
 def test_a_checkpoint_that_meets_the_quorum_can_be_asked_for(tenantlog: TenantLog) -> None:
