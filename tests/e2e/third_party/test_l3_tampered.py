@@ -25,6 +25,7 @@ from tests.support.swift import SwiftDoor
 from tests.support.verifier import Book, run
 from tests.unit.ledger.test_vectors import Remembered
 
+pytestmark = pytest.mark.timeout(300)
 PUTS = 300
 
 

@@ -19,6 +19,7 @@ from tests.support.published import Done, Door, fetch, go_check, publish, python
 from tests.support.swift import SwiftDoor
 from tests.support.verifier import PROGRAM, Book, run
 
+pytestmark = pytest.mark.timeout(300)
 PUTS = 300
 EXTRA, OTHER_EXTRA = "extra YW5kcm9tZWRlL2V4dHJhL3YxC", "extra YW5kcm9tZWRlL2V4dHJhL3YxD"
 
