@@ -181,6 +181,11 @@ COMMANDS: tuple[Command, ...] = (
                 ), detail="With the same command on the other side, two installations witness each other."),
         Command("list", "whom we cosign, and who cosigns us", "witness:list_all"),
         Command("key", "name and keys, to give to the other side or to compare", "witness:key"),
+        Command("evidence", "what a log signed and this witness refused to cosign, as proofs for others",
+                "witness:evidence", (
+                    _arg("-o", "--output", help="write each as a file there, for andromede-verify contradiction",
+                         metavar="DIR"),
+                )),
         Command("remove", "cosign no longer, ask no longer", "witness:remove", (
             _arg("name", help="installation, origin, name of a witness, or URL", metavar="NAME"),)),
         Command("resume", "compare a halted log with its witnesses again", "witness:resume", (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from andromede.sovereignty import policies, witness_keys
 from andromede.sovereignty import witness_store as store
 from andromede.sovereignty.verifier.report import KIND_NAMES
 from andromede.sovereignty.witness_circle import peers
+from andromede.sovereignty.witness_evidence import refusals
+from andromede.sovereignty.witness_server import TrustedLogs
 from andromede.sovereignty.witness_status import overview
 
 DEFAULT_LISTEN = "127.0.0.1:8702"
@@ -183,7 +186,7 @@ def list_all(args: argparse.Namespace, out: Output) -> int:
          "age_seconds": (now - row[5]) // US if row[5] else None}
         for row in store.trusts(here.db)
     ]  # fmt: skip
-    refused = [{"origin": row[0], "at": iso_second(row[1]), "status": row[2]} for row in store.evidence(here.db)]
+    refused = [{"origin": row[1], "at": iso_second(row[2])} for row in store.evidence(here.db)]
     found = overview(here.db, now, here.base.config.ledger.private_witnesses) if here.base else None
     out.result({"cosigns": trusts, "refused": refused, "cosigned_by": found})
     out.say("We cosign the logs of:" if trusts else "We cosign nobody's logs. Begin with: andromede witness trust URL")
@@ -192,7 +195,7 @@ def list_all(args: argparse.Namespace, out: Output) -> int:
             ("name", "logs", "newest", "url"), [(row["name"], row["logs"], _age(row), row["url"]) for row in trusts]
         )
     if refused:
-        out.say(f"{len(refused)} signed requests that would have forked a log were refused and are kept")
+        out.say(f"{len(refused)} signed checkpoints that extend nothing were refused; see: andromede witness evidence")
     if found is not None:
         out.say()
         out.say("Our logs are cosigned by:" if found["asked"] else found["text"])
@@ -205,6 +208,27 @@ def list_all(args: argparse.Namespace, out: Output) -> int:
 
 def _age(row: dict[str, Any]) -> str:
     return "never" if row["age_seconds"] is None else f"{span(row['age_seconds'])} ago"
+
+
+def evidence(args: argparse.Namespace, out: Output) -> int:
+    """`andromede witness evidence [-o DIR]`: exit code 4 when anything was refused."""
+    here = home(args)
+    found = refusals(here.db, TrustedLogs(here.db))
+    if args.output:
+        folder = Path(args.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in found:
+            (folder / one.name).write_text(json.dumps(one.document, indent=1) + "\n")
+    shown = [{"origin": one.origin, "at": iso_second(one.at_us), "verdict": one.verdict.kind, "text": one.verdict.text,
+              "file": one.name, "document": one.document} for one in found]  # fmt: skip
+    out.result({"refused": shown})
+    for one in found:
+        out.say(f"{iso_second(one.at_us)} {one.origin}: {one.verdict.kind}: {one.verdict.text}")
+    if found and not args.output:
+        out.say("Write it to files with -o DIR; anybody can judge them with: andromede-verify contradiction FILE")
+    if not found:
+        out.say("this witness refused nothing that a log signed")
+    return table.FINDINGS if found else table.OK
 
 
 def remove(args: argparse.Namespace, out: Output) -> int:

@@ -66,4 +66,10 @@ CREATE TABLE witness_halt (
 ) {norowid};
 """,
     ),
+    Migration(
+        "sovereignty",
+        4,
+        "what a witness had cosigned when it refused",
+        "ALTER TABLE witness_evidence ADD COLUMN known {text};\n",
+    ),
 )

@@ -144,7 +144,7 @@ class WitnessServer:
                 if not weaker:
                     return
                 store.drop_evidence(tx, weaker[0])
-            store.add_evidence(tx, origin, self._clock.now_us(), 422, request)
+            store.add_evidence(tx, origin, self._clock.now_us(), request, str(known[2]) if known else "")
 
     def latest(self, origin_hash_hex: str, peer: str) -> Answer:
         """The last checkpoint that was cosigned for the log whose origin has this SHA-256, for monitors."""

@@ -78,11 +78,11 @@ def update_memory(tx: Tx, values: Row) -> bool:
     )
 
 
-def add_evidence(tx: Tx, origin: str, now: int, answer: int, request: bytes) -> None:
-    """Keep a refused request that the log signed."""
+def add_evidence(tx: Tx, origin: str, now: int, request: bytes, known: str) -> None:
+    """Keep a refused request that the log signed, with the note that was cosigned before."""
     tx.run(
-        "INSERT INTO witness_evidence (origin, at_us, answer, request) VALUES (?, ?, ?, ?)",
-        (origin, now, answer, request),
+        "INSERT INTO witness_evidence (origin, at_us, answer, request, known) VALUES (?, ?, 422, ?, ?)",
+        (origin, now, request, known),
     )
 
 
@@ -97,8 +97,8 @@ def drop_evidence(tx: Tx, number: int) -> None:
 
 
 def evidence(read: Read) -> list[Row]:
-    """(origin, instant, answer, request) of every refused request that is kept."""
-    return read.all("SELECT origin, at_us, answer, request FROM witness_evidence ORDER BY id")
+    """(id, origin, instant, request, note cosigned before) of every refused request that is kept."""
+    return read.all("SELECT id, origin, at_us, request, known FROM witness_evidence ORDER BY id")
 
 
 def own(read: Read) -> list[Row]:

@@ -153,3 +153,6 @@ def test_our_witness_serves_a_foreign_client(tmp_path: Path) -> None:
             *["cosigned ours.example/w1"] * 3, "WitnessRejected", "WitnessRejected", "WitnessAhead",
         ], done.stderr  # fmt: skip
         assert len(as_json(folder, "witness", "list")["refused"]) == 2
+        found = as_json(folder, "witness", "evidence", "-o", str(tmp_path / "found"), check=False)["refused"]
+        assert sorted(one["verdict"] for one in found) == ["fork", "not-a-prefix"]
+        assert {path.name for path in (tmp_path / "found").iterdir()} == {one["file"] for one in found}

@@ -17,11 +17,13 @@ from andromede.ledger.witness import origin_hash
 from andromede.log import Log
 from andromede.sovereignty import witness_keys, witness_routes, witness_schema
 from andromede.sovereignty import witness_store as store
+from andromede.sovereignty.witness_evidence import refusals
 from andromede.sovereignty.witness_routes import Identity, Served
-from andromede.sovereignty.witness_server import KEPT_EVIDENCE, WitnessServer
+from andromede.sovereignty.witness_server import KEPT_EVIDENCE, TrustedLogs, WitnessServer
 from andromede.web.api import Api, Parts
 from andromede.web.call import HttpRequest
 from andromede.web.limiter import caller
+from tests.support import verifier
 from tests.support.clock import FakeClock, FakeIds
 from tests.support.toylog import ToyLog, signers
 
@@ -93,7 +95,7 @@ def test_forks_and_rollbacks_are_refused_and_kept(ready: Database, server: Witne
     assert play(server, log, 0, 4) == 409
     assert play(server, log, 9, 8) == 400
     assert server.add_checkpoint(fork.request(3).encode(), PEER).body == "8\n"
-    kept = [(row[0], row[2], bytes(row[3])) for row in store.evidence(ready)]
+    kept = [(row[1], 422, bytes(row[3])) for row in store.evidence(ready)]
     assert kept == [(log.origin, 422, fork.request(8, size).encode()) for size in (12, 8)]
     play(server, fork, 8)
     assert len(store.evidence(ready)) == 2  # each once
@@ -101,6 +103,26 @@ def test_forks_and_rollbacks_are_refused_and_kept(ready: Database, server: Witne
         play(server, fork.grow(1), 8)
     assert len(store.evidence(ready)) == KEPT_EVIDENCE
     assert fork.request(8, 8).encode() in [bytes(row[3]) for row in store.evidence(ready)]
+
+
+def test_a_refusal_convicts_the_log(ready: Database, server: WitnessServer, tmp_path: Path) -> None:
+    """What was cosigned and what was refused, both signed by the log, are an evidence file."""
+    log = ToyLog(INSTALL + "t/01").grow(8)
+    assert play(server, log, 0, 5) == 200
+    fork = ToyLog(log.origin).grow(3).grow(9, "rewritten")
+    assert [play(server, fork, 5, 5), play(server, fork, 5, 12)] == [422, 422]
+    assert play(server, log, 5, 8) == 200
+    assert play(server, fork, 8, 12) == 422  # kept already
+    found = refusals(ready, TrustedLogs(ready))
+    assert [(one.origin, one.verdict.kind) for one in found] == [(log.origin, "fork"), (log.origin, "not-a-prefix")]
+    with ready.write() as tx:
+        store.drop_trust(tx, INSTALL)
+    assert {one.verdict.kind for one in refusals(ready, TrustedLogs(ready))} == {"open"}
+    file, policy = tmp_path / "evidence.json", tmp_path / "policy"
+    file.write_text(json.dumps(found[0].document))
+    policy.write_text("".join(f"log {signer.verifier}\n" for signer in signers(log.origin)) + "quorum none\n")
+    said = verifier.run(["contradiction", "evidence.json", "--policy", "policy"], tmp_path)
+    assert said.returncode == 0 and "two roots are signed" in said.stdout, said
 
 
 def test_strangers_cannot_fill_the_place_of_evidence(ready: Database, server: WitnessServer) -> None:
