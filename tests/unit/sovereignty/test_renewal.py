@@ -32,7 +32,7 @@ def operator(db: Database, tmp_path: Path, clock: FakeClock) -> Operator:
 
 @pytest.fixture
 def witness(operator: Operator, tmp_path: Path) -> Iterator[HttpWitness]:
-    made = HttpWitness(tmp_path, "w1", operator.bench.logs.verifiers("any"))
+    made = HttpWitness(tmp_path, "w1", operator.bench.logs.verifiers("any"), operator.clock)
     operator.trust(made)
     yield made
     made.close()
