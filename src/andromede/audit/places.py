@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from andromede.audit.event import Draft
 from andromede.db import Tx
@@ -15,8 +16,7 @@ HEADER = "Andromede-Ledger"
 _MOST = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """An event's place in the log of its tenant. Its text is the value of the `Andromede-Ledger` header."""
 
     tenant: str

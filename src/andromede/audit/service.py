@@ -78,6 +78,9 @@ class Recorder:
 def allocate(tx: Tx, tenants: Sequence[str], ids: Ids) -> list[Position]:
     """The next place in each tenant's log, in order; a tenant's own places are contiguous."""
     following = {tenant: _reserve(tx, tenant, count, ids) for tenant, count in Counter(tenants).items()}
+    if len(following) == 1:
+        ((tenant, (origin, first)),) = following.items()
+        return [Position(tenant, origin, first + n) for n in range(len(tenants))]
     positions = []
     for tenant in tenants:
         origin, index = following[tenant]
