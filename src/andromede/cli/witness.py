@@ -225,7 +225,7 @@ def evidence(args: argparse.Namespace, out: Output) -> int:
     for one in found:
         out.say(f"{iso_second(one.at_us)} {one.origin}: {one.verdict.kind}: {one.verdict.text}")
     if found and not args.output:
-        out.say("Write it to files with -o DIR; anybody can judge them with: andromede-verify contradiction FILE")
+        out.say("Write it to files with -o DIR; anybody can judge them: andromede-verify contradiction FILE --policy P")
     if not found:
         out.say("this witness refused nothing that a log signed")
     return table.FINDINGS if found else table.OK
