@@ -121,7 +121,6 @@ class Follower:
         A smaller one from the server itself is a rollback even if it fits, and so is a larger one from a witness:
         the server showed it once, and shows less now."""
         desk = self._desk
-        desk = self._desk
         small, large = sorted((last, other), key=lambda signed: signed.size)
         less = other.size < last.size if source == desk.site.url else other.size > last.size
         try:
