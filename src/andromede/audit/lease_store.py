@@ -47,6 +47,12 @@ def filled(tx: Tx, tenant: str, first: int, stop: int) -> set[int]:
     return {int(row[0]) for row in rows}
 
 
+def body(tx: Tx, tenant: str, place: int) -> bytes | None:
+    """The event at a place, None when there is none yet."""
+    row = tx.one("SELECT body FROM audit_event WHERE tenant = ? AND position = ?", (tenant, place))
+    return bytes(row[0]) if row else None
+
+
 def silent(tx: Tx, before_us: int) -> list[str]:
     """The sources that hold leases and have written nothing since an instant."""
     rows = tx.all(

@@ -21,7 +21,7 @@ from andromede.audit import lease_store
 from andromede.audit.event import Draft
 from andromede.audit.service import Recorder
 from andromede.clock import US, Clock
-from andromede.db import Database, Tx
+from andromede.db import Database, Row, Tx
 
 HORIZON, WINDOW, IDLE, AGE = 0.5, 0.2, 0.3, 1.0
 """Seconds: how far ahead a stock reaches; over which time demand is counted; after which rest, and at which age
@@ -93,7 +93,8 @@ class _Stock:
 @dataclass(slots=True)
 class Turn:
     """What one flush does about leases. `pads`: (lease, first, stop) of places to fill; `wishes`: new leases by
-    tenant; `made` and `written` are what its transaction did, and count once that is durable."""
+    tenant; `made` and `written` are what its transaction did, and count once that is durable. `doubtful`: the one
+    before failed, and may have been durable all the same."""
 
     now: float
     pads: list[tuple[Lease, int, int]] = field(default_factory=list)
@@ -101,6 +102,7 @@ class Turn:
     made: list[Lease] = field(default_factory=list)
     written: Counter[Lease] = field(default_factory=Counter)
     lost: list[Lease] = field(default_factory=list)
+    doubtful: bool = False
 
 
 Read = tuple[Draft, Held | None]
@@ -113,7 +115,9 @@ class Leases:
         self._recorder = recorder
         self._lock = threading.Lock()
         self._stocks: dict[str, _Stock] = {}
+        self._live: dict[tuple[str, int], Lease] = {}
         self._undone: list[tuple[Lease, int, int]] = []
+        self._doubtful = False
         self._recovered = False
         self._closed = False
 
@@ -139,7 +143,7 @@ class Leases:
     @property
     def holding(self) -> bool:
         """Whether anything must be looked after soon."""
-        return bool(self._stocks or self._undone)
+        return bool(self._stocks or self._undone or self._doubtful)
 
     def close(self) -> None:
         """Give nothing any more; the next turn fills what is left."""
@@ -151,6 +155,7 @@ class Leases:
         turn = Turn(now)
         with self._lock:
             turn.pads, self._undone = self._undone, []
+            turn.doubtful = self._doubtful
             for tenant, stock in list(self._stocks.items()):
                 stock.look(now)
                 idle = self._closed or now - stock.active >= IDLE
@@ -172,18 +177,26 @@ class Leases:
             recover(tx, self._recorder, self._recorder.source)
         placed: list[tuple[Draft, int]] = []
         fresh: list[Draft] = []
-        mine = self._mine(tx) if turn.pads or any(held for _, held in reads) else set()
+        rows = (
+            lease_store.held(tx, self._recorder.source)
+            if turn.doubtful or turn.pads or any(r[1] for r in reads)
+            else []
+        )
+        mine = {(str(row[0]), int(row[1])) for row in rows}
+        there = self._there(tx, rows, placed) if turn.doubtful else set()
         for draft, held in reads:
-            if held is None or (held.lease.tenant, held.lease.first) not in mine:
+            if held is not None and (held.lease.tenant, held.lease.first) in mine:
+                turn.written[held.lease] += 1
+                if (held.lease.tenant, held.index) not in there:
+                    placed.append((draft, held.index))
+            elif held is None or not (turn.doubtful and _written(tx, draft, held)):
                 fresh.append(draft)
                 if held is not None and held.lease not in turn.lost:
                     turn.lost.append(held.lease)
-                continue
-            placed.append((draft, held.index))
-            turn.written[held.lease] += 1
         for lease, first, stop in turn.pads:
             if (lease.tenant, lease.first) in mine:
-                placed += pads(self._recorder.source, lease.tenant, range(first, stop))
+                empty = [index for index in range(first, stop) if (lease.tenant, index) not in there]
+                placed += pads(self._recorder.source, lease.tenant, empty)
                 turn.written[lease] += stop - first
         lease_store.end(tx, [(lease.tenant, lease.first) for lease, n in turn.written.items() if n == lease.open])
         return placed, fresh
@@ -195,8 +208,18 @@ class Leases:
             turn.made.append(Lease(tenant, at.origin, at.index, at.index + count, turn.now, at.index, count))
         lease_store.add(tx, [(lease.tenant, lease.first, lease.open, self._recorder.source) for lease in turn.made])
 
-    def _mine(self, tx: Tx) -> set[tuple[str, int]]:
-        return {(str(row[0]), int(row[1])) for row in lease_store.held(tx, self._recorder.source)}
+    def _there(self, tx: Tx, rows: Sequence[Row], placed: list[tuple[Draft, int]]) -> set[tuple[str, int]]:
+        """After a transaction of which it is not known whether it was durable: the places of ours that have their
+        event. Leases that it granted without our knowing are filled and ended."""
+        found: set[tuple[str, int]] = set()
+        for tenant, first, count in rows:
+            filled = lease_store.filled(tx, tenant, first, first + count)
+            found |= {(tenant, index) for index in filled}
+            if (tenant, first) not in self._live:
+                empty = [index for index in range(first, first + count) if index not in filled]
+                placed += pads(self._recorder.source, tenant, empty)
+                lease_store.end(tx, [(tenant, first)])
+        return found
 
     def done(self, turn: Turn) -> None:
         """The turn's transaction is durable: its leases may be used."""
@@ -204,6 +227,10 @@ class Leases:
             lease.open -= count
         with self._lock:
             self._recovered = self._recovered or bool(turn.made)
+            self._doubtful = False
+            for ended in [*turn.lost, *(lease for lease in turn.written if not lease.open)]:
+                self._live.pop((ended.tenant, ended.first), None)
+            self._live |= {(lease.tenant, lease.first): lease for lease in turn.made}
             for lost in turn.lost:
                 stock = self._stocks.get(lost.tenant)
                 if stock is not None and lost in stock.leases:
@@ -212,9 +239,17 @@ class Leases:
                 self._stocks.setdefault(lease.tenant, _Stock()).leases.append(lease)
 
     def undone(self, turn: Turn) -> None:
-        """The turn's transaction failed: what it would have filled is filled by the next one."""
+        """The turn's transaction failed: what it would have filled is filled by the next one, unless it is there: a
+        database that dies with the commit may have kept it."""
         with self._lock:
             self._undone += turn.pads
+            self._doubtful = True
+
+
+def _written(tx: Tx, draft: Draft, held: Held) -> bool:
+    """Whether the place of a read has the read's own event."""
+    body = lease_store.body(tx, held.lease.tenant, held.index)
+    return body is not None and draft.request_id.encode() in body
 
 
 def pads(source: str, tenant: str, places: Sequence[int]) -> list[tuple[Draft, int]]:

@@ -248,7 +248,7 @@ class Committer:
         self._woken = False  # before the queue is emptied: an event noted from here on wakes us again
         reads = [self._reads.popleft() for _ in range(len(self._reads))]
         turn = self._leases.begin(now)
-        if not (jobs or reads or turn.pads or self._reading() is not None):
+        if not (jobs or reads or turn.pads or turn.doubtful or self._reading() is not None):
             return True
         able, durable = self._append(jobs), True
         try:
@@ -309,8 +309,8 @@ class Committer:
                 for job in jobs:
                     job.position = None if job.first is None else positions[len(fresh) + job.first]
         except Exception as error:
-            if guarded:
-                raise
+            if guarded or (isinstance(error, Unavailable) and error.reason == "database"):
+                raise  # it may have been durable all the same: nothing is done twice
             if not isinstance(error, Error):
                 self._tools.log.event("commit.retry", "warning", cause=repr(error))
             return False

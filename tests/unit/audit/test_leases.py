@@ -33,7 +33,8 @@ class Process:
         self.queued.append((draft(number, tenant), held))
         return held
 
-    def flush(self, fail: bool = False) -> Turn:
+    def flush(self, fail: bool = False, deaf: bool = False) -> Turn:
+        """`fail`: nothing of it is durable; `deaf`: all of it is, and the database is gone before it can say so."""
         turn = self.leases.begin(self.clock.monotonic())
         try:
             with self.db.write() as tx:
@@ -42,6 +43,8 @@ class Process:
                 self.leases.lease(tx, turn)
                 if fail:
                     raise RuntimeError("the disk is gone")
+            if deaf:
+                raise RuntimeError("the server is gone")
         except RuntimeError:
             self.leases.undone(turn)
             return turn
@@ -173,6 +176,44 @@ def test_a_flush_that_fails_loses_no_place(ready: Database) -> None:
     process.flush(fail=True)
     process.flush()
     assert whole(ready)
+
+
+@pytest.mark.parametrize(("rest", "seconds"), [(0, 0.0), (3, 0.0), (3, AGE)])
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(ready: Database, rest: int, seconds: float) -> None:
+    """The database died between its commit and the word of it."""
+    process = Process(ready)
+    stock = process.stocked()
+    promised = {100 + n: process.read(100 + n) for n in range(stock - rest)}
+    process.clock.advance(seconds)
+    process.flush(deaf=True)
+    process.read(1)
+    process.flush()
+    assert process.leases.holding
+    process.clock.advance(AGE)
+    process.flush()
+    assert whole(ready) and not process.leases.holding
+    rows = ready.all("SELECT position, body FROM audit_event WHERE tenant = 't'")
+    for number, held in promised.items():
+        assert held is not None and [at for at, body in rows if f'"req-{number}"'.encode() in bytes(body)] == [
+            held.index
+        ]
+
+
+def test_places_that_were_granted_without_a_word_are_filled(ready: Database) -> None:
+    process = Process(ready)
+    process.stocked()
+    process.clock.advance(AGE)
+    process.flush()
+    assert whole(ready)
+    for number in range(8):
+        process.read(number)
+    assert process.flush(deaf=True).made
+    process.queued = []
+    process.clock.advance(AGE)
+    assert not whole(ready) and process.leases.holding
+    process.flush()
+    assert whole(ready) and not process.leases.holding
+    assert process.stocked() >= 8
 
 
 def test_the_next_start_of_a_source_fills_what_the_dead_process_held(ready: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -394,6 +395,29 @@ def test_a_database_that_fails_is_unavailable_and_heals(made: Vault, monkeypatch
     made.put(box, "k", b"y")
     assert made.get(box, "k") == b"y"
     assert sum(b'"object":"box/k"' in bytes(row[0]) for row in made.events()) == 1  # type: ignore[call-overload]
+
+
+def test_a_commit_that_may_have_been_durable_is_not_repeated(made: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = made.container()
+    write, deaf = type(made.db).write, [True]
+
+    @contextmanager
+    def silenced(db: Database) -> Iterator[Tx]:
+        with write(db) as tx:
+            yield tx
+        if deaf:
+            deaf.clear()
+            raise Unavailable("the database does not answer; the call may be repeated", "database")
+
+    stored = made.objects.receive(box, Bytes(b"abc"), Receive(3))
+    put = made.objects.put(box, "k", stored, Attributes(), NO_CONDITIONS, TRACE)
+    before = len(made.db.all("SELECT 1 FROM audit_event"))
+    monkeypatch.setattr(type(made.db), "write", silenced)
+    with pytest.raises(Unavailable):
+        made.objects.run(put)
+    made.put(box, "other", b"x")
+    assert made.get(box, "k") == b"abc"
+    assert len(made.db.all("SELECT 1 FROM audit_event")) == before + 2
 
 
 def test_a_committer_ends_even_when_the_database_is_gone(db: Database, tmp_path: Path, clock: FakeClock) -> None:
