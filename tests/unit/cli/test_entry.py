@@ -39,7 +39,7 @@ def test_the_names_that_other_tools_rely_on_are_there() -> None:
     top = {command.name: {child.name for child in command.commands} for command in table.COMMANDS}
     assert set(ISSUE.split()) <= set(top)
     assert top["serve"] == {"api", "objects"}
-    assert top["ledger"] == {"status", "tail", "receipt", "policy", "erase", "verify", "monitor", "export"}
+    assert top["ledger"] == {"status", "tail", "receipt", "policy", "erase", "renew", "verify", "monitor", "export"}
     assert {"list", "create", "disable", "enable", "rotate", "destroy"} <= top["keys"]
 
 
