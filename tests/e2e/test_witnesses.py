@@ -21,6 +21,7 @@ from andromede.ledger.witness import origin_hash
 from tests.support.installation import COMMAND, Installation, free_port, wait_until
 from tests.support.keystone import Keystone
 from tests.support.swift import SwiftDoor
+from tests.support.toylog import signers
 
 pytestmark = pytest.mark.timeout(300)
 SECONDS = 20.0
@@ -145,8 +146,39 @@ def test_a_witness_that_stands_alone(two: tuple[Installation, Installation]) -> 
         )
         refused = as_json(folder, "witness", "trust", said["url"], check=False)
         assert "stands alone" in refused["error"]["message"]
+        by_words(mine, said)
     late = mine.run("witness", "trust", said["url"], check=False)
     assert late.returncode == 1 and "does not answer" in late.stdout
+
+
+def by_words(mine: Installation, said: dict[str, Any]) -> None:
+    """What the commands print, and what they refuse."""
+    assert "witness.example/w1" in mine.run("witness", "list").stdout
+    assert "logs below andromede-" in mine.run("witness", "key").stdout
+    assert "refused nothing" in mine.run("witness", "evidence").stdout
+    vkey = str(signers("other.example/log")[0].verifier)
+    mine.run("witness", "trust", "--origin", "other.example/log", "--vkey", vkey)
+    listed = mine.run("witness", "list").stdout
+    assert "other.example/log" in listed and "never" in listed
+    other = str(signers("other.example/log", (b"\x07" * 32, b"\x08" * 32))[0].verifier)
+    wrong = {
+        ("--origin", "other.example/log", "--vkey", other): "--replace",
+        ("--origin", "other.example/log"): "needs the log's own key",
+        ("--origin", "other.example/", "--vkey", vkey): "slash",
+        ("http://127.0.0.1:1", "--vkey", vkey): "cosignature keys",
+        ("--vkey", "x"): "--vkey",
+        (): "name the URL",
+        ("ftp://x",): "not an http",
+        (mine.objects_url,): "neither an installation nor a witness",
+        (said["url"] + "/sovereignty/v1/witness", "--vkey", said["vkeys"][0].replace("w1", "w2")): "--vkey",
+    }
+    for words, text in wrong.items():
+        done = mine.run("witness", "trust", *words, check=False)
+        assert done.returncode in (1, 2) and text in done.stdout, done.stdout
+    mine.run("witness", "trust", "--origin", "other.example/log", "--vkey", other, "--replace")
+    assert "no longer cosign" in mine.run("witness", "remove", "other.example/log").stdout
+    assert "nothing here is called" in mine.run("witness", "remove", "nobody", check=False).stdout
+    assert "not halted" in mine.run("witness", "resume", "nobody", check=False).stdout
 
 
 def test_where_a_lone_witness_may_not_begin(two: tuple[Installation, Installation], tmp_path: Path) -> None:
