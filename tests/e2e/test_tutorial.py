@@ -44,9 +44,8 @@ def place() -> Iterator[Path]:
 
 def surroundings(clone: Path) -> dict[str, str]:
     """The environment of a fresh login: no settings, an empty home, ports that are free."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ANDROMEDE", "AWS_", "OS_", "XDG_"))
-    }
+    foreign = ("ANDROMEDE", "AWS_", "OS_", "XDG_", "MAKE", "MFLAGS", "VENV", "ARGS", "PYTHON")
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(foreign) and not n.lower().endswith("_proxy")}
     source = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH", ""))))
     ports = {name: f"127.0.0.1:{free_port()}" for name in PORTS}
     return {**kept, **ports, "HOME": str(clone.parent / "home"), "PYTHONPATH": source, "NO_COLOR": "1"}
