@@ -55,8 +55,8 @@ class Database(Protocol):
         """One statement outside any transaction: all rows."""
 
     def version(self) -> bytes | None:
-        """A value that differs after every commit of anybody; None where it cannot be had without a statement.
-        What was read after it was taken is still true while it stays the same."""
+        """A value that differs after every commit of anybody; None while somebody writes, and where it cannot be had
+        without a statement. What was read after it was taken is still true while it stays the same."""
 
     def script(self, statements: Iterable[str]) -> None:
         """Run DDL under the writer gate, in one transaction."""

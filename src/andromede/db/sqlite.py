@@ -21,7 +21,8 @@ from andromede.errors import Fatal, NoCapacity, Unavailable
 
 T = TypeVar("T")
 
-_WAL_INDEX, _WAL_INDEX_HEADER = 32768, 48
+_COUNT = 8
+"""Bytes of the lock file that hold the number of writes."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -102,7 +103,9 @@ class SqliteDatabase:
         self._gate = threading.Lock()
         self._gate_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._all: list[sqlite3.Connection] = []
-        self._shared: mmap.mmap | None = None
+        if os.fstat(self._gate_fd).st_size < _COUNT:
+            os.ftruncate(self._gate_fd, _COUNT)
+        self._count = mmap.mmap(self._gate_fd, _COUNT)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _conn(self) -> sqlite3.Connection:
@@ -131,10 +134,11 @@ class SqliteDatabase:
             fcntl.flock(self._gate_fd, fcntl.LOCK_EX)
             try:
                 try:
-                    conn.execute("BEGIN IMMEDIATE")
-                    tx = SqliteTx(conn)
-                    yield tx
-                    conn.execute("COMMIT")
+                    with self._counted():
+                        conn.execute("BEGIN IMMEDIATE")
+                        tx = SqliteTx(conn)
+                        yield tx
+                        conn.execute("COMMIT")
                 except BaseException as error:
                     if conn.in_transaction:
                         conn.execute("ROLLBACK")
@@ -154,17 +158,19 @@ class SqliteDatabase:
         return self._conn().execute(sql, params).fetchall()
 
     def version(self) -> bytes | None:
-        # the header of the WAL index changes with every commit and every checkpoint (sqlite.org/walformat.html,
-        # 2.1); it is in memory that all processes share, so whoever was told of a commit finds it changed
-        shared = self._shared
-        if shared is None:
-            self._conn().execute("SELECT 1 FROM sqlite_master").fetchone()  # the file is there while this is open
-            try:
-                with open(f"{self._path}-shm", "rb") as file:
-                    shared = self._shared = mmap.mmap(file.fileno(), _WAL_INDEX, prot=mmap.PROT_READ)
-            except (OSError, ValueError):
-                return None
-        return shared[:_WAL_INDEX_HEADER]
+        count = self._count[:_COUNT]
+        return None if count[0] & 1 else count
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a write in memory that all processes share. The number is odd while one is under way, and stays so
+        when its process dies: nobody can tell then whether it was committed, until the next one ends."""
+        odd = int.from_bytes(self._count[:_COUNT], "little") + 1 | 1
+        self._count[:_COUNT] = odd.to_bytes(_COUNT, "little")
+        try:
+            yield
+        finally:
+            self._count[:_COUNT] = (odd + 1).to_bytes(_COUNT, "little")
 
     def script(self, statements: Iterable[str]) -> None:
         with self.write() as tx:
@@ -191,13 +197,11 @@ class SqliteDatabase:
             raise Fatal("the database did not answer a checkpoint", "database")
 
     def close(self) -> None:
-        if self._shared is not None:
-            self._shared.close()
-            self._shared = None
         for conn in self._all:
             conn.close()
         self._all.clear()
         self._local = threading.local()
         if self._gate_fd >= 0:
+            self._count.close()
             os.close(self._gate_fd)
             self._gate_fd = -1
