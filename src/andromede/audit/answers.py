@@ -13,17 +13,22 @@ that is not their own: OPERATOR_REVIEW when they read, OPERATOR_SYSTEM when they
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from andromede.audit import store
 from andromede.audit.event import Draft
 from andromede.audit.places import HEADER, Places
 from andromede.audit.service import INSTALLATION, Recorder
-from andromede.db import Database, Tx
+from andromede.db import Database, Row, Tx
 from andromede.web.access import is_cloud_admin
 from andromede.web.actor import ANONYMOUS_LABEL
 from andromede.web.call import Call
 from andromede.web.routes import Target
+
+LIST, TAIL = "ledger:list_events", "operator:tail"
+"""Actions that show the events of every tenant at once."""
+_READING = tuple(f'"action":"{action}"'.encode() for action in (LIST, TAIL))
 
 
 def begun(tx: Tx, tenant: str) -> bool:
@@ -42,6 +47,12 @@ def purpose(call: Call[Any], tenant: str) -> str:
     if who is None or tenant in (INSTALLATION, who.project_id) or not (who.system or is_cloud_admin(who)):
         return "CUSTOMER_ACCESS"
     return "OPERATOR_REVIEW" if call.method in ("GET", "HEAD") else "OPERATOR_SYSTEM"
+
+
+def owners(rows: Iterable[Row]) -> list[str]:
+    """The tenants whose events stand in (id, tenant, body, ...) rows. Events that tell of such a reading do not
+    count: else two who read would keep each other busy."""
+    return list(dict.fromkeys(str(row[1]) for row in rows if not any(mark in bytes(row[2]) for mark in _READING)))
 
 
 class ApiLedger:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from andromede.audit import store
-from andromede.audit.answers import begun, purpose
+from andromede.audit.answers import LIST, begun, owners, purpose
 from andromede.audit.event import Draft
 from andromede.audit.service import INSTALLATION, Recorder
 from andromede.db import Database, Row
@@ -16,7 +16,6 @@ from andromede.web.call import Call
 from andromede.web.dialect import Dialect
 from andromede.web.routes import Routes, Target
 
-LIST = "ledger:list_events"
 TABLE = AccessTable({LIST: (Grant("cloud", "auditor"), Grant("project", "reader"), Grant("project", "auditor"))})
 """Auditors of the system and administrators see every event; others those of their project."""
 PAGE = 100
@@ -41,8 +40,9 @@ def _target(call: Call[Trail], _: Any) -> Target:
 @routes.add("GET", "/v1/events", LIST, target=_target)
 def list_events(call: Call[Trail]) -> dict[str, Any]:
     """Events in order of id: `after` an id, at most `limit`; or the `newest` so many. `project_id` narrows what an
-    auditor sees. `event` is the text of exactly the bytes that are stored,
-    empty once erased; `index` its place in the log of its tenant. Asking leaves an event too."""
+    auditor sees; without it every tenant whose events are shown is told in its own log. `event` is the text of exactly
+    the bytes that are stored, empty once erased; `index` its place in the log of its tenant. Asking leaves
+    an event too."""
     tenant = _tenant(call)
     newest = call.integer("newest", 1, LARGEST_PAGE)
     after = call.integer("after", 0, 10**18 - 1) or 0
@@ -51,10 +51,10 @@ def list_events(call: Call[Trail]) -> dict[str, Any]:
     with trail.db.write() as tx:
         rows = store.newest(tx, tenant, newest) if newest else store.events(tx, tenant, after, limit)
         log = tenant if tenant and begun(tx, tenant) else INSTALLATION
-        asked = Draft(
-            log, call.who.label(), LIST, f"events:{tenant or 'all'}", call.request_id, purpose=purpose(call, log)
-        )
-        trail.recorder.record(tx, [asked])
+        told = dict.fromkeys([log, *(owners(rows) if tenant is None else ())])
+        who, what = call.who.label(), f"events:{tenant or 'all'}"
+        drafts = [Draft(to, who, LIST, what, call.request_id, purpose=purpose(call, to)) for to in told]
+        trail.recorder.record(tx, drafts)
     return {"events": [_shown(row) for row in rows], "next": rows[-1][0] if rows else after}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from andromede.audit import store
+from andromede.audit.answers import TAIL, owners
 from andromede.cli import common, table
 from andromede.cli.ledger_books import Local, RemoteBook
 from andromede.cli.output import Output, span
@@ -137,13 +138,22 @@ def tail(args: argparse.Namespace, out: Output) -> int:
     with db.read() as tx:
         rows = store.newest(tx, args.project, args.count)
         log = args.project if args.project and store.origin(tx, args.project) is not None else ""
-    app.note_operation(base, "operator:tail", args.project or "events:all", "OPERATOR_REVIEW", [log])
+    told: set[str] = set()
+
+    def tell(tenants: list[str]) -> None:
+        fresh = [tenant for tenant in tenants if tenant not in told]
+        told.update(fresh)
+        if fresh:
+            app.note_operation(base, TAIL, args.project or "events:all", "OPERATOR_REVIEW", fresh)
+
+    tell([log, *([] if args.project else owners(rows))])
     _print(rows, out, names)
     after = rows[-1][0] if rows else 0
     clock = SystemClock()
     while args.follow:
         clock.sleep(0.5)
         rows = list(_pages(db, args.project, after))
+        tell([] if args.project else owners(rows))
         _print(rows, out, names)
         after = rows[-1][0] if rows else after
     return table.OK

@@ -83,6 +83,22 @@ def test_others_events_are_for_auditors_only(trail: Trail) -> None:
     assert json.loads(only[0]["event"])["object"] == "secret"
 
 
+def test_who_sees_every_tenants_events_tells_each_of_them(trail: Trail) -> None:
+    admin = trail.cloud.token("admin", trail.cloud.secrets.admin_password, scope("admin"))
+
+    def told(tenant: str) -> list[str]:
+        rows = trail.cloud.db.all("SELECT body FROM audit_event WHERE tenant = ? ORDER BY position", (tenant,))
+        found = [json.loads(bytes(row[0])) for row in rows]
+        return [event["purpose"] for event in found if event["action"] == LIST]
+
+    trail.get("limit=1000", admin)
+    assert told("other") == told(trail.demo) == ["OPERATOR_REVIEW"] and len(told("")) == 1
+    last = trail.get("newest=1", admin).json["next"]
+    for _ in range(3):  # following comes to rest: what tells of reading is not told again
+        last = trail.get(f"after={last}", admin).json["next"]
+    assert len(told("other")) == len(told(trail.demo)) == 1
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=-1", "newest=x", "after=99999999999999999999"])
 def test_odd_numbers_are_refused(trail: Trail, query: str) -> None:
     admin = trail.cloud.token("admin", trail.cloud.secrets.admin_password, scope("admin"))
