@@ -234,7 +234,7 @@ def _verdict(last: Signed, other: Signed, relation: Relation, less: bool) -> tup
             if verdict.proved:
                 return verdict.kind, verdict.text
     if less:
-        return "rollback", f"size {large} was signed and shown, and the server shows size {small} now"
+        return "rollback", f"size {large} was signed and shown, and the server shows no more than {small} now"
     return "not-a-prefix", f"sizes {small} and {large} are signed, and nothing that the server gives joins them"
 
 
