@@ -58,7 +58,10 @@ class Pinned:
         except BadNote as error:
             raise Garbled(f"not a checkpoint: {error}") from error
         if origin != self.origin:
-            raise BadNote(f"the checkpoint is of {origin}, and the log followed here is {self.origin}")
+            raise BadNote(
+                f"it is of {origin}, and the log followed here is {self.origin}; if the operator says why it ended, "
+                "keep this --state and begin another"
+            )
         keys = [key for key in self.policy.logs if key.name == origin]
         for key in keys:
             try:
