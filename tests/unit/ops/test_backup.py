@@ -114,6 +114,8 @@ def test_a_backup_restores_and_tells_nothing_without_its_key(job: Job, db: Datab
     assert (goal.place.keys / "root.json").read_bytes() == b"root " + CANARY
     assert not (goal.place.keys / "witness.json").exists(), "a restored witness has an old memory: it gets new keys"
     assert (goal.place.data / "blobs/file/aa/x").read_bytes() == b"sealed"
+    keys = [goal.place.keys, *goal.place.keys.rglob("*")]
+    assert [path for path in keys if path.stat().st_mode & 0o077] == []
     copy = open_database(f"sqlite:///{goal.place.data}/andromede.db")
     assert copy.all("SELECT n FROM thing") == [(7,)]
     copy.close()
