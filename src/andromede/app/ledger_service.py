@@ -40,7 +40,7 @@ def ledger_mounts(base: Base) -> list[Mount]:
 
 def ledger_reconcilers(base: Base) -> list[Reconciler]:
     """Retention and the monthly roots."""
-    from andromede.sovereignty.retention import Retention
+    from andromede.sovereignty.retention import Retention, Steady
     from andromede.sovereignty.roots import MonthlyRoots
     from andromede.work import Reconciler
 
@@ -50,8 +50,9 @@ def ledger_reconcilers(base: Base) -> list[Reconciler]:
         return []  # the sequencer of the same process alerts
     days = base.config.ledger.retention_days
     retention = Retention(base.db, logs, base.recorder, base.clock, base.ids)
+    steady = Steady(base.clock)
     roots = MonthlyRoots(base.db, logs, base.recorder, base.clock, base.ids)
     return [
-        Reconciler("ledger.retention", RETENTION_SECONDS, lambda: retention.turn(days)),
+        Reconciler("ledger.retention", RETENTION_SECONDS, lambda: steady() and retention.turn(days)),
         Reconciler("ledger.roots", ROOTS_SECONDS, roots.turn),
     ]

@@ -15,6 +15,24 @@ MINIMUM_DAYS = 183
 """Six months: no setting makes the rule shorter."""
 DAY_US = 86_400 * US
 BATCH = 1000
+STEADY_SECONDS, SLACK_SECONDS = 3600.0, 600.0
+
+
+class Steady:
+    """Whether the wall clock has gone at the pace of the monotonic one for a while. What is removed for good must not
+    be removed because a clock jumped, or was wrong when the machine started."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun = (clock.monotonic(), clock.now_us())
+
+    def __call__(self) -> bool:
+        now, wall = self._clock.monotonic(), self._clock.now_us()
+        passed = now - self._begun[0]
+        if abs((wall - self._begun[1]) / US - passed) > SLACK_SECONDS:
+            self._begun = now, wall
+            return False
+        return passed >= STEADY_SECONDS
 
 
 class Retention:

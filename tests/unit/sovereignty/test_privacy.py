@@ -13,6 +13,7 @@ import pytest
 from andromede.app.base import Base
 from andromede.app.ledger_service import ledger_mounts, ledger_reconcilers
 from andromede.audit import Draft, Recorder
+from andromede.clock import US
 from andromede.config import Config
 from andromede.db import Database, migrate, open_database
 from andromede.ledger.policy import parse_policy
@@ -20,7 +21,7 @@ from andromede.ledger.receipt import Receipt, entry_of
 from andromede.ledger.tree import leaf_hash
 from andromede.log import Log
 from andromede.sovereignty import store, witness_keys, witness_schema, witness_store
-from andromede.sovereignty.retention import BATCH, MINIMUM_DAYS, Retention
+from andromede.sovereignty.retention import BATCH, MINIMUM_DAYS, STEADY_SECONDS, Retention, Steady
 from andromede.sovereignty.roots import LOGS_PER_EVENT, MonthlyRoots
 from andromede.sovereignty.witness_server import WitnessServer
 from tests.support.clock import FakeClock, FakeIds
@@ -36,6 +37,32 @@ def receipt(log: TenantLog, index: int, who: str = "demo") -> Receipt:
 
 def retention(log: TenantLog) -> Retention:
     return Retention(log.db, log.logs, log.recorder, log.clock, log.cloud.ids)
+
+
+class Jumpy(FakeClock):
+    """A wall clock that can jump."""
+
+    off = 0
+
+    def now_us(self) -> int:
+        return self.us + self.off
+
+
+def test_nothing_is_removed_while_the_clock_jumps() -> None:
+    clock = Jumpy()
+    steady = Steady(clock)
+    assert not steady()
+    clock.advance(STEADY_SECONDS)
+    assert steady()
+    clock.off = 4000 * DAY * US
+    assert not steady()
+    clock.advance(STEADY_SECONDS / 2)
+    clock.off = 0
+    assert not steady()
+    clock.advance(STEADY_SECONDS / 2)
+    assert not steady()
+    clock.advance(STEADY_SECONDS / 2)
+    assert steady()
 
 
 def months(log: TenantLog) -> MonthlyRoots:
