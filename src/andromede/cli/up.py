@@ -24,6 +24,9 @@ from andromede.ops.layout import Layout
 from andromede.ops.running import Running
 from andromede.ops.supervise import Child, Hooks, Supervisor, name_process
 
+ENDING_SECONDS = 10.0
+"""How long a detached start that failed may take to end."""
+
 
 @dataclass(slots=True)
 class Start:
@@ -80,7 +83,7 @@ def up(args: argparse.Namespace, out: Output) -> int:
     place, config = common.layout(args), common.load(args)
     layout.prepare(place, clock, RandomIds())
     try:
-        running.acquire(place)
+        lock = running.acquire(place)
     except Conflict as error:
         return _already(place, out, error, args.detach)
     os.umask(0o077)
@@ -96,7 +99,12 @@ def up(args: argparse.Namespace, out: Output) -> int:
     if pipe > 0:
         for listener in (*api, *objects):
             listener.close()
-        board.show(child.unpack(child.read_answer(pipe)), out, detached=True)
+        os.close(lock)
+        try:
+            board.show(child.unpack(child.read_answer(pipe)), out, detached=True)
+        except Error:
+            running.wait_free(place, clock, ENDING_SECONDS)  # what was mended may be tried again at once
+            raise
         return table.OK
     return _detached(start, -pipe)
 

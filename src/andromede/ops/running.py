@@ -72,6 +72,13 @@ def is_locked(layout: Layout) -> bool:
     return False
 
 
+def wait_free(layout: Layout, clock: Clock, seconds: float) -> None:
+    """Wait until nobody holds the lock, or for that long."""
+    deadline = clock.monotonic() + seconds
+    while is_locked(layout) and clock.monotonic() < deadline:
+        clock.sleep(0.02)
+
+
 def read(layout: Layout) -> Running | None:
     """The last written state, whether or not that supervisor still lives."""
     try:
