@@ -141,7 +141,7 @@ def tail(args: argparse.Namespace, out: Output) -> int:
     told: set[str] = set()
 
     def tell(tenants: list[str]) -> None:
-        fresh = [tenant for tenant in tenants if tenant not in told]
+        fresh = [tenant for tenant in dict.fromkeys(tenants) if tenant not in told]
         told.update(fresh)
         if fresh:
             app.note_operation(base, TAIL, args.project or "events:all", "OPERATOR_REVIEW", fresh)
