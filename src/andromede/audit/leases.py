@@ -26,8 +26,11 @@ from andromede.db import Database, Row, Tx
 HORIZON, WINDOW, IDLE, AGE = 0.5, 0.2, 0.3, 1.0
 """Seconds: how far ahead a stock reaches; over which time demand is counted; after which rest, and at which age
 of a lease, its unused places are filled."""
-LEAST, MOST, TENANTS = 4, 1000, 1024
-"""Places in a lease, and tenants that one process counts the demand of."""
+LEAST, MOST, TENANTS = 4, 4000, 1024
+"""Places in stock, at least and at most, and tenants that one process counts the demand of."""
+FULL = 0.8
+"""The part of the wanted stock below which it is filled up: a flush comes every fifth of a second at the latest, and
+until the one after the next there must be places."""
 _EAGER = 4
 SILENT_SECONDS = 120
 
@@ -87,7 +90,7 @@ class _Stock:
         """How many places more; never many more than there were reads lately, so that padding stays in proportion."""
         want = min(MOST, int(self.rate * HORIZON), 3 * self.seen)
         left = self.left()
-        return want - left if want >= LEAST and left < want / 2 else 0
+        return want - left if want >= LEAST and left < want * FULL else 0
 
 
 @dataclass(slots=True)
