@@ -282,3 +282,16 @@ def test_tenants_have_stocks_of_their_own(ready: Database) -> None:
     process.flush()
     assert whole(ready, "a")
     assert whole(ready, "b")
+
+
+def test_a_steady_demand_never_runs_out(ready: Database) -> None:
+    process = Process(ready)
+    missed = []
+    for turn in range(12):
+        held = [process.read(number) for number in range(600)]  # three thousand a second
+        process.flush()
+        process.clock.advance(0.2)
+        if turn >= 4:
+            missed += [place for place in held if place is None]
+    assert missed == []
+    assert pads(ready) == 0
