@@ -111,6 +111,8 @@ def test_whose_data_a_command_shows_learns_of_it(own: Installation) -> None:
     found = left(own, "explain", "access", "demo", "s3:GetObject", "box/k")
     assert found == [(demo, "operator:explain", "OPERATOR_REVIEW")]
     assert left(own, "ledger", "tail", "--project", demo) == [(demo, "operator:tail", "OPERATOR_REVIEW")]
+    assert left(own, "ledger", "tail", "--project", "demo") == [(demo, "operator:tail", "OPERATOR_REVIEW")]
+    assert own.run("ledger", "tail", "--project", "nobody", check=False).returncode == 1
 
 
 def test_commands_that_show_nobodys_data_leave_nothing(own: Installation) -> None:

@@ -15,6 +15,7 @@ from andromede.cli.output import Output, span
 from andromede.clock import SystemClock, iso_milli
 from andromede.config import Config
 from andromede.db import Database, Row
+from andromede.errors import NotFound
 
 PAGE = 1000
 SHOWN_LOGS = 50
@@ -105,6 +106,13 @@ class Names:
         found = self._auth.project(tenant) if tenant else None
         return f"project:{found.name if found else tenant}" if tenant else "installation"
 
+    def tenant(self, name: str) -> str:
+        """The tenant that `name` stands for: a project's id or name, or `installation`."""
+        if name == "installation":
+            return ""
+        found = None if self._auth.project(name) else self._auth.project_by_name(name)
+        return found.id if found else name
+
 
 def _line(body: bytes, place: str, tenant: str, names: Names | None) -> str:
     if not body:
@@ -135,9 +143,11 @@ def tail(args: argparse.Namespace, out: Output) -> int:
     _, config = common.installed(args)
     base = app.Base.open(config, "operator")
     db, names = base.db, Names(config, base.db)
+    tenant = names.tenant(args.project) if args.project else None
     with db.read() as tx:
-        rows = store.newest(tx, args.project, args.count)
-        log = args.project if args.project and store.origin(tx, args.project) is not None else ""
+        if tenant is not None and store.origin(tx, tenant) is None:
+            raise NotFound(f"{args.project} has no log here; list them with: andromede ledger status", "log")
+        rows = store.newest(tx, tenant, args.count)
     told: set[str] = set()
 
     def tell(tenants: list[str]) -> None:
@@ -146,13 +156,13 @@ def tail(args: argparse.Namespace, out: Output) -> int:
         if fresh:
             app.note_operation(base, TAIL, args.project or "events:all", "OPERATOR_REVIEW", fresh)
 
-    tell([log, *([] if args.project else owners(rows))])
+    tell([tenant or "", *([] if args.project else owners(rows))])
     _print(rows, out, names)
     after = rows[-1][0] if rows else 0
     clock = SystemClock()
     while args.follow:
         clock.sleep(0.5)
-        rows = list(_pages(db, args.project, after))
+        rows = list(_pages(db, tenant, after))
         tell([] if args.project else owners(rows))
         _print(rows, out, names)
         after = rows[-1][0] if rows else after

@@ -50,7 +50,10 @@ _YES = _arg("--yes", help="do not ask", action="store_true")
 _COUNT = _arg("-n", "--count", help="how many events (default 20)", type=int, default=20, metavar="N")
 _CLOUD = _arg("--cloud", help="ask the cloud of that name in DIR/clouds.yaml over the API, with the rights of its user",
               metavar="NAME")  # fmt: skip
-_PROJECT = _arg("--project", help="only what concerns this project id", metavar="ID")
+_PROJECT_ID = _arg("--project", help="only what concerns this project id", metavar="ID")
+_PROJECT = _arg(
+    "--project", help="this project: id or name (with --cloud its id), or `installation`", metavar="PROJECT"
+)
 
 _POLICY = _arg("--policy", help="your policy file: whose signatures you ask for (default: the one that the cloud or "
                "this installation gives)", metavar="FILE")  # fmt: skip
@@ -197,7 +200,7 @@ COMMANDS: tuple[Command, ...] = (
               "a witness already, at its API port."),
     Command("keys", "the key tree: who holds what, and its life", commands=(
         Command("list", "keys by level, tenant and state", "keys:list_keys", (
-            _PROJECT, _arg("--level", help="only this level: tenant, container or named", metavar="LEVEL"),
+            _PROJECT_ID, _arg("--level", help="only this level: tenant, container or named", metavar="LEVEL"),
         )),
         Command("show", "one key", "keys:show", (_KEY,)),
         Command("create", "make a key for SSE-KMS, or a project's own key before its first use", "keys:create", (
