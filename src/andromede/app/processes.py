@@ -17,6 +17,7 @@ from andromede.app.serving import serve
 from andromede.app.witness import witness_mounts
 from andromede.config import Config
 from andromede.errors import Error
+from andromede.ops.memory import give_back_large
 from andromede.ops.supervise import Ready, Role
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     from andromede.web.api import Parts
     from andromede.web.asgi import build_api
 
+    give_back_large()
     base = Base.open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
     pulse = base.pulse()
