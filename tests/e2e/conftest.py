@@ -34,6 +34,15 @@ def secure_cloud() -> Iterator[Installation]:
     yield from _running(tls=True)
 
 
+@pytest.fixture
+def own() -> Iterator[Installation]:
+    """A data directory that nothing runs on yet."""
+    installation = Installation.fresh()
+    yield installation
+    installation.stop()
+    shutil.rmtree(installation.data, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def demo(cloud: Installation) -> Iterator[Keystone]:
     """The demo user, logged in."""

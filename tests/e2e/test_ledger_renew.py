@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-
-import pytest
 
 from andromede.db import open_database
 from andromede.sovereignty import witness_store
 from tests.support.installation import Installation, wait_until
 from tests.support.load import S3Door
-
-
-@pytest.fixture
-def own() -> Iterator[Installation]:
-    installation = Installation.fresh()
-    yield installation
-    installation.stop()
-    shutil.rmtree(installation.data, ignore_errors=True)
 
 
 def put(own: Installation, key: str) -> tuple[str, str]:

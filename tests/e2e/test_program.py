@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -17,15 +15,6 @@ from tests.support.processes import memory, processes, with_children
 
 pytestmark = pytest.mark.timeout(180)
 MEBIBYTE = 1 << 20
-
-
-@pytest.fixture
-def own() -> Iterator[Installation]:
-    """A data directory that nothing runs on yet."""
-    installation = Installation.fresh()
-    yield installation
-    installation.stop()
-    shutil.rmtree(installation.data, ignore_errors=True)
 
 
 def test_up_is_ready_when_it_returns_and_down_leaves_nothing(own: Installation) -> None:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,6 @@ from botocore.config import Config
 from tests.support.installation import COMMAND, Installation, wait_until
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def own() -> Iterator[Installation]:
-    installation = Installation.fresh()
-    yield installation
-    installation.stop()
-    shutil.rmtree(installation.data, ignore_errors=True)
 
 
 def as_json(own: Installation, *words: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from andromede.clock import US
-from andromede.db import Database
+from andromede.db import Database, Row
 from andromede.ledger.note import open_note
 from andromede.ledger.policy import BadNote
 from andromede.ledger.witness import Answer
@@ -189,15 +189,21 @@ def test_a_witness_that_is_removed_is_forgotten(operator: Operator, make: Make) 
     assert {row[1] for row in store.views(operator.db)} == {one.url}
 
 
+def backup_then_go_on(operator: Operator) -> dict[str, list[Row]]:
+    """Three events are witnessed and backed up, four more are witnessed: the backup."""
+    write_events(operator.db, "p1", 3)
+    operator.turn()
+    backup = snapshot(operator.db)
+    write_events(operator.db, "p1", 4)
+    operator.turn()
+    return backup
+
+
 def test_l4_yesterdays_database_is_not_signed_on(operator: Operator, make: Make) -> None:
     """L4: restore yesterday's database and go on. The witness answers 409, the server refuses to sign."""
     witness = make("w1")
     operator.trust(witness)
-    write_events(operator.db, "p1", 3)
-    operator.turn()
-    yesterday = snapshot(operator.db)
-    write_events(operator.db, "p1", 4)
-    operator.turn()
+    yesterday = backup_then_go_on(operator)
     assert operator.bench.signed("p1")[0] == 7
     restore(operator.db, yesterday)
     operator.start()
@@ -220,11 +226,7 @@ def test_l4_also_when_the_log_has_outgrown_the_witness(operator: Operator, make:
     """Other events after the restore: longer than what the witness saw, and another history."""
     witness = make("w1")
     operator.trust(witness)
-    write_events(operator.db, "p1", 3)
-    operator.turn()
-    yesterday = snapshot(operator.db)
-    write_events(operator.db, "p1", 4)
-    operator.turn()
+    yesterday = backup_then_go_on(operator)
     restore(operator.db, yesterday)
     operator.start()
     write_events(operator.db, "p1", 20)
@@ -239,11 +241,7 @@ def test_l4_also_when_the_log_has_outgrown_the_witness(operator: Operator, make:
 def test_l4_a_witness_that_was_away_at_the_start_stops_it_later(operator: Operator, make: Make) -> None:
     witness = make("w1")
     operator.trust(witness)
-    write_events(operator.db, "p1", 3)
-    operator.turn()
-    yesterday = snapshot(operator.db)
-    write_events(operator.db, "p1", 4)
-    operator.turn()
+    yesterday = backup_then_go_on(operator)
     restore(operator.db, yesterday)
     operator.settings["call_seconds"] = 0.3
     operator.start()
@@ -269,11 +267,7 @@ def test_l4_a_witness_that_was_away_at_the_start_stops_it_later(operator: Operat
 def test_l4_the_right_database_and_a_decision_let_it_go_on(operator: Operator, make: Make) -> None:
     witness = make("w1")
     operator.trust(witness)
-    write_events(operator.db, "p1", 3)
-    operator.turn()
-    yesterday = snapshot(operator.db)
-    write_events(operator.db, "p1", 4)
-    operator.turn()
+    yesterday = backup_then_go_on(operator)
     today = snapshot(operator.db)
     restore(operator.db, yesterday)
     operator.start()
@@ -354,11 +348,7 @@ def test_l4_first_signatures_wait_for_tenants_witnesses_within_bounds(operator: 
     operator.settings["private"] = True
     operator.start()
     operator.trust(witness, tenant="p1")
-    write_events(operator.db, "p1", 3)
-    operator.turn()
-    yesterday = snapshot(operator.db)
-    write_events(operator.db, "p1", 4)
-    operator.turn()
+    yesterday = backup_then_go_on(operator)
     restore(operator.db, yesterday)
     operator.start()
     operator.witnessing.guard._patience = 0.0
