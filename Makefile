@@ -5,7 +5,7 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
 
-.PHONY: up test lint check unit e2e coverage postgres clients conformance bench fmt clean help
+.PHONY: up test lint check unit e2e coverage postgres campaign clients conformance bench fmt clean help
 .NOTPARALLEL:
 
 help:  ## this list
@@ -28,7 +28,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	@$(PIP) --editable '.[dev,postgresql,s3]'
 	@touch $@ $(VENV)/.run
 
-test: lint check unit e2e coverage postgres clients conformance  ## everything that CI runs
+test: lint check unit e2e coverage postgres campaign clients conformance  ## everything that CI runs
 
 lint: $(VENV)/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -55,6 +55,9 @@ e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9
 coverage: $(VENV)/.dev  ## lines and branches that `make unit e2e` reached, child processes included
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
+
+campaign: $(VENV)/.dev  ## short forms of the campaigns of docs/reliability.md; long ones by python -m tests.campaign.<name>
+	$(BIN)/python -m pytest -n 2 tests/campaign
 
 clients: $(VENV)/.dev  ## real clients (boto3, rclone, restic, ...) and others' verifiers (Go, aics-tlog, ...); missing ones are installed or named
 	$(BIN)/python tools/clients

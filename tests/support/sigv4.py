@@ -45,12 +45,16 @@ class Signer:
             key = digest(key, part)
         return key
 
-    def headers(self, method: str, target: str, headers: Mapping[str, str], payload: str = UNSIGNED) -> dict[str, str]:
+    def headers(
+        self, method: str, target: str, headers: Mapping[str, str], payload: str = UNSIGNED, now_us: int | None = None
+    ) -> dict[str, str]:
         """The headers to send: those given (with host), the date, the payload hash and the signature over all of them.
 
-        `target` is the escaped path and query as it goes over the wire; `payload` the hex SHA-256 or a literal.
+        `target` is the escaped path and query as it goes over the wire; `payload` the hex SHA-256 or a literal;
+        `now_us` the time of a server whose clock stands still.
         """
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        now = datetime.now(UTC) if now_us is None else datetime.fromtimestamp(now_us // 1_000_000, UTC)
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
         path, _, query = target.partition("?")
         signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         signed |= {"x-amz-date": stamp, "x-amz-content-sha256": payload}
