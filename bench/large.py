@@ -2,34 +2,24 @@
 
     python -m bench.large FILE HOST:PORT METHOD SIZE CONNECTIONS SECONDS
 
-FILE holds request heads in the form of replay.lua. Prints one JSON object: operations, megabytes a second, p50 and p99
-in milliseconds, failures. The buffers are reused and the system calls release the interpreter lock, so that the client
-costs little.
+FILE holds request heads in the form of replay.lua. With SECONDS 0 each is sent once. Prints one JSON object:
+operations, megabytes a second, p50 and p99 in milliseconds, failures. The buffers are reused and the system calls
+release the interpreter lock, so that the client costs little.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-PIECE = memoryview(bytearray(os.urandom(1 << 20)))
+from bench.figures import percentile
+from bench.requests import PIECE, read
 
-
-def read_requests(path: Path) -> list[bytes]:
-    """The requests of a file written by `bench.requests.write`."""
-    data, place, found = path.read_bytes(), 0, []
-    while place < len(data):
-        end = data.index(b"\n", place)
-        length = int(data[place:end])
-        found.append(data[end + 1 : end + 1 + length])
-        place = end + 1 + length
-    return found
+WINDOW = memoryview(PIECE)
 
 
 def read_head(wire: socket.socket) -> tuple[int, int, int]:
@@ -62,8 +52,8 @@ class Load:
         wire.sendall(request)
         left = self.size if self.method == "PUT" else 0
         while left:
-            piece = min(left, len(PIECE))
-            wire.sendall(PIECE[:piece])
+            piece = min(left, len(WINDOW))
+            wire.sendall(WINDOW[:piece])
             left -= piece
         status, length, got = read_head(wire)
         while got < length:
@@ -77,10 +67,13 @@ class Load:
             self.seconds.append(time.perf_counter() - began)
 
     def connection(self, requests: list[bytes], first: int, step: int, end: float) -> None:
+        """Every `step`th request, in turn until `end`; each once with an `end` of 0."""
         buffer, turn, wire = bytearray(1 << 20), first, None
-        while time.perf_counter() < end and len(self.failures) < 100:
+        while (time.perf_counter() < end if end else turn < len(requests)) and len(self.failures) < 100:
             try:
-                wire = wire or socket.create_connection(self.address, 60)
+                if wire is None:
+                    wire = socket.create_connection(self.address, 60)
+                    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.one(wire, requests[turn % len(requests)], buffer)
             except OSError as failure:
                 self.failures.append(str(failure))
@@ -88,37 +81,21 @@ class Load:
             turn += step
 
 
-def send_all(path: Path, address: str, connections: int) -> None:
-    """Send every request of a file of small ones once; RuntimeError when one is not answered with success."""
-    load, requests = Load(address, "", 0), read_requests(path)
-
-    def one_of(first: int) -> None:
-        wire, buffer = socket.create_connection(load.address, 60), bytearray(1 << 16)
-        with wire:
-            for request in requests[first::connections]:
-                load.one(wire, request, buffer)
-
-    with ThreadPoolExecutor(connections) as threads:
-        list(threads.map(one_of, range(connections)))
-    if load.failures:
-        raise RuntimeError(f"{len(load.failures)} of {len(requests)} requests failed: {load.failures[0]}")
-
-
 def main(path: str, address: str, method: str, *numbers: str) -> None:
     size, connections, seconds = int(numbers[0]), int(numbers[1]), float(numbers[2])
-    load, requests, began = Load(address, method, size), read_requests(Path(path)), time.perf_counter()
+    load, requests, began = Load(address, method, size), read(Path(path)), time.perf_counter()
+    end = began + seconds if seconds else 0.0
     threads = [
-        threading.Thread(target=load.connection, args=(requests, number, connections, began + seconds))
+        threading.Thread(target=load.connection, args=(requests, number, connections, end))
         for number in range(connections)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    took, times = time.perf_counter() - began, sorted(load.seconds) or [0.0]
-    count = len(load.seconds)
+    took, count = time.perf_counter() - began, len(load.seconds)
     found = {"operations": count, "rate": count * size / took / 1e6, "failures": len(load.failures)}
-    found |= {"p50": times[len(times) // 2] * 1e3, "p99": times[int(len(times) * 0.99)] * 1e3}
+    found |= {"p50": percentile(load.seconds, 0.5) * 1e3, "p99": percentile(load.seconds, 0.99) * 1e3}
     print(json.dumps({**found, "why": load.failures[:1]}))
 
 

@@ -20,10 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.__main__ import ROOT, SMALL, SMALL_COUNT, small, write_requests
-from bench.large import send_all
-from bench.peers import Andromede
-from tests.support.processes import processor_seconds
+from bench.load import small_files, wrk
+from bench.peers import Andromede, processor_seconds
+from tests.support.installation import ROOT
 
 BEFORE = "3e8cc9e"
 OPERATIONS = "put:16,put:64,get:16,get:64"
@@ -51,14 +50,11 @@ def settled(peer: Andromede, seconds: float = 30.0) -> float:
 
 
 def measure(peer: Andromede, scratch: Path, operations: list[str], seconds: float) -> Iterator[dict[str, Any]]:
-    files = {name: scratch / f"{peer.name}-{name}" for name in ("put", "get")}
-    for name, file in files.items():
-        write_requests(file, peer, name.upper(), SMALL, SMALL_COUNT)
-    send_all(files["put"], peer.address, 8)
+    files = small_files(peer, scratch)
     for operation in operations:
         name, _, connections = operation.partition(":")
         before = settled(peer)
-        found = small(peer, files[name], int(connections), seconds)
+        found = wrk(peer, files[name], int(connections), seconds)
         spent = settled(peer) - before
         yield {"operation": operation, "cpu_us": spent / max(1, found["operations"]) * 1e6, **found}
 

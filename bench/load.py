@@ -1,0 +1,162 @@
+"""One case against one started peer: who sends it, and the processor time that it cost the peer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench import requests
+from bench.figures import LARGE, Case, Line, of_wrk
+from bench.multipart import multipart
+from bench.packages import program
+from bench.peers import PLAIN, Peer, processor_seconds
+from bench.replay import replay
+from tests.support.installation import ROOT
+
+BUSY = 0.08  # of one core: what is less is rest
+WINDOW, REST, LONGEST = 0.25, 1.2, 20.0
+MOST_DELETED, LEAST_DELETED = 4000, 200
+CANNOT = {"dav": ("list", "multipart", "crc"), "swift": ("crc",)}  # dialect -> operations that it has not
+
+
+def settle(peer: Peer, since: float = 0.0) -> float:
+    """Wait until the peer is at rest, at least 1.2 s after `since`; its processor seconds by then."""
+    end, before = time.perf_counter() + LONGEST, processor_seconds(peer.pids())
+    while True:
+        time.sleep(WINDOW)
+        now, instant = processor_seconds(peer.pids()), time.perf_counter()
+        if (now - before < BUSY * WINDOW and instant >= since + REST) or instant > end:
+            return now
+        before = now
+
+
+def wrk(peer: Peer, file: Path, connections: int, seconds: float, script: str = "replay.lua") -> Line:
+    """Requests of a file in turn, as fast as they go, for whole seconds."""
+    words = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "30s"]
+    command = [program("wrk"), *words, "-s", str(ROOT / "bench" / script), f"http://{peer.address}", "--", str(file)]
+    return of_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def child(module: str, *words: object) -> Line:
+    """What a client in a process of its own printed."""
+    command = [sys.executable, "-m", module, *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{module}: {done.stderr.strip()[-400:]}")
+    found: Line = json.loads(done.stdout)
+    return found
+
+
+def small_files(peer: Peer, scratch: Path) -> dict[str, Path]:
+    """Files of PUT and GET requests of 4 KiB, by `put` and `get`; every object has been put once."""
+    made = {name: list(requests.requests_of(peer, Case(name, 4096, 1))) for name in ("put", "get")}
+    filled = replay(peer.address, made["put"], 8)
+    if filled["failures"]:
+        raise RuntimeError(f"{peer.name}: {filled['failures']} objects could not be put: {filled['why']}")
+    return {name: requests.write(scratch / f"{peer.name}-{name}", lines) for name, lines in made.items()}
+
+
+@dataclass(slots=True)
+class Rig:
+    """A started peer, filled for its cases, with what its processes did at rest."""
+
+    peer: Peer
+    scratch: Path
+    idle: float = 0.0  # processor seconds a second, before any load
+    ended: float = 0.0
+    pending: tuple[Line, float, float] | None = None  # a measured line, processor seconds and instant at its beginning
+    fill_rate: float = 0.0
+    hashed: bool = True  # whether a PUT with a checksum of its own still has an MD5 for its ETag
+    lines: list[Line] = field(default_factory=list)
+
+    def can(self, case: Case) -> bool:
+        return case.operation not in CANNOT.get(self.peer.dialect, ())
+
+    def prepare(self, cases: list[Case], seconds: float = 3.0) -> None:
+        """Objects of every size that the cases read, and the rest that is measured before."""
+        for size in sorted({4096 if case.operation == "list" else case.size for case in cases}):
+            self._fill(size)
+        if self.peer.dialect == "s3":
+            target = requests.key_of(self.peer, 4096, 0, "crc")
+            self.hashed = re.fullmatch("[0-9a-f]{32}", etag(self.peer, target, 4096, requests.crc64(4096))) is not None
+        before = settle(self.peer, time.perf_counter())
+        time.sleep(seconds)
+        self.idle = (processor_seconds(self.peer.pids()) - before) / seconds
+
+    def _fill(self, size: int) -> None:
+        puts = list(requests.requests_of(self.peer, Case("put", size, 1)))
+        began = time.perf_counter()
+        if size < LARGE:
+            found = replay(self.peer.address, puts, 8)
+        else:
+            file = requests.write(self.scratch / f"{self.peer.name}-fill", puts)
+            found = child("bench.large", file, self.peer.address, "PUT", size, 4, 0)
+        if found["failures"]:
+            raise RuntimeError(f"{self.peer.name}: {found['failures']} objects could not be put: {found['why']}")
+        if size == 4096:
+            self.fill_rate = len(puts) / (time.perf_counter() - began)
+
+    def settled(self) -> None:
+        """Close the books of the case before: all that the peer did since it began, less its rest."""
+        now, instant = settle(self.peer, self.ended), time.perf_counter()
+        if self.pending is not None:
+            line, before, began = self.pending
+            spent = max(0.0, now - before - self.idle * (instant - began))
+            line["cpu_us"] = spent / max(1, line["operations"]) * 1e6
+            self.lines.append(line)
+            self.pending = None
+
+    def run(self, case: Case, seconds: float, number: int) -> Line:
+        """Measure; the processor time follows with `settled`."""
+        self.settled()
+        send = self._sender(case, seconds)
+        if case.operation == "delete":
+            settle(self.peer, time.perf_counter())
+        os.sync()
+        before, began = processor_seconds(self.peer.pids()), time.perf_counter()
+        found = send()
+        self.ended = time.perf_counter()
+        line = {"peer": self.peer.name, "case": str(case), "round": number, **found}
+        self.pending = (line, before, began)
+        settle(self.peer)
+        return line
+
+    def _sender(self, case: Case, seconds: float) -> Any:
+        peer, address = self.peer, self.peer.address
+        file = self.scratch / f"{peer.name}-requests"
+        if case.operation == "multipart":
+            return lambda: multipart(peer, case.size, case.connections, seconds)
+        if case.operation == "delete":
+            count = int(max(LEAST_DELETED, min(MOST_DELETED, self.fill_rate * seconds)))
+            puts, deletes = requests.deletions(peer, case.size, count)
+            made = replay(address, puts, 16)
+            if made["failures"]:
+                raise RuntimeError(f"{peer.name}: objects to delete could not be put: {made['why']}")
+            requests.write(file, deletes)
+            return lambda: child("bench.replay", file, address, case.connections, 0)
+        requests.write(file, requests.requests_of(peer, case))
+        if case.operation in ("head", "mixed"):
+            return lambda: child("bench.replay", file, address, case.connections, seconds)
+        if case.operation == "list" or case.size < LARGE:
+            return lambda: wrk(peer, file, case.connections, seconds)
+        method = "GET" if case.operation == "get" else "PUT"
+        return lambda: child("bench.large", file, address, method, case.size, case.connections, seconds)
+
+
+def etag(peer: Peer, target: str, size: int, crc: str) -> str:
+    """The ETag that a small PUT with a checksum gets."""
+    fields = {"x-amz-checksum-crc64nvme": crc, "x-amz-sdk-checksum-algorithm": "CRC64NVME"}
+    headers = dict(peer.headers("PUT", target, fields))
+    answer = httpx.put(f"http://{peer.address}{target}", headers=headers, content=requests.body_of(size), **PLAIN)
+    assert answer.status_code == 200, answer.text[:300]
+    return str(answer.headers["etag"]).strip('"')
