@@ -47,7 +47,7 @@ unit: $(VENV)/.dev  ## unit and contract tests, on SQLite, counted for coverage
 
 postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract
-	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py tests/e2e/test_workers.py
 
 e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load; counted for coverage
 	$(BIN)/coverage run -m pytest tests/e2e --ignore tests/e2e/clients --ignore tests/e2e/third_party

@@ -28,7 +28,10 @@ def actor(project: str, *roles: str) -> Actor:
     return Actor(f"user-{project}", project, "default", frozenset(roles or ("member",)), project_id=project, via="ec2")
 
 
-ACTORS = {"KEY1": actor("p1"), "KEY2": actor("p2"), "READER1": actor("p1", "reader")}
+ACTORS = {
+    "KEY1": actor("p1"), "KEY2": actor("p2"), "READER1": actor("p1", "reader"), "AUDITOR1": actor("p1", "auditor"),
+    "RESELLER1": actor("p1", "ResellerAdmin"),
+}  # fmt: skip
 
 
 class People:

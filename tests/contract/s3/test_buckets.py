@@ -56,6 +56,11 @@ def test_buckets_are_listed_and_paged(s3: Client) -> None:
     assert s3.acting(None)("GET", "/").code == "AccessDenied"
 
 
+def test_roles_that_list_buckets(box: Client) -> None:
+    for key, status in (("KEY1", 200), ("READER1", 200), ("RESELLER1", 200), ("AUDITOR1", 403)):
+        assert box.acting(key)("GET", "/").status == status, key
+
+
 def test_regions(s3: Client) -> None:
     def body(place: str) -> str:
         return (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from andromede.clock import iso_milli
 from andromede.errors import Conflict, Denied, Invalid
+from andromede.objects.access.actions import powers
 from andromede.objects.model import Container, ContainerChange, ListQuery, NewContainer, Versioning
 from andromede.objects.s3 import acl, listing, ownership, place
 from andromede.objects.s3.operations import operation
@@ -23,6 +24,8 @@ def list_buckets(call: S3Call) -> Response:
     """The caller's buckets, those with an S3 name; paged when asked to."""
     if call.actor is None:
         raise Denied("listing buckets needs a signed request", "access")
+    if not _may(call, "s3:ListAllMyBuckets"):
+        raise Denied("your roles do not allow to list the buckets of this project; ask for the role reader", "access")
     project = call.project_id
     asked = call.query
     limit = listing.page_size(asked.get("max-buckets"), "max-buckets") if "max-buckets" in asked else LIST_MAX
@@ -57,8 +60,8 @@ def create_bucket(call: S3Call) -> Commit[tuple[Container, bool]]:
     name = call.place.bucket or ""
     if not place.valid_bucket_name(name):
         raise Invalid("the specified bucket is not valid: 3 to 63 of a-z 0-9 . -", "bucket_name")
-    if call.actor is None or not _may_create(call):
-        raise Denied("your roles do not allow to create buckets in this project", "access")
+    if not _may(call, "s3:CreateBucket"):
+        raise Denied("your roles do not allow to create buckets in this project; ask for the role member", "access")
     _check_location(call)
     lock = (call.header("x-amz-bucket-object-lock-enabled") or "").lower() == "true"
     documents: dict[str, bytes] = {}
@@ -88,9 +91,12 @@ def create_bucket(call: S3Call) -> Commit[tuple[Container, bool]]:
     return step.then(render)
 
 
-def _may_create(call: S3Call) -> bool:
-    roles = {role.lower() for role in call.actor.roles} if call.actor is not None else set()
-    return not roles.isdisjoint(("member", "manager", "admin", "reselleradmin"))
+def _may(call: S3Call, action: str) -> bool:
+    """Whether the caller's roles give what no bucket has a say in."""
+    if call.actor is None:
+        return False
+    held = powers(call.actor.roles)
+    return held.everywhere or held.allow(action)
 
 
 def _check_location(call: S3Call) -> None:
