@@ -2,7 +2,19 @@
 
 from andromede.keys.custody import FileRoot, Root, create_root, open_root
 from andromede.keys.model import Kek, Key, Level, State
-from andromede.keys.ring import KeyRing
+from andromede.keys.ring import KeyRing, foreign
 from andromede.keys.store import MIGRATIONS
 
-__all__ = ["MIGRATIONS", "FileRoot", "Kek", "Key", "KeyRing", "Level", "Root", "State", "create_root", "open_root"]
+__all__ = [
+    "MIGRATIONS",
+    "FileRoot",
+    "Kek",
+    "Key",
+    "KeyRing",
+    "Level",
+    "Root",
+    "State",
+    "create_root",
+    "foreign",
+    "open_root",
+]

@@ -21,6 +21,11 @@ from andromede.keys.model import Kek, Key, Level, State
 _PERMIT_US = 600_000_000
 
 
+def foreign(key_id: str, what: str) -> Fatal:
+    """The error of a key that stands where only keys of another project may."""
+    return Fatal(f"key {key_id} of {what} belongs to another project: the row was altered or moved", "damage")
+
+
 class KeyRing:
     """Shared by all threads of a process."""
 
@@ -81,9 +86,14 @@ class KeyRing:
         iv = iv or self._ids.secret(wrap.IV)
         return wrap.seal(kek.aead, kek.version, iv, data_key, wrap.aad(blob_id, 1, kek.id, kek.tenant))
 
-    def open_data_key(self, key_id: str, blob_id: str, wrapped: bytes, reader: store.Reader | None = None) -> bytes:
-        """Unwrap a data key. Denied reason `kms_disabled` or `kms_destroyed`; Fatal reason `damage`."""
+    def open_data_key(
+        self, key_id: str, blob_id: str, wrapped: bytes, reader: store.Reader | None = None, tenant: str | None = None
+    ) -> bytes:
+        """Unwrap a data key. `tenant`: whose it must be, where the caller knows: a row that was moved to another
+        tenant brings its key's id along. Denied reason `kms_disabled` or `kms_destroyed`; Fatal reason `damage`."""
         kek = self._at(key_id, wrap.parent_version(wrapped), reader)
+        if tenant is not None and kek.tenant != tenant:
+            raise foreign(key_id, f"blob {blob_id}")
         return wrap.unseal(kek.aead, wrapped, wrap.aad(blob_id, 1, kek.id, kek.tenant), f"blob {blob_id}")
 
     def _at(self, key_id: str, version: int, reader: store.Reader | None) -> Kek:

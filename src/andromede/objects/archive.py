@@ -48,10 +48,11 @@ def _archive_key(batch: Batch, target: State, key: str, us: int) -> str:
         us += 10
 
 
-def _rewrapped(batch: Batch, body: Location, kek_id: str) -> Location:
+def _rewrapped(batch: Batch, body: Location, target: State) -> Location:
+    kek_id, tenant = target.kek, target.container.project_id
     if body.kek == kek_id or not body.wrapped:
         return body
-    plain = batch.keys.open_data_key(body.kek, body.blob_id, body.wrapped, batch)
+    plain = batch.keys.open_data_key(body.kek, body.blob_id, body.wrapped, batch, tenant)
     wrapped = batch.keys.seal_data_key(batch.keys.newest(kek_id, batch), body.blob_id, plain)
     return msgspec.structs.replace(body, kek=kek_id, wrapped=wrapped)
 
@@ -65,13 +66,13 @@ def move(batch: Batch, found: tuple[Version, int], source: State, target: State,
     body = version.body
     owned = version.attributes.encryption.mode != "aws:kms"  # a key that the tenant named is not the container's
     if body is not None and owned:
-        body = _rewrapped(batch, body, target.kek)
+        body = _rewrapped(batch, body, target)
     if body is not None:
         garbage_store.moved(batch, body.blob_id, target.container.id, key)
     if version.parts and owned:
         for part in version_store.parts(batch, version.id):
             if part.body is not None:
-                version_store.set_part_body(batch, version.id, part.number, _rewrapped(batch, part.body, target.kek))
+                version_store.set_part_body(batch, version.id, part.number, _rewrapped(batch, part.body, target))
     draught = Draught(
         version.id, target.container.id, key, version.size, version.etag, version.checksum, version.parts,
         version.owner_id, version.attributes, body,

@@ -58,6 +58,7 @@ def fsck(
     blobs = {info.name: info for info in engine.listing()}
     found += _audit(db)
     found += _keys(scope)
+    found += _foreign(db)
     found += _counters(db)
     found += _listed(db)
     found += _versions(scope, blobs)
@@ -81,6 +82,12 @@ def _keys(scope: Scope) -> Iterator[Finding]:
             scope.keys.newest(key.id)
         except Error as error:
             yield Finding("error", "key", key.id, error.public)
+
+
+def _foreign(db: Database) -> Iterator[Finding]:
+    with db.read() as tx:
+        for what, key_id in fsck_store.foreign_keys(tx):
+            yield Finding("error", "key", what, f"stands under key {key_id} of another project; it is not opened")
 
 
 def _counters(db: Database) -> Iterator[Finding]:

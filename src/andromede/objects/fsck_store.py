@@ -71,3 +71,14 @@ def file_in_use(reader: Reader, name: str) -> bool:
         if reader.one(f"SELECT 1 FROM {table} WHERE ref >= ? AND ref < ? LIMIT 1", (low, high)) is not None:
             return True
     return False
+
+
+def foreign_keys(tx: Tx) -> list[tuple[str, str]]:
+    """(what, id of its key) of containers, versions and parts that stand under a key of another project."""
+    rows = tx.all("SELECT c.id, c.kek FROM container c JOIN key k ON k.id = c.kek WHERE k.tenant <> c.project_id")
+    found = [(f"container {row[0]}", str(row[1])) for row in rows]
+    under = "JOIN container c ON c.id = v.container_id JOIN key k ON k.id = {}.kek WHERE k.tenant <> c.project_id"
+    rows = tx.all(f"SELECT v.container_id, v.key, v.id, v.kek FROM version v {under.format('v')}")
+    found += [(f"container {row[0]} {row[1]!r} version {row[2]}", str(row[3])) for row in rows]
+    rows = tx.all(f"SELECT p.number, p.owner, p.kek FROM part p JOIN version v ON v.id = p.owner {under.format('p')}")
+    return found + [(f"part {row[0]} of {row[1]}", str(row[2])) for row in rows]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from andromede.clock import Clock
 from andromede.errors import Invalid, TooLarge
 from andromede.ids import Ids
-from andromede.keys import Kek, KeyRing
+from andromede.keys import Kek, KeyRing, foreign
 from andromede.keys import wrap as wrapping
 from andromede.objects import digests
 from andromede.objects.blobs import BlobEngine, BlobWriter
@@ -116,7 +116,10 @@ class Intake:
     def _kek(self, state: State, want: Receive) -> Kek:
         if want.encryption.mode == "aws:kms" and want.encryption.key_id:
             return self._keys.named(state.container.project_id, want.encryption.key_id)
-        return self._keys.newest(state.kek)
+        kek = self._keys.newest(state.kek)
+        if kek.tenant != state.container.project_id:
+            raise foreign(kek.id, f"container {state.container.name!r}")
+        return kek
 
     def _secret(self, state: State, want: Receive) -> _Secret:
         kek = self._kek(state, want)

@@ -56,6 +56,12 @@ class Lookup:
             return known[1]
         return self._load(container.id, container.name)
 
+    def tenant(self, container_id: int) -> str:
+        """The project of a container by id: under whose keys its objects are. NotFound reason `bucket`."""
+        known = self._known.get(container_id)
+        state = known[1] if known is not None else self._load(container_id, "")
+        return state.container.project_id
+
     def _state(self, stamp: Stamp, name: str) -> State:
         known = self._known.get(stamp[0])
         if known is not None and known[0] == stamp:

@@ -20,16 +20,18 @@ from andromede.objects.frames import Sealer, damage, frame_count, frame_offset, 
 from andromede.objects.model import Location
 
 AT_ONCE = 4
+DATA_KEY = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Plaintext bytes [start, stop) of one body of `size` bytes."""
+    """Plaintext bytes [start, stop) of one body of `size` bytes. `tenant`: whose key it must be under."""
 
     body: Location
     size: int
     start: int
     stop: int
+    tenant: str | None = None
 
 
 class Opener:
@@ -47,13 +49,15 @@ class Opener:
         """When the oldest long read still in progress began."""
         return min(list(self._begun.values()), default=None)
 
-    def sealer(self, body: Location, customer_key: bytes | None, sse_c: bool) -> Sealer:
+    def sealer(self, body: Location, customer_key: bytes | None, sse_c: bool, tenant: str | None) -> Sealer:
         """Unwrap a body's data key. Denied reason `sse_c` without the right customer key."""
-        plain = self._keys.open_data_key(body.kek, body.blob_id, body.wrapped)
+        plain = self._keys.open_data_key(body.kek, body.blob_id, body.wrapped, tenant=tenant)
         if sse_c:
             if customer_key is None:
                 raise Denied("the object is encrypted with a customer key, which must come with the request", "sse_c")
             plain = wrapping.open_for_customer(customer_key, plain, body.blob_id)
+        if len(plain) != DATA_KEY:  # sealed for a customer, and the row does not say so
+            raise Fatal(f"the data key of blob {body.blob_id} is of another kind than the row says", "damage")
         return Sealer(plain, body.blob_id)
 
     def read(self, stretches: list[Stretch], customer_key: bytes | None, sse_c: bool) -> Iterator[memoryview]:
@@ -70,7 +74,7 @@ class Opener:
         self._log.alert("object.damage", reason=error.reason, text=error.public)
 
     def _one(self, stretch: Stretch, customer_key: bytes | None, sse_c: bool) -> memoryview:
-        sealer = self.sealer(stretch.body, customer_key, sse_c)
+        sealer = self.sealer(stretch.body, customer_key, sse_c, stretch.tenant)
         plain = sealer.open_one(self._engine.read(Extent.parse(stretch.body.ref)))
         if len(plain) != stretch.size:
             raise damage(stretch.body.blob_id, 0)
@@ -82,7 +86,7 @@ class Opener:
         self._begun[token] = self._clock.now_us()
         try:
             for stretch in stretches:
-                sealer = self.sealer(stretch.body, customer_key, sse_c)
+                sealer = self.sealer(stretch.body, customer_key, sse_c, stretch.tenant)
                 extent = Extent.parse(stretch.body.ref)
                 if extent.length != sealed_size(stretch.size):
                     raise damage(stretch.body.blob_id, 0)

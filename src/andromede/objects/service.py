@@ -249,7 +249,7 @@ class Objects:
         sse_c = version.attributes.encryption.mode == "SSE-C"
         if start >= stop:
             if sse_c and version.body is not None:
-                self._opener.sealer(version.body, customer_key, True)
+                self._opener.sealer(version.body, customer_key, True, self._lookup.tenant(version.container_id))
             return iter(())
         return self._opener.read(self._stretches(version, start, stop), customer_key, sse_c)
 
@@ -263,13 +263,14 @@ class Objects:
         return bytes(whole)
 
     def _stretches(self, version: Version, start: int, stop: int) -> list[Stretch]:
+        tenant = self._lookup.tenant(version.container_id)
         if version.body is not None:
-            return [Stretch(version.body, version.size, start, stop)]
+            return [Stretch(version.body, version.size, start, stop, tenant)]
         found, at = [], 0
         for part in version_store.parts(self._db, version.id):
             low, high = max(start - at, 0), min(stop - at, part.size)
             if low < high and part.body is not None:
-                found.append(Stretch(part.body, part.size, low, high))
+                found.append(Stretch(part.body, part.size, low, high, tenant))
             at += part.size
         if at != version.size:
             raise NotFound(f"{version.key!r} was replaced or deleted meanwhile", "object", key=version.key)
@@ -284,7 +285,7 @@ class Objects:
             first = version_store.parts(self._db, version.id, 0, 1)
             body = first[0].body if first else None
         if body is not None:
-            self._opener.sealer(body, customer_key, True)
+            self._opener.sealer(body, customer_key, True, self._lookup.tenant(version.container_id))
 
     def read_part(self, version: Version, number: int) -> tuple[Part, int]:
         """A part and the offset of its first byte. A plain object is its own part 1. NotFound reason `part`."""
