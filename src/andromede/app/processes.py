@@ -17,8 +17,10 @@ from andromede.app.serving import serve
 from andromede.app.witness import witness_mounts
 from andromede.config import Config
 from andromede.errors import Error
+from andromede.ops import running
+from andromede.ops.layout import Layout
 from andromede.ops.memory import give_back_large
-from andromede.ops.supervise import Ready, Role
+from andromede.ops.supervise import RETIRE, Ready, Role
 
 if TYPE_CHECKING:
     import ssl
@@ -48,7 +50,11 @@ def preload() -> None:
 
 def api_role(config: Config, listener: socket.socket) -> Role:
     """The API port."""
-    return Role("api", lambda ready: _api(config, listener, ready))
+    return Role("api", lambda ready: _api(config, listener, ready), overlaps=True)
+
+
+def _open(config: Config, role: str) -> Base:
+    return Base.open(config, running.take_name(Layout(config.data), role))
 
 
 def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
@@ -61,7 +67,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     from andromede.web.asgi import build_api
 
     give_back_large()
-    base = Base.open(config, "api-0")
+    base = _open(config, "api-0")
     identity = identity_service.build(config, base.db, base.clock, base.ids, base.recorder)
     pulse = base.pulse()
     pulse.start()
@@ -97,7 +103,7 @@ def object_roles(config: Config, sockets: Sequence[socket.socket]) -> list[Role]
 
     def role(number: int, listener: socket.socket) -> Role:
         name = f"objects-{number}"
-        return Role(name, lambda ready: _objects(config, name, listener, ready))
+        return Role(name, lambda ready: _objects(config, name, listener, ready), overlaps=True)
 
     return [role(number, listener) for number, listener in enumerate(sockets)]
 
@@ -137,7 +143,7 @@ def _objects(config: Config, name: str, listener: socket.socket, ready: Ready) -
     from andromede.web.stream.core import Parts
     from andromede.web.stream.server import Edge
 
-    base = Base.open(config, name)
+    base = _open(config, name)
     tools = object_tools(base)
     objects = Objects(tools)
     parts = Parts(object_doors(base, objects), objects.committer, base.clock, base.ids, base.log)
@@ -145,6 +151,7 @@ def _objects(config: Config, name: str, listener: socket.socket, ready: Ready) -
     pulse = base.pulse()
     pulse.start()
     signal.signal(signal.SIGTERM, lambda number, frame: edge.stop())
+    signal.signal(RETIRE, lambda number, frame: edge.retire())
     edge.run(ready)
     objects.close()
     tools.engine.close()
@@ -194,7 +201,7 @@ def _work(config: Config, ready: Ready) -> None:
 
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ending.set())
-    base = Base.open(config, "work-0")
+    base = _open(config, "work-0")
     tools = object_tools(base)
     objects = Objects(tools)
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 
 from andromede.clock import SystemClock
 from andromede.ops import listeners
+from andromede.ops.supervise import RETIRE
 
 if TYPE_CHECKING:
     from andromede.web.asgi import AsgiApp
 
+SETTLE_SECONDS, SETTLE_TLS_SECONDS = 1.0, 10.0
+"""How long a connection that was accepted before the listener closed may need until it shows (its handshake)."""
+
 
 def serve(app: AsgiApp, listener: socket.socket, tls: tuple[str, str], ready: Callable[[], None]) -> None:
-    """Answer until SIGTERM or SIGINT; `tls` are the files of certificate and key, empty without TLS."""
+    """Answer until SIGTERM or SIGINT, or until the last connection has ended after RETIRE; `tls` are the files of
+    certificate and key, empty without TLS."""
     import uvicorn
 
     from andromede.web.patience import PatientProtocol
@@ -35,10 +40,28 @@ def serve(app: AsgiApp, listener: socket.socket, tls: tuple[str, str], ready: Ca
         timeout_graceful_shutdown=10,
         backlog=listeners.BACKLOG,
     )
-    server = uvicorn.Server(config)
+    clock = SystemClock()
+    settle = SETTLE_TLS_SECONDS if tls[0] else SETTLE_SECONDS
+
+    class Server(uvicorn.Server):
+        """Uvicorn's, with an end that cuts nobody off: what was accepted is answered."""
+
+        retired: float | None = None
+
+        async def on_tick(self, counter: int) -> bool:
+            if PatientProtocol.retiring and self.retired is None:
+                self.retired = clock.monotonic()
+                for listening in self.servers:
+                    listening.close()
+            if self.retired is not None and clock.monotonic() > self.retired + settle:
+                self.should_exit = self.should_exit or not self.server_state.connections
+            return await super().on_tick(counter)
+
+    server = Server(config)
     # uvicorn raises the signal again after its orderly end: it must find this handler, not the default
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: setattr(server, "should_exit", True))
+    signal.signal(RETIRE, lambda number, frame: setattr(PatientProtocol, "retiring", True))
     _when(lambda: server.started, ready)
     server.run(sockets=[listener])
 

@@ -67,6 +67,13 @@ COMMANDS: tuple[Command, ...] = (
         _arg("--timeout", help="seconds before processes are killed (default 40)", type=float, default=40.0,
              metavar="SECONDS"),
     )),
+    Command("restart", "replace every process by the program and the settings of now, without refusing a request",
+            "restart:restart", (
+                _arg("--timeout", help="seconds to wait for the end (default 300)", type=float, default=300.0,
+                     metavar="SECONDS"),
+            ), detail="After a change of settings or certificates, or after installing a release that leaves the "
+                      "database as it is. The new program is tried first: what it refuses changes nothing. Addresses, "
+                      "the number of object workers, TLS on or off, and storage change by down and up only."),
     Command("status", "what runs, where, and what an operator should know", "status:status"),
     Command("doctor", "check this machine and installation; each finding comes with the command that mends it",
             "doctor:doctor"),

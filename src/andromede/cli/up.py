@@ -3,81 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import socket
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
-from andromede.cli import board, common, table
+from andromede.cli import board, common, starting, table
 from andromede.cli.output import Output
-from andromede.clock import Clock, SystemClock
-from andromede.config import Config
+from andromede.cli.starting import Start
+from andromede.clock import SystemClock
 from andromede.errors import Conflict, Error, Unavailable
 from andromede.ids import RandomIds
-from andromede.log import Log
 from andromede.ops import child, layout, listeners, logfile, running
 from andromede.ops.layout import Layout
-from andromede.ops.running import Running
-from andromede.ops.supervise import Child, Hooks, Supervisor, name_process
+from andromede.ops.rolling import Handover
 
 ENDING_SECONDS = 10.0
 """How long a detached start that failed may take to end."""
 
 
-@dataclass(slots=True)
-class Start:
-    """A start on its way."""
-
-    place: Layout
-    config: Config
-    api: list[socket.socket]
-    objects: list[socket.socket]
-    log_fd: int
-    out: Output
-    clock: Clock
-    began: float
-    log_at: int = 0
-
-    def publish(self, children: Sequence[Child]) -> Running:
-        """Write who runs where to the state file."""
-        server = self.config.server
-        now_us, now = self.clock.now_us(), self.clock.monotonic()
-        state = Running(
-            pid=os.getpid(),
-            started_us=now_us - int((now - self.began) * 1_000_000),
-            api_url=server.public_api_url,
-            objects_url=server.public_objects_url,
-            tls=server.tls,
-            region=server.region,
-            roles=running.roles_of(children, now_us, now),
-        )
-        running.write(self.place, state)
-        return state
-
-
-def resolved(config: Config, api: Sequence[socket.socket], objects: Sequence[socket.socket]) -> Config:
-    """The settings with the addresses that were really taken and the URLs that clients are told."""
-    server = config.server
-    listen = listeners.address_of(api[0], server.listen)
-    port = listeners.address_of(objects[0], server.objects)
-    return replace(
-        config,
-        server=replace(
-            server,
-            listen=str(listen),
-            objects=str(port),
-            public_api_url=server.public_api_url.rstrip("/") or listen.url(server.tls),
-            public_objects_url=server.public_objects_url.rstrip("/") or port.url(server.tls),
-        ),
-    )
-
-
 def up(args: argparse.Namespace, out: Output) -> int:
     """`andromede up`: returns after the stop, or with --detach when ready."""
+    given = Handover.receive()
+    if given is not None:
+        from andromede.cli import restart
+
+        return restart.check_start(args, given) if given.checking else restart.go_on(args, out, given)
     clock = SystemClock()
     began = clock.monotonic()
     place, config = common.layout(args), common.load(args)
@@ -91,7 +43,9 @@ def up(args: argparse.Namespace, out: Output) -> int:
     objects = listeners.bind(config.server.objects, max(1, config.server.object_workers))
     log_fd = logfile.open_log(place)
     start = Start(
-        place, resolved(config, api, objects), api, objects, log_fd, out, clock, began, os.fstat(log_fd).st_size
+        place, starting.resolved(config, api, objects), api, objects, log_fd, out, clock, began,
+        os.fstat(log_fd).st_size, lock, (config.server.listen, config.server.objects),
+        running.read_restart(place).number,
     )  # fmt: skip
     if not args.detach:
         return _supervise(start, lambda ready: board.show(ready, out, detached=False))
@@ -139,45 +93,21 @@ def _detached(start: Start, pipe: int) -> int:
 def _supervise(start: Start, report: Any) -> int:
     from andromede import app
 
-    place, config, clock = start.place, start.config, start.clock
-    initialised = child.start(lambda: app.initialise(config), start.log_fd)
+    initialised = child.start(lambda: app.initialise(start.config), start.log_fd)
     app.preload()  # meanwhile
-    log = Log(os.fdopen(os.dup(start.log_fd), "a"), config.server.log_level, clock, role="supervisor", pid=os.getpid())
-    name_process("up", die_with_parent=False)
-    with_terminal = os.isatty(2)
     first = initialised.result()
-
-    def notice(text: str) -> None:
-        if with_terminal:
-            start.out.note(f"andromede: {text}")
-
-    def changed(children: Sequence[Child]) -> None:
-        try:
-            start.publish(children)
-        except OSError as error:  # a full disk: the state file is late, the cloud goes on
-            log.alert("state.unwritten", error=str(error))
-
-    def tick() -> None:
-        with contextlib.suppress(OSError):
-            logfile.turn_over(place.log)
-
-    hooks = Hooks(changed, tick, notice)
-    roles = app.roles(config, start.api[0], start.objects)
-    supervisor = Supervisor(roles, clock, log, start.log_fd, hooks)
+    supervisor, log, notice = starting.supervise(start)
     try:
         supervisor.start()
     except Unavailable as error:
         if error.reason == "stopped":
             return table.INTERRUPTED
         raise _with_log(start, error) from error
+    seconds = start.clock.monotonic() - start.began
     state = start.publish(supervisor.children)
-    log.event("up.ready", api=state.api_url, objects=state.objects_url, seconds=clock.monotonic() - start.began)
-    report(board.document(place, state, first, clock.monotonic() - start.began))
-    supervisor.run()
-    running.clear(place)
-    log.event("up.stopped")
-    notice("stopped")
-    return table.OK
+    log.event("up.ready", api=state.api_url, objects=state.objects_url, seconds=seconds)
+    report(board.document(start.place, state, first, seconds))
+    return starting.run(start, supervisor, log, notice)
 
 
 def _with_log(start: Start, error: Unavailable) -> Error:

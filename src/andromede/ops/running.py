@@ -27,6 +27,8 @@ class Running:
     tls: bool
     region: str
     roles: list[dict[str, Any]]
+    restarts: bool = False
+    """Whether it knows how to replace its roles (`andromede restart`)."""
 
 
 def _lock_path(layout: Layout) -> str:
@@ -101,13 +103,59 @@ def roles_of(children: Sequence[Child], now_us: int, now: float) -> list[dict[st
     """The children as they are written to the state file; instants in microseconds UTC."""
     return [
         {
-            "name": child.role.name,
+            "name": child.role.name + ("" if child.kept else " (ending)" if child.ready else " (starting)"),
             "pid": child.pid,
             "since_us": now_us - int((now - child.since) * 1_000_000),
             "restarts": child.restarts,
         }
         for child in children
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """How the rolling restart of that number went, in `run/restart.json`: `checking`, `rolling`, or at its end `done`,
+    `refused` (nothing was changed) or `failed` (the text says what stays)."""
+
+    number: int
+    state: str
+    text: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state in ("done", "refused", "failed")
+
+
+def read_restart(layout: Layout) -> Restart:
+    """The last one; number 0 before any."""
+    try:
+        return Restart(**json.loads((layout.run / "restart.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return Restart(0, "done", "")
+
+
+def write_restart(layout: Layout, restart: Restart) -> None:
+    """Publish it."""
+    private_write(layout.run / "restart.json", json.dumps(asdict(restart)) + "\n")
+
+
+_SUFFIXES = ("", "b", "c", "d", "e", "f", "g", "h")
+
+
+def take_name(layout: Layout, role: str) -> str:
+    """The name under which a process of this role acts: in the audit trail, and on the files it writes. No two running
+    processes share one: while a former process of the role ends, its successor is `objects-0b`. The kernel releases the
+    name with the process."""
+    for suffix in _SUFFIXES:
+        fd = os.open(layout.run / f"name-{role}{suffix}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            continue
+        return role + suffix
+    raise Conflict(f"too many processes of {role} still end; wait for them, or use andromede down", "running")
 
 
 def _is_ours(pid: int) -> bool:

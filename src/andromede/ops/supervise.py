@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from andromede.clock import Clock
 from andromede.errors import Error, Unavailable
@@ -27,7 +27,11 @@ LONGEST_DELAY = 30.0
 STEADY_SECONDS = 60.0
 TICK_SECONDS = 30.0
 
-_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+RETIRE = signal.SIGUSR2
+"""To a role that has a successor: take no new connections, finish what clients have begun, end. To a supervisor:
+replace the roles one by one."""
+
+_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, RETIRE}
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 
@@ -36,15 +40,17 @@ Ready = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A process to keep running. `main(ready)` calls `ready()` once it serves, and returns after SIGTERM."""
+    """A process to keep running. `main(ready)` calls `ready()` once it serves, and returns after SIGTERM. One that
+    `overlaps` may run beside its successor, and ends by itself some time after RETIRE."""
 
     name: str
     main: Callable[[Ready], None]
+    overlaps: bool = False
 
 
 @dataclass(slots=True)
 class Child:
-    """What is known of one role's process; `pid` 0 while it is down."""
+    """What is known of one role's process; `pid` 0 while it is down. One that is not `kept` is not started again."""
 
     role: Role
     pid: int = 0
@@ -55,6 +61,17 @@ class Child:
     delay: float = 0.0
     due: float | None = None
     died: str = ""
+    kept: bool = True
+
+
+class Duty(Protocol):
+    """What a supervisor does besides keeping its roles."""
+
+    def asked(self) -> None:
+        """Somebody sent RETIRE."""
+
+    def turn(self) -> float | None:
+        """Go on; the seconds until it wants its next turn, None while it has nothing to do."""
 
 
 @dataclass(slots=True)
@@ -64,6 +81,7 @@ class Hooks:
     changed: Callable[[Sequence[Child]], None] = lambda children: None
     tick: Callable[[], None] = lambda: None
     notice: Callable[[str], None] = lambda text: None
+    duty: Duty | None = None
 
 
 def name_process(name: str, die_with_parent: bool) -> None:
@@ -82,7 +100,8 @@ def describe_exit(status: int) -> str:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs roles until told to stop. `log_fd` receives what the roles write to standard error."""
+    """Runs roles until told to stop. `log_fd` receives what the roles write to standard error. `others` are processes
+    besides the one that each role has: former ones that end, and one that is to follow."""
 
     roles: Sequence[Role]
     clock: Clock
@@ -90,25 +109,38 @@ class Supervisor:
     log_fd: int
     hooks: Hooks = field(default_factory=Hooks)
     children: list[Child] = field(default_factory=list)
+    others: list[Child] = field(default_factory=list)
     stopping: bool = False
 
-    def start(self) -> None:
-        """Fork every role and wait until all are ready. Raises `Unavailable` naming the one that fails."""
+    def _prepare(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         gc.collect()
         gc.freeze()
+
+    def adopt(self, children: Sequence[Child], others: Sequence[Child]) -> None:
+        """Go on with the processes of the program that this one was before."""
+        self._prepare()
+        self.children, self.others = list(children), list(others)
+
+    def start(self) -> None:
+        """Fork every role and wait until all are ready. Raises `Unavailable` naming the one that fails."""
+        self._prepare()
         self.children = [Child(role) for role in self.roles]
         deadline = self.clock.monotonic() + READY_SECONDS
         try:
             for child in self.children:
-                self._spawn(child)
+                self.spawn(child)
             while not all(child.ready for child in self.children):
                 self._turn(0.01)
                 self._fail_early(deadline)
         except BaseException:
             self.stop(5.0)
             raise
-        self.hooks.changed(self.children)
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell the owner."""
+        self.hooks.changed([*self.children, *self.others])
 
     def _fail_early(self, deadline: float) -> None:
         for child in self.children:
@@ -125,22 +157,25 @@ class Supervisor:
         while not self.stopping:
             now = self.clock.monotonic()
             waits = [max(0.0, child.due - now) for child in self.children if child.due is not None]
-            if any(child.pid and not child.ready for child in self.children):
+            if any(child.pid and not child.ready for child in (*self.children, *self.others)):
                 waits.append(0.02)
+            if self.hooks.duty is not None and (wish := self.hooks.duty.turn()) is not None:
+                waits.append(wish)
             self._turn(min([TICK_SECONDS, *waits]))
         self.stop(GRACE_SECONDS)
 
     def stop(self, grace: float) -> None:
         """SIGTERM, wait, SIGKILL after `grace` seconds or at a second interrupt."""
         self.stopping = True
-        for child in self.children:
-            self._signal(child, signal.SIGTERM)
+        everyone = [*self.children, *self.others]
+        for child in everyone:
+            self.signal(child, signal.SIGTERM)
         deadline = self.clock.monotonic() + grace
         interrupted = False
-        while any(child.pid for child in self.children):
+        while any(child.pid for child in everyone):
             if interrupted or self.clock.monotonic() > deadline:
-                for child in self.children:
-                    self._signal(child, signal.SIGKILL)
+                for child in everyone:
+                    self.signal(child, signal.SIGKILL)
             got = signal.sigtimedwait(_WATCHED, 0.2)
             interrupted = got is not None and got.si_signo in (signal.SIGINT, signal.SIGTERM)
             self._reap()
@@ -152,14 +187,17 @@ class Supervisor:
         if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.stopping = True
             return
+        if got is not None and got.si_signo == RETIRE and self.hooks.duty is not None:
+            self.hooks.duty.asked()
         self._reap()
-        for child in self.children:
+        for child in (*self.children, *self.others):
             if child.pid and not child.ready:
                 self._look_for_ready(child)
             if child.due is not None and self.clock.monotonic() >= child.due:
-                self._spawn(child)
+                self.spawn(child)
 
-    def _signal(self, child: Child, number: int) -> None:
+    def signal(self, child: Child, number: int) -> None:
+        """Send a signal to a child that runs."""
         if child.pid:
             os.kill(child.pid, number)
 
@@ -177,10 +215,10 @@ class Supervisor:
             self.log.event("role.ready", child=child.role.name, child_pid=child.pid)
             if child.restarts:
                 self.hooks.notice(f"{child.role.name} is serving again (pid {child.pid})")
-                self.hooks.changed(self.children)
+                self.changed()
 
     def _reap(self) -> None:
-        for child in self.children:
+        for child in (*self.children, *self.others):
             if not child.pid:
                 continue
             pid, status = os.waitpid(child.pid, os.WNOHANG)
@@ -197,14 +235,20 @@ class Supervisor:
             child.ready_fd = -1
         if self.stopping:
             return
+        if not child.kept:
+            self.log.event("role.ended", child=child.role.name, child_pid=pid, how=child.died)
+            self.others = [other for other in self.others if other is not child]
+            self.changed()
+            return
         steady = was_ready and now - child.since > STEADY_SECONDS
         child.delay = FIRST_DELAY if steady or not child.delay else min(child.delay * 2, LONGEST_DELAY)
         child.due = now + child.delay
         self.log.alert("role.died", child=child.role.name, child_pid=pid, how=child.died, restart_in=child.delay)
         self.hooks.notice(f"{child.role.name} (pid {pid}) {child.died}; starting it again in {child.delay:g} s")
-        self.hooks.changed(self.children)
+        self.changed()
 
-    def _spawn(self, child: Child) -> None:
+    def spawn(self, child: Child) -> None:
+        """Fork the role's process."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         parent = os.getpid()
         sys.stdout.flush()
@@ -226,6 +270,7 @@ def _become(role: Role, ready_fd: int, parent: int, log_fd: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent decides the order
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(RETIRE, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)

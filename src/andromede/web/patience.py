@@ -14,6 +14,8 @@ class PatientProtocol(HttpToolsProtocol):
     (or after the connection was made)."""
 
     patience: ClassVar[float] = 30.0
+    retiring: ClassVar[bool] = False
+    """Whether each answer is the last one of its connection: the process has a successor."""
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -28,6 +30,11 @@ class PatientProtocol(HttpToolsProtocol):
         if self._late is None:
             self._watch()
         super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.retiring and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._calm()

@@ -64,3 +64,16 @@ def test_a_second_request_is_watched_like_the_first(port: int) -> None:
         while client.recv(1000):
             pass
         assert time.monotonic() - start < 10
+
+
+def test_each_answer_is_the_last_once_there_is_a_successor(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(request)
+        assert b"connection: close" not in client.recv(4096).lower()
+        monkeypatch.setattr(PatientProtocol, "retiring", True)
+        client.sendall(request)
+        answer = client.recv(4096)
+        while part := client.recv(4096):
+            answer += part
+        assert b"connection: close" in answer.lower()

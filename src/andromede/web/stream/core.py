@@ -93,7 +93,7 @@ class Core:
         self.held = 0
         self.unsent = 0
         self.ticks = 0
-        self.stopping = False
+        self.stopping = self.retiring = False
         self.scheme = "http"
         self._log = parts.log
 

@@ -185,12 +185,13 @@ class Exchange:
 
     def _must_close(self) -> bool:
         """Whether the connection cannot serve another request after this answer."""
-        if not self.head.keep_alive or self._core.stopping or self._connection.half_closed:
+        core = self._core
+        if not self.head.keep_alive or core.stopping or core.retiring or self._connection.half_closed:
             return True
         body = self.request.body
         if body.buffered or not isinstance(body, StreamBody) or body.unread == 0:
             return False
-        return body.unread is None or body.uninvited or body.unread > self._core.limits.drain_bytes
+        return body.unread is None or body.uninvited or body.unread > core.limits.drain_bytes
 
     def _finish(self, status: int, size: int, whole: bool, close: bool) -> None:
         self._open = False
