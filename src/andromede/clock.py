@@ -17,6 +17,12 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+class Wall(Protocol):
+    """Something that tells the time of day."""
+
+    def now_us(self) -> int: ...
+
+
 class SystemClock:
     """The machine's clocks."""
 
@@ -28,6 +34,47 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+class TrustedTime:
+    """The wall clock for what cannot be taken back: expiry, removal, the end of a lock.
+
+    A clock that jumps ahead by more than SLACK is believed only after it has gone on steadily for STEADY_SECONDS; until
+    then time goes on at the pace of the monotonic clock. A clock that is set back is believed at once: that only keeps
+    things longer. `last_us`: an instant known to have passed, of the run before this one (0: none is known); what the
+    machine's clock says more than DAY_US after it counts as a jump, too. Safe to use from many threads."""
+
+    SLACK_US = 600 * US
+    DAY_US = 86_400 * US
+    STEADY_SECONDS = 3600.0
+
+    def __init__(self, clock: Clock, last_us: int = 0) -> None:
+        self._clock = clock
+        now, wall = clock.monotonic(), clock.now_us()
+        known = last_us if 0 < last_us < wall - self.DAY_US else wall
+        self._state = (now, known, now, wall - known)
+
+    def now_us(self) -> int:
+        """Microseconds UTC."""
+        at, known, since, ahead = self._state  # one tuple: threads see all of it or none
+        now, wall = self._clock.monotonic(), self._clock.now_us()
+        believed = known + int((now - at) * US)
+        found = wall - believed
+        if found <= self.SLACK_US:
+            self._state = (now, wall, now, 0)
+            return wall
+        if abs(found - ahead) > self.SLACK_US:
+            since, ahead = now, found
+        if now - since >= self.STEADY_SECONDS:
+            self._state = (now, wall, now, 0)
+            return wall
+        self._state = (now, believed, since, ahead)
+        return believed
+
+    def ahead_us(self) -> int:
+        """By how much the wall clock is ahead of what is believed; 0 when it is believed."""
+        believed = self.now_us()
+        return max(0, self._clock.now_us() - believed) if self._state[3] else 0
 
 
 def utc(us: int) -> dt.datetime:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+RETRY_SECONDS = 2
+"""What a client that is told to come back is told to wait, where nothing better is known."""
+
 
 class Error(Exception):
     """A failure that a client may see.

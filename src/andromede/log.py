@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import threading
+from collections import deque
 from typing import Any, TextIO
 
 from andromede.clock import Clock, SystemClock, iso_micro
 
 _LEVELS = ("debug", "info", "warning", "error")
 _lock = threading.Lock()
+MOST_UNSAID = 200
+"""Alerts kept in memory while the log cannot be written: the oldest, which tell how the trouble began."""
 
 
 class Log:
@@ -25,10 +27,13 @@ class Log:
         self._clock = clock or SystemClock()
         self._level = level
         self._fields = fields
+        self._unsaid: deque[str] = deque()
 
     def bind(self, **fields: Any) -> Log:
         """A log that adds these fields to each line."""
-        return Log(self._stream, self._level, self._clock, **{**self._fields, **fields})
+        bound = Log(self._stream, self._level, self._clock, **{**self._fields, **fields})
+        bound._unsaid = self._unsaid
+        return bound
 
     def event(self, name: str, level: str = "info", **fields: Any) -> None:
         """Write one line: instant, level, event name, fields. Values that JSON lacks are shown by `str`."""
@@ -36,9 +41,19 @@ class Log:
             return
         record = {"ts": iso_micro(self._clock.now_us()), "level": level, "event": name, **self._fields, **fields}
         line = json.dumps(record, default=str, ensure_ascii=False)
-        with _lock, contextlib.suppress(OSError):  # a full disk must not end what it cannot write about
-            self._stream.write(line + "\n")
-            self._stream.flush()
+        with _lock:
+            try:
+                while self._unsaid:
+                    self._put(self._unsaid[0])
+                    self._unsaid.popleft()
+                self._put(line)
+            except OSError:  # a full disk must not end what it cannot write about
+                if fields.get("alert") and len(self._unsaid) < MOST_UNSAID:
+                    self._unsaid.append(line)
+
+    def _put(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
     def alert(self, name: str, **fields: Any) -> None:
         """A line that an operator must see: damage, stuck work, failed commits."""

@@ -140,10 +140,12 @@ def object_tools(base: Base) -> Tools:
     """What the object service of one process stands on. Only one process may run under the name of its source."""
     from andromede.objects.commit import CommitLimits
     from andromede.objects.service import Tools
+    from andromede.work import open_trusted
 
     engine, keys = blob_engine(base), key_ring(base)
     limits = CommitLimits(read_seconds=base.config.objects.read_audit_seconds)
-    return Tools(base.db, engine, keys, base.recorder, base.clock, base.ids, base.log, limits)
+    trusted = open_trusted(base.db, base.clock)
+    return Tools(base.db, engine, keys, base.recorder, base.clock, base.ids, base.log, limits, trusted)
 
 
 def authenticator(base: Base) -> Authenticator:

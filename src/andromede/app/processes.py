@@ -197,7 +197,7 @@ def places_reconciler(base: Base) -> Reconciler:
 def _work(config: Config, ready: Ready) -> None:
     from andromede.objects.service import Objects
     from andromede.objects.worker import Rhythm, reconcilers
-    from andromede.work import Leases, Loop
+    from andromede.work import Leases, Loop, Watch
 
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ending.set())
@@ -206,7 +206,9 @@ def _work(config: Config, ready: Ready) -> None:
     objects = Objects(tools)
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
     leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
+    watch = Watch(base.db, base.clock, objects.trusted, base.log)
     more = [*document_reconcilers(base, objects), places_reconciler(base), *ledger_reconcilers(base)]
+    more.append(watch.reconciler())
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()

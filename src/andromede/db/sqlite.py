@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -36,14 +36,21 @@ _PRAGMAS = (
 )
 
 
-def _failure(error: sqlite3.OperationalError) -> Exception:
-    """What a client may know of a failed write; programming errors stay what they are."""
-    code = error.sqlite_errorcode & 0xFF
+_UNUSABLE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
+def _failure(error: sqlite3.Error) -> Exception:
+    """What a client may know of a failed statement; programming errors stay what they are."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        text = "the database is damaged: run andromede fsck and restore the newest sound backup"
+        return Fatal(text, "database", cause=str(error))
     if code == sqlite3.SQLITE_FULL:
         text = "the storage is full; delete something or ask the operator for room"
         return NoCapacity(text, "disk", cause=str(error))
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-        return Unavailable("the database cannot be written; the call may be repeated", "database", cause=str(error))
+    if code in _UNUSABLE:
+        what = "written" if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY) else "read or written"
+        return Unavailable(f"the database cannot be {what}; the call may be repeated", "database", cause=str(error))
     return error
 
 
@@ -112,24 +119,50 @@ class SqliteDatabase:
         conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
         if conn is None:
             conn = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=512)
-            for pragma in _PRAGMAS:
-                conn.execute(pragma)
+            try:
+                for pragma in _PRAGMAS:
+                    conn.execute(pragma)
+            except BaseException:
+                conn.close()
+                raise
             self._local.conn = conn
             self._all.append(conn)
         return conn
 
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._conn()
+        except sqlite3.DatabaseError as error:
+            raise _failure(error) from error
+
+    def _undo(self, conn: sqlite3.Connection) -> None:
+        """End a transaction without its changes. A connection that cannot even do that is closed: whoever opens the
+        file next undoes them, and its failure must not hide the first one."""
+        if not conn.in_transaction:
+            return
+        try:
+            conn.execute("ROLLBACK")
+        except sqlite3.DatabaseError:
+            self._local.conn = None
+            with suppress(ValueError):
+                self._all.remove(conn)
+            conn.close()
+
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        conn = self._conn()
-        conn.execute("BEGIN")
         try:
-            yield SqliteTx(conn)
-        finally:
-            conn.execute("ROLLBACK")
+            conn = self._conn()
+            conn.execute("BEGIN")
+            try:
+                yield SqliteTx(conn)
+            finally:
+                self._undo(conn)
+        except sqlite3.DatabaseError as error:
+            raise _failure(error) from error
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        conn = self._conn()
+        conn = self._opened()
         with self._gate:
             fcntl.flock(self._gate_fd, fcntl.LOCK_EX)
             try:
@@ -140,9 +173,8 @@ class SqliteDatabase:
                         yield tx
                         conn.execute("COMMIT")
                 except BaseException as error:
-                    if conn.in_transaction:
-                        conn.execute("ROLLBACK")
-                    if isinstance(error, sqlite3.OperationalError):
+                    self._undo(conn)
+                    if isinstance(error, sqlite3.DatabaseError):
                         raise _failure(error) from error
                     raise
             finally:
@@ -151,11 +183,17 @@ class SqliteDatabase:
             call()
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
-        row: Row | None = self._conn().execute(sql, params).fetchone()
+        try:
+            row: Row | None = self._conn().execute(sql, params).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise _failure(error) from error
         return row
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
-        return self._conn().execute(sql, params).fetchall()
+        try:
+            return self._conn().execute(sql, params).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _failure(error) from error
 
     def version(self) -> bytes | None:
         count = self._count[:_COUNT]

@@ -21,6 +21,7 @@ from andromede.objects.blobs import BlobInfo, BlobReader, BlobWriter, Extent, re
 
 LOG_SIZE = 64 << 20
 _PIECE = 1 << 20
+_PAGE = 1 << 12
 _STRETCH = 64 << 20
 _VECTOR = 1000
 _DIRECT = getattr(os, "O_DIRECT", 0)
@@ -37,6 +38,15 @@ def _failure(error: OSError, what: str) -> NoCapacity | Unavailable:
 
 def _missing(name: str) -> Fatal:
     return Fatal(f"the stored bytes {name} are missing; restore them from a copy", "missing", blob=name)
+
+
+def _unreadable(error: OSError, name: str) -> Unavailable:
+    return Unavailable(
+        "the storage failed while bytes were read; the call may be repeated",
+        "blob",
+        cause=f"{name}: {error}",
+        blob=name,
+    )
 
 
 def _sync_directory(path: Path) -> None:
@@ -73,7 +83,10 @@ class _Reader:
         view = view[:room]
         got = 0
         while got < len(view):
-            count = os.preadv(self._handle.fd, [view[got:]], self._extent.offset + offset + got)
+            try:
+                count = os.preadv(self._handle.fd, [view[got:]], self._extent.offset + offset + got)
+            except OSError as error:
+                raise _unreadable(error, self._extent.name) from error
             if not count:
                 break
             got += count
@@ -199,7 +212,8 @@ class DiskEngine:
         return sorted(int(number) for source, _, number in found if source == self._source and number.isdigit())
 
     def _trim(self) -> None:
-        """Give back the reserved room behind the last record of the log that a crash left open."""
+        """Give back the reserved room behind the last record of the log that a crash left open. A head that does not
+        read is no end: what follows it may be records that rows refer to, and stays, as far as there are bytes."""
         for number in self._own_logs()[-1:]:
             name = f"log/{self._source}-{number:08d}"
             if not self._unheld(self._root / name):
@@ -211,7 +225,22 @@ class DiskEngine:
                 end = extent.offset + extent.length
             reader.close()
             with contextlib.suppress(OSError):
+                if (last := self._last_byte(self._root / name, end)) > end:
+                    end = min(size, last + -last % _PAGE)
                 os.truncate(self._root / name, end)
+
+    @staticmethod
+    def _last_byte(path: Path, begin: int) -> int:
+        """Where the zeros at the end of a file begin, not before `begin`."""
+        with path.open("rb") as file:
+            at = file.seek(0, os.SEEK_END)
+            while at > begin:
+                first = max(begin, at - _PIECE)
+                file.seek(first)
+                if kept := len(file.read(at - first).rstrip(b"\0")):
+                    return first + kept
+                at = first
+        return begin
 
     def _roll(self) -> None:
         self._end_log()
@@ -221,12 +250,14 @@ class DiskEngine:
         hidden = path.with_name(f".{path.name}")
         hidden.unlink(missing_ok=True)
         self._log_fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._log_fd, fcntl.LOCK_EX)
-        self._log_at = 0
-        os.posix_fallocate(self._log_fd, 0, self._log_size)
-        os.fsync(self._log_fd)
-        os.link(hidden, path)  # nobody ever sees it without our lock, so nobody takes it for a finished one
-        hidden.unlink()
+        try:
+            fcntl.flock(self._log_fd, fcntl.LOCK_EX)
+            self._log_at = 0
+            os.posix_fallocate(self._log_fd, 0, self._log_size)
+            os.fsync(self._log_fd)
+            os.link(hidden, path)  # nobody ever sees it without our lock, so nobody takes it for a finished one
+        finally:
+            hidden.unlink()  # also when there was no room: the next attempt takes another number
         _sync_directory(path.parent)
 
     def _next_number(self) -> int:
@@ -307,6 +338,8 @@ class DiskEngine:
         try:
             handle = _Handle(os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError as error:
+            if not (self._root / "file" / "ff").is_dir():
+                raise _failure(error, "a blob was opened: its directory is not there") from error
             raise _missing(name) from error
         except OSError as error:
             raise _failure(error, "a blob was opened") from error
@@ -322,7 +355,10 @@ class DiskEngine:
 
     def read(self, extent: Extent) -> bytes:
         handle = self._handles.get(extent.name) or self._handle(extent.name)
-        data = os.pread(handle.fd, extent.length, extent.offset)
+        try:
+            data = os.pread(handle.fd, extent.length, extent.offset)
+        except OSError as error:
+            raise _unreadable(error, extent.name) from error
         if len(data) != extent.length:
             raise Fatal(f"the stored bytes {extent.name} end too early; restore them from a copy", "damage")
         return data

@@ -20,7 +20,8 @@ Mark = tuple[int, dict[int, tuple[int, int]], int]
 
 
 class Batch:
-    """Works get one of these as their `tx`."""
+    """Works get one of these as their `tx`. `now_us`: the time of the commit; `lock_us`: the time that locks end and
+    objects expire by, which does not follow a clock that has just jumped ahead."""
 
     __slots__ = (
         "_checked",
@@ -33,16 +34,18 @@ class Batch:
         "_usage",
         "drafts",
         "keys",
+        "lock_us",
         "now_us",
         "writes",
     )
 
-    def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1) -> None:
+    def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1, lock_us: int | None = None) -> None:
         self._tx = tx
         self.keys = keys
         self._size = size
         self.writes = 0
         self.now_us = now_us
+        self.lock_us = now_us if lock_us is None else lock_us
         self.drafts: list[Draft] = []
         self._checked: set[str] = set()
         self._states: dict[int, State | None] = {}

@@ -6,7 +6,7 @@ reference ended. Their wrapped data key is gone from the database since then.
 
 from __future__ import annotations
 
-from andromede.clock import US, Clock
+from andromede.clock import US, Wall
 from andromede.db import Database
 from andromede.objects import garbage_store
 from andromede.objects.blobs import RECORD_LEAST, BlobEngine, Extent, is_log
@@ -16,9 +16,10 @@ READING_SECONDS = 120
 
 
 class Collector:
-    """Runs in the `work` role."""
+    """Runs in the `work` role, by a clock that does not jump ahead: the bytes of an upload in progress must not look
+    old because the machine's clock was set."""
 
-    def __init__(self, db: Database, engine: BlobEngine, clock: Clock, grace: int, orphan: int) -> None:
+    def __init__(self, db: Database, engine: BlobEngine, clock: Wall, grace: int, orphan: int) -> None:
         self._db = db
         self._engine = engine
         self._clock = clock

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from andromede.audit import HEADER, Draft, Position, Recorder
 from andromede.audit.leases import IDLE, Leases, Read, Turn
-from andromede.clock import US, Clock
+from andromede.clock import US, Clock, TrustedTime
 from andromede.db import Database, Tx
 from andromede.errors import Error, Unavailable
 from andromede.keys import KeyRing
@@ -119,6 +119,7 @@ class CommitTools:
     keys: KeyRing
     clock: Clock
     log: Log
+    trusted: TrustedTime
 
 
 class Committer:
@@ -257,7 +258,7 @@ class Committer:
             self._leases.done(turn)
             self._lost(turn)
         except BaseException as error:
-            self._tools.log.alert("commit.failed", writes=len(able), reads=len(reads), cause=repr(error))
+            self._tools.log.alert("commit.failed", writes=len(able), reads=len(reads), cause=_told(error))
             self._reads.extendleft(reversed(reads))
             self._leases.undone(turn)
             durable = False
@@ -283,7 +284,7 @@ class Committer:
         try:
             extents = self._tools.engine.append([record_pieces(record.owner, record.data) for record in fresh])
         except Exception as error:
-            self._tools.log.alert("append.failed", writes=len(fresh), cause=repr(error))
+            self._tools.log.alert("append.failed", writes=len(fresh), cause=_told(error))
             for job in jobs:
                 job.failed = _public(error) if job.commit.record is not None else None
             return [job for job in jobs if job.failed is None]
@@ -295,7 +296,8 @@ class Committer:
         """Run the batch; False when a work failed and the batch must be run again, guarded."""
         try:
             with self._tools.db.write() as tx:
-                batch = Batch(tx, self._tools.keys, self._tools.clock.now_us(), len(jobs))
+                now_us, trusted = self._tools.clock.now_us(), self._tools.trusted.now_us()
+                batch = Batch(tx, self._tools.keys, now_us, len(jobs), trusted)
                 for job in jobs:
                     if guarded:
                         self._attempt(batch, job)
@@ -375,6 +377,11 @@ def _public(error: BaseException) -> BaseException:
     if isinstance(error, Error):
         return error
     return Unavailable("the write could not be made durable; repeat the call later", "commit", cause=repr(error))
+
+
+def _told(error: BaseException) -> str:
+    """What the operator reads: what callers may know, and the cause behind it."""
+    return f"{error.public} ({error.cause or error.reason})" if isinstance(error, Error) else repr(error)
 
 
 def _rendering(job: _Job) -> Callable[[], Response]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from andromede.db import Database, Tx
-from andromede.objects import garbage_store, version_store
+from andromede.log import Log
+from andromede.objects import fsck_store, garbage_store, version_store
 from andromede.objects.batch import Batch
 from andromede.objects.blobs import BlobEngine, BlobInfo, Extent, record_size, records
 from andromede.objects.commit import Step
@@ -61,10 +62,20 @@ class Owner:
         return (moved[0], moved[1]) if moved is not None else (int(self.scope), self.name)
 
 
+def _begins_at(body: Location, extent: Extent) -> bool:
+    """Whether a row says that its bytes begin where this record's do: then the record's head is wrong."""
+    named = Extent.parse(body.ref)
+    return (named.name, named.offset) == (extent.name, extent.offset)
+
+
 class Compactor:
     """Runs in the `work` role."""
 
-    def __init__(self, db: Database, engine: BlobEngine, objects: Objects, share: float = 0.5) -> None:
+    def __init__(
+        self, db: Database, engine: BlobEngine, objects: Objects, log: Log | None = None, share: float = 0.5
+    ) -> None:
+        self._log = log
+        self._kept: set[str] = set()
         self._db = db
         self._engine = engine
         self._objects = objects
@@ -77,7 +88,7 @@ class Compactor:
         mostly = [
             info
             for info in self._engine.listing()
-            if info.is_log and info.sealed and self._worth(info, dead.get(info.name, 0))
+            if info.is_log and info.sealed and info.name not in self._kept and self._worth(info, dead.get(info.name, 0))
         ]
         for info in mostly[:LOGS_AT_ONCE]:
             self._empty(info)
@@ -106,13 +117,16 @@ class Compactor:
 
     def _empty(self, info: BlobInfo) -> None:
         steps: list[Step[bool]] = []
-        live = 0
+        live = end = 0
+        whole = True
         reader = self._engine.open(Extent(info.name, 0, info.size))
         try:
             for raw, extent in records(reader, info.size, info.name):
                 owner, old = Owner.parse(raw), extent.text()
                 body = owner.body(self._db)
+                end = extent.offset + extent.length
                 if body is None or body.ref != old:
+                    whole = whole and (body is None or not _begins_at(body, extent))
                     continue
                 live += 1
                 steps.append(self._moving(raw, owner, old, self._engine.read(extent)))
@@ -124,10 +138,19 @@ class Compactor:
         if steps:
             self._objects.run_all(steps)
         if not live and not garbage_store.waits(self._db, info.name):
+            if not (whole and end == info.size) and fsck_store.file_in_use(self._db, info.name):
+                self._keep(info.name, end)
+                return
             self._engine.remove(info.name)
             self._looked.pop(info.name, None)
             with self._db.write() as tx:
                 garbage_store.forget_log(tx, info.name)
+
+    def _keep(self, name: str, end: int) -> None:
+        """A head that does not read hides the records behind it, and rows refer to some: the log must stay."""
+        self._kept.add(name)
+        if self._log is not None:
+            self._log.alert("log.damaged", log=name, offset=end, text="kept as it is; see andromede fsck --deep")
 
     def _moving(self, raw: bytes, owner: Owner, old: str, data: bytes) -> Step[bool]:
         record = SmallRecord(data)

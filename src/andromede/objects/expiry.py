@@ -17,7 +17,7 @@ _DAY_US = 86_400 * US
 
 def expire_due(objects: Objects, tools: Tools, limit: int) -> int:
     """Remove what is due, at most `limit`; how many were dealt with."""
-    found = version_store.due(tools.db, tools.clock.now_us(), limit)
+    found = version_store.due(tools.db, objects.trusted.now_us(), limit)
     trace = Trace(None, "expirer:DeleteObject", request_id(tools.ids), "worker", "OPERATOR_SYSTEM", "worker:expirer")
     objects.run_all([_expiring(objects, version, trace) for version in found])
     return len(found)
@@ -33,12 +33,12 @@ def _expire(tx: Tx, version: Version, trace: Trace, marker_id: str) -> None:
     and stays readable, until its lock ends."""
     batch = Batch.of(tx)
     found = version_store.by_internal_id(batch, version.container_id, version.key, version.id)
-    if found is None or not rules.expired(found[0], batch.now_us):
+    if found is None or not rules.expired(found[0], batch.lock_us):
         return
     state = batch.state(version.container_id)
     lock = found[0].attributes.lock
-    if rules.locked(lock, batch.now_us, bypass=False):
-        version_store.set_delete_at(batch, found[0], max(lock.until_us or 0, batch.now_us + _DAY_US))
+    if rules.locked(lock, batch.lock_us, bypass=False):
+        version_store.set_delete_at(batch, found[0], max(lock.until_us or 0, batch.lock_us + _DAY_US))
         return
     if found[1] != version_store.NOT_NEWEST and state.container.versioning is not Versioning.OFF:
         draught = marker_draught(version.container_id, version.key, marker_id, state.container.owner_id)

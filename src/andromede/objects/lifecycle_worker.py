@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from andromede.clock import US, Clock
+from andromede.clock import US, Clock, Wall
 from andromede.errors import Denied, Error
 from andromede.log import Log
 from andromede.objects.commit import Step
@@ -53,7 +53,7 @@ class LifecycleWorker:
     ) -> None:
         self._objects = objects
         self._rules_of = rules_of
-        self._clock = clock
+        self._clock: Wall = clock if day_seconds != DAY_SECONDS else objects.trusted
         self._log = log
         self._day_seconds = day_seconds
         # container id -> (generation, day) of its last whole visit; lost on restart, which only repeats a visit

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from andromede.clock import Clock
-from andromede.errors import Denied, Fatal
+from andromede.errors import Denied, Error, Fatal, Unavailable
 from andromede.keys import KeyRing
 from andromede.keys import wrap as wrapping
 from andromede.log import Log
@@ -65,13 +65,14 @@ class Opener:
         if len(stretches) == 1 and stretches[0].size <= PLAIN:
             try:
                 return iter((self._one(stretches[0], customer_key, sse_c),))
-            except Fatal as error:
+            except (Fatal, Unavailable) as error:
                 self._alert(error)
                 raise
         return _primed(self._many(stretches, customer_key, sse_c))
 
-    def _alert(self, error: Fatal) -> None:
-        self._log.alert("object.damage", reason=error.reason, text=error.public)
+    def _alert(self, error: Error) -> None:
+        name = "object.damage" if isinstance(error, Fatal) else "object.unreadable"
+        self._log.alert(name, reason=error.reason, text=error.public, cause=error.cause)
 
     def _one(self, stretch: Stretch, customer_key: bytes | None, sse_c: bool) -> memoryview:
         sealer = self.sealer(stretch.body, customer_key, sse_c, stretch.tenant)
@@ -95,7 +96,7 @@ class Opener:
                     yield from _frames(reader, sealer, stretch, buffers)
                 finally:
                     reader.close()
-        except Fatal as error:
+        except (Fatal, Unavailable) as error:
             self._alert(error)
             raise
         finally:

@@ -92,7 +92,7 @@ def place(batch: Batch, state: State, draught: Draught, newest: tuple[Version, i
     if not versioned and newest is not None:
         gone = newest if newest[0].is_null else version_store.null(batch, draught.container_id, draught.key)
     if gone is not None:
-        rules.check_unlocked(gone[0], batch.now_us)
+        rules.check_unlocked(gone[0], batch.lock_us)
         release(batch, gone[0])
         if gone is newest:
             return _overwrite(batch, state, draught, gone)

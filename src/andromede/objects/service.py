@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from andromede.audit import Draft, Recorder
-from andromede.clock import Clock
+from andromede.clock import Clock, TrustedTime
 from andromede.db import Database, Row, Tx
 from andromede.errors import Error, NotFound
 from andromede.ids import Ids
@@ -91,6 +91,7 @@ class Tools:
     ids: Ids
     log: Log
     limits: CommitLimits | None = None
+    trusted: TrustedTime | None = None
 
 
 class Objects:
@@ -100,8 +101,11 @@ class Objects:
         self._tools = tools
         self._db = tools.db
         self._clock = tools.clock
+        self.trusted = tools.trusted or TrustedTime(tools.clock)
         self._lookup = Lookup(tools.db)
-        commit = CommitTools(tools.db, tools.engine, tools.recorder, tools.keys, tools.clock, tools.log)
+        commit = CommitTools(
+            tools.db, tools.engine, tools.recorder, tools.keys, tools.clock, tools.log, self.trusted
+        )  # fmt: skip
         self.committer = Committer(commit, tools.limits)
         self._intake = Intake(tools.engine, tools.keys, tools.clock, tools.ids)
         self._opener = Opener(tools.engine, tools.keys, self._intake.pool, tools.clock, tools.log)

@@ -72,7 +72,7 @@ def delete(
     if newest is None and (state.container.versioning is Versioning.OFF or options.conditions is not NO_CONDITIONS):
         return DeleteResult(None, None)  # a condition speaks of an object: none, no marker
     if newest is not None and state.container.versioning is Versioning.OFF:
-        rules.check_unlocked(newest[0], batch.now_us, options.bypass_governance)
+        rules.check_unlocked(newest[0], batch.lock_us, options.bypass_governance)
         if archive.target_name(state.container):
             return archive.delete(batch, state, newest)
         return DeleteResult(remove(batch, state, newest), None)
@@ -89,7 +89,7 @@ def _delete_version(batch: Batch, container_id: int, key: str, version_id: str, 
     version = codec.version(row)
     rules.check_delete(version, options.conditions, key)
     if not version.is_marker:
-        rules.check_unlocked(version, batch.now_us, options.bypass_governance)
+        rules.check_unlocked(version, batch.lock_us, options.bypass_governance)
     return DeleteResult(remove(batch, state, (version, row[5])), None)
 
 
@@ -100,7 +100,7 @@ def change(batch: Batch, version: Version, new: ObjectChange, trace: Trace) -> V
     if found is None:
         raise NotFound(f"the version of {version.key!r} is gone", "version", key=version.key)
     old, listed = found
-    attributes = _changed(old.attributes, new, batch.now_us)
+    attributes = _changed(old.attributes, new, batch.lock_us)
     created = batch.now_us if new.touched else old.created_us
     changed = msgspec.structs.replace(old, attributes=attributes, created_us=created)
     version_store.replace(batch, old, changed, listed)

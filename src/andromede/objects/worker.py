@@ -27,8 +27,8 @@ class Rhythm:
 
 def reconcilers(tools: Tools, objects: Objects, rhythm: Rhythm, more: Sequence[Reconciler] = ()) -> list[Reconciler]:
     """All of them; `more` are those of other modules (lifecycle, log delivery)."""
-    collector = Collector(tools.db, tools.engine, tools.clock, rhythm.grace, rhythm.orphan)
-    compactor = Compactor(tools.db, tools.engine, objects)
+    collector = Collector(tools.db, tools.engine, objects.trusted, rhythm.grace, rhythm.orphan)
+    compactor = Compactor(tools.db, tools.engine, objects, tools.log)
 
     def forget() -> bool:
         with tools.db.write() as tx:

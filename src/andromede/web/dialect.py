@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from andromede.errors import Error
+from andromede.errors import RETRY_SECONDS, Error
 
 STATUSES: Mapping[tuple[str, str], int] = {
     ("not_found", ""): 404,
@@ -73,6 +73,6 @@ class Dialect:
         headers = [("Content-Type", "application/json"), *error.detail.get("headers", ())]
         if status == 401:
             headers.append(("WWW-Authenticate", self.challenge.replace("{base}", base)))
-        if (seconds := error.detail.get("retry_after")) is not None:
+        if (seconds := error.detail.get("retry_after", RETRY_SECONDS if status == 503 else None)) is not None:
             headers.append(("Retry-After", str(seconds)))
         return status, headers, raw

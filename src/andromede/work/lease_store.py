@@ -25,13 +25,13 @@ def held(db: Database, name: str) -> Row | None:
     return db.one("SELECT holder, until FROM lease WHERE name = ?", (name,))
 
 
-def claim(tx: Tx, name: str, holder: str, now_us: int, until_us: int) -> bool:
-    """Take or prolong a lease that is free, over or the holder's own."""
+def claim(tx: Tx, name: str, holder: str, now_us: int, until_us: int, believed_us: int) -> bool:
+    """Take or prolong a lease that is free, over or the holder's own; or one that reaches beyond `believed_us`."""
     tx.run("INSERT INTO lease (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING", (name, holder, 0))
     return (
         tx.run(
-            "UPDATE lease SET holder = ?, until = ? WHERE name = ? AND (holder = ? OR until <= ?)",
-            (holder, until_us, name, holder, now_us),
+            "UPDATE lease SET holder = ?, until = ? WHERE name = ? AND (holder = ? OR until <= ? OR until > ?)",
+            (holder, until_us, name, holder, now_us, believed_us),
         )
         == 1
     )

@@ -9,6 +9,10 @@ from andromede.work.lease_store import MIGRATIONS
 
 __all__ = ["MIGRATIONS", "Leases"]
 
+SKEW_SECONDS = 120
+"""By how much the clocks of two hosts may differ. A lease that ends later than any holder could have wished was taken
+before the clock was set back: nobody keeps it for a year."""
+
 
 class Leases:
     """The leases of one process, known by its `holder` name."""
@@ -21,11 +25,13 @@ class Leases:
     def claim(self, name: str, seconds: int) -> bool:
         """Take or prolong a lease. Costs no write while somebody else holds it."""
         now = self._clock.now_us()
+        until = now + seconds * US
+        believed = until + SKEW_SECONDS * US
         row = lease_store.held(self._db, name)
-        if row is not None and row[0] != self._holder and row[1] > now:
+        if row is not None and row[0] != self._holder and now < row[1] <= believed:
             return False
         with self._db.write() as tx:
-            return lease_store.claim(tx, name, self._holder, now, now + seconds * US)
+            return lease_store.claim(tx, name, self._holder, now, until, believed)
 
     def release(self, name: str) -> None:
         """Let others have it at once."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from andromede.clock import SystemClock
 from andromede.db import open_database
-from andromede.errors import NoCapacity, Unavailable
+from andromede.errors import Fatal, NoCapacity, Unavailable
 from andromede.log import Log
 
 
@@ -43,4 +45,76 @@ def test_a_database_that_may_not_be_written_is_unavailable(tmp_path: Path) -> No
     with pytest.raises(Unavailable, match="cannot be written"):
         with db.write() as tx:
             tx.run("INSERT INTO t (n) VALUES (1)")
+    db.close()
+
+
+def test_alerts_wait_in_memory_until_the_log_can_be_written() -> None:
+    class Sometimes(io.StringIO):
+        full = True
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return super().write(text)
+
+    stream = Sometimes()
+    log = Log(stream, clock=SystemClock())
+    log.alert("first")
+    log.event("unimportant")
+    log.alert("second")
+    stream.full = False
+    log.event("third")
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert events == ["first", "second", "third"]
+
+
+def test_a_damaged_database_is_fatal_and_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "torn.db"
+    path.write_bytes(b"this is no database at all, but a text of some length" * 100)
+    db = open_database(f"sqlite:///{path}")
+    for attempt in (lambda: db.one("SELECT 1 FROM t"), lambda: db.all("SELECT 1 FROM t"), db.check):
+        with pytest.raises(Fatal, match="run andromede fsck"):
+            attempt()
+    with pytest.raises(Fatal, match="damaged"), db.read() as tx:
+        tx.one("SELECT 1 FROM t")
+    with pytest.raises(Fatal, match="damaged"), db.write() as tx:
+        tx.run("INSERT INTO t (n) VALUES (1)")
+    db.close()
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    db = open_database(f"sqlite:///{tmp_path}/away.db")
+    (tmp_path / "away.db").unlink()
+    (tmp_path / "away.db").mkdir()
+    for attempt in (lambda: db.one("SELECT 1"), lambda: db.all("SELECT 1")):
+        with pytest.raises(Unavailable, match="cannot be read"):
+            attempt()
+    (tmp_path / "away.db").rmdir()
+    assert db.one("SELECT 1") == (1,)
+    db.close()
+
+
+def test_a_transaction_that_cannot_be_undone_does_not_stay_open(tmp_path: Path) -> None:
+    db = open_database(f"sqlite:///{tmp_path}/stuck.db")
+    db.script(["CREATE TABLE t (n INTEGER)"])
+
+    class Stuck:
+        def __init__(self, conn: sqlite3.Connection) -> None:
+            self._conn = conn
+
+        def execute(self, sql: str, *params: object) -> object:
+            if sql in ("COMMIT", "ROLLBACK"):
+                raise sqlite3.DatabaseError("disk I/O error")
+            return self._conn.execute(sql, *params)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._conn, name)
+
+    real = db._conn()  # type: ignore[attr-defined]
+    db._local.conn = Stuck(real)  # type: ignore[attr-defined]
+    with pytest.raises(sqlite3.DatabaseError), db.write() as tx:
+        tx.run("INSERT INTO t (n) VALUES (1)")
+    with db.write() as tx:
+        tx.run("INSERT INTO t (n) VALUES (2)")
+    assert db.all("SELECT n FROM t") == [(2,)]
     db.close()

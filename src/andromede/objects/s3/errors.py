@@ -155,8 +155,8 @@ def render(request: Request | None, error: BaseException) -> Response:
     headers: list[tuple[str, str | bytes]] = [("x-amz-request-id", request_id), ("x-amz-id-2", request_id)]
     detail = error.detail if isinstance(error, errors.Error) else {}
     headers.extend(detail.get("headers", ()))
-    if "retry_after" in detail:
-        headers.append(("Retry-After", str(detail["retry_after"])))
+    if "retry_after" in detail or status == 503:
+        headers.append(("Retry-After", str(detail.get("retry_after", errors.RETRY_SECONDS))))
     if status == 304:
         return Response(304, headers)
     body = error_body(code, message(error), resource(request), request_id, detail.get("fields"))

@@ -81,8 +81,8 @@ def render(error: BaseException, method: str, account: str) -> Response:
         headers.append(("Www-Authenticate", f'Swift realm="{account or "unknown"}"'.encode("ascii", "replace")))
     if status == 416 and "size" in detail:
         headers.append(("Content-Range", f"bytes */{detail['size']}"))
-    if "retry_after" in detail:
-        headers.append(("Retry-After", str(detail["retry_after"])))
+    if "retry_after" in detail or status == 503:
+        headers.append(("Retry-After", str(detail.get("retry_after", errors.RETRY_SECONDS))))
     if status in (204, 304):
         return Response(status, headers)
     if not any(name.lower() == "content-type" for name, _ in headers):
