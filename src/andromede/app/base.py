@@ -88,9 +88,12 @@ def migrations() -> list[Migration]:
 
 
 def pending_migrations(config: Config) -> list[str]:
-    """Names of the steps that the database lacks."""
+    """Names of the steps that the database lacks. Raises `Invalid` for a database of a newer release."""
+    from andromede.ops.migration import refuse_newer
+
     db = open_database(config.database_dsn)
     try:
+        refuse_newer(db, migrations())
         return [f"{step.domain} {step.version}: {step.name}" for step in pending(db, migrations())]
     finally:
         db.close()

@@ -33,10 +33,12 @@ def initialise(config: Config) -> dict[str, Any]:
 
     place, server = Layout(config.data), config.server
     ca = certificates(config)[2]
-    applied, _ = migration.upgrade(place, config.database_dsn, migrations(), SystemClock())
+    done = migration.upgrade(place, config.database_dsn, migrations(), SystemClock())
     base = Base.open(config, "operator")
-    for name in applied:
+    for name in done.applied:
         base.log.event("schema.migrated", step=name)
+    if done.snapshot:
+        base.log.event("schema.snapshot", path=str(done.snapshot))
     audit.adopt(base.db, base.ids)
     _check_keys(base)
     if not root_key(config).exists():
@@ -58,7 +60,9 @@ def initialise(config: Config) -> dict[str, Any]:
     base.db.close()
     places = Places(server.public_api_url, server.public_objects_url, server.region, ca)
     if secrets is None:
-        return {"new": False, "admin": None, "changed": clientfiles.refresh(place, places)}
+        snapshot = str(done.snapshot) if done.snapshot else None
+        changed = clientfiles.refresh(place, places)
+        return {"new": False, "admin": None, "changed": changed, "applied": done.applied, "snapshot": snapshot}
     _write_clients(place, secrets, places)
     unfinished.unlink(missing_ok=True)
     return {"new": True, "admin": {"user": "admin", "password": secrets.admin_password}, "changed": []}

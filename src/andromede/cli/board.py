@@ -73,6 +73,8 @@ def document(layout: Layout, running: Running, first: Mapping[str, Any], seconds
         "log": str(layout.log),
         "new": bool(first.get("new")),
         "first_administrator": first.get("admin"),
+        "migrated": first.get("applied") or [],
+        "snapshot": first.get("snapshot"),
         "next": next_commands(layout),
         "seconds": round(seconds, 3),
     }
@@ -93,6 +95,12 @@ def show(board: Mapping[str, Any], out: Output, detached: bool) -> None:
         out.say()
         out.say(f"  first administrator: {admin['user']}, password {admin['password']}")
         out.say("  (also in clouds.yaml; shown this once)")
+    if board["migrated"]:
+        out.say()
+        out.say(f"  the database was upgraded by {len(board['migrated'])} steps")
+        if board["snapshot"]:
+            out.say(f"  snapshot from before: {board['snapshot']}")
+            out.say(f"  to go back: {program()} down, {program()} migrate --back, then the former release")
     out.say()
     out.say("Next, " + ("" if detached else "in another terminal, ") + "paste any of these:")
     for command in board["next"]:

@@ -15,6 +15,7 @@ from andromede.errors import Conflict
 from andromede.ids import RandomIds
 from andromede.ops import backup as copies
 from andromede.ops import running
+from andromede.ops.layout import Layout
 
 
 def operator() -> str:
@@ -105,6 +106,8 @@ def migrate(args: argparse.Namespace, out: Output) -> int:
     from andromede.ops import migration
 
     place, config = common.installed(args)
+    if args.back is not None:
+        return _back(place, config, args.back, out)
     missing = app.pending_migrations(config)
     if args.check:
         out.result({"pending": missing})
@@ -113,13 +116,30 @@ def migrate(args: argparse.Namespace, out: Output) -> int:
         return table.FINDINGS if missing else table.OK
     if missing:
         running.acquire(place)
-    done, snapshot = migration.upgrade(place, config.database_dsn, app.migrations(), SystemClock())
-    if done:
+    done = migration.upgrade(place, config.database_dsn, app.migrations(), SystemClock())
+    if done.applied:
         base = app.Base.open(config, "operator")
-        app.note_operation(base, "operator:migrate", ", ".join(done), "OPERATOR_SYSTEM")
+        app.note_operation(base, "operator:migrate", ", ".join(done.applied), "OPERATOR_SYSTEM")
         base.db.close()
-    out.result({"applied": done, "snapshot": str(snapshot) if snapshot else None})
-    for name in done:
+    out.result({"applied": done.applied, "snapshot": str(done.snapshot) if done.snapshot else None})
+    for name in done.applied:
         out.say(f"applied {name}")
-    out.say(f"snapshot from before: {snapshot}" if snapshot else "the schema is current")
+    out.say("the schema is current")
+    if done.snapshot:
+        out.say(f"snapshot from before: {done.snapshot}")
+        out.say(f"to go back: andromede migrate --back --data {place.data}, then start the former release")
+    elif done.applied and not config.database_dsn.startswith("sqlite:"):
+        out.say("no snapshot is taken of a PostgreSQL database: the backup from before goes back")
+    return table.OK
+
+
+def _back(place: Layout, config: settings.Config, named: str, out: Output) -> int:
+    from andromede.ops import migration
+
+    running.acquire(place)
+    snapshot, aside = migration.go_back(place, config.database_dsn, named, SystemClock())
+    out.result({"snapshot": str(snapshot), "aside": str(aside)})
+    out.say(f"the database is the one of {snapshot}; what it was until now is {aside}")
+    out.say("Start the release that it belongs to. Its ledger is older than what witnesses may have signed: see "
+            "After a restore in docs/ledger.md")  # fmt: skip
     return table.OK

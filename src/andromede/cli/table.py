@@ -97,6 +97,8 @@ COMMANDS: tuple[Command, ...] = (
     )),
     Command("migrate", "bring the database to this program's schema; a snapshot is taken first", "store:migrate", (
         _arg("--check", help="only say what would be done; exit code 4 if anything", action="store_true"),
+        _arg("--back", help="put the newest snapshot (or FILE) in the place of the database, for the former release; "
+             "what was written since is put aside", nargs="?", const="", default=None, metavar="FILE"),
     )),
     Command("explain", "why: a request by its id, or who may do what", "explain:explain", (
         _arg("words", help="REQUEST_ID, or: access USER ACTION [RESOURCE], or: access (the whole table)", nargs="+",

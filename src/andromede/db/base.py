@@ -128,11 +128,22 @@ def pending(db: Database, migrations: Sequence[Migration]) -> list[Migration]:
     return [step for step in steps if (step.domain, step.version) not in done]
 
 
+def ahead(db: Database, migrations: Sequence[Migration]) -> list[str]:
+    """The steps that the database has and this program does not know, as "domain version"."""
+    pending(db, ())  # the table of versions is there then
+    known = {(step.domain, step.version) for step in (_BASE, *migrations)}
+    done = db.all("SELECT domain, version FROM schema_version ORDER BY domain, version")
+    return [f"{domain} {version}" for domain, version in done if (domain, version) not in known]
+
+
 def migrate(db: Database, migrations: Sequence[Migration]) -> list[str]:
-    """Bring the schema to the newest version, each domain in order of version; the names applied."""
-    applied = []
-    for step in pending(db, migrations):
-        record = f"INSERT INTO schema_version (domain, version) VALUES ('{step.domain}', {int(step.version)})"
-        db.script([*step.statements(TYPES[db.dialect]), record])
-        applied.append(f"{step.domain} {step.version}: {step.name}")
-    return applied
+    """Bring the schema to the newest version, each domain in order of version and all of it in one transaction; the
+    names applied."""
+    missing = pending(db, migrations)
+    statements: list[str] = []
+    for step in missing:
+        statements += step.statements(TYPES[db.dialect])
+        statements.append(f"INSERT INTO schema_version (domain, version) VALUES ('{step.domain}', {int(step.version)})")
+    if statements:
+        db.script(statements)
+    return [f"{step.domain} {step.version}: {step.name}" for step in missing]

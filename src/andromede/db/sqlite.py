@@ -221,11 +221,16 @@ class SqliteDatabase:
             os.chmod(path, 0o600)
             # all pages in one step: between steps, a write by another process would start the copy over
             self._conn().backup(target, pages=-1)
+        except sqlite3.OperationalError as error:
+            raise _failure(error) from error
         finally:
             target.close()
 
     def check(self) -> list[str]:
-        problems = [str(row[0]) for row in self.all("PRAGMA integrity_check(20)")]
+        try:
+            problems = [str(row[0]) for row in self.all("PRAGMA integrity_check(20)")]
+        except sqlite3.DatabaseError as error:  # too damaged to be looked through
+            return [str(error)]
         return [] if problems == ["ok"] else problems
 
     def checkpoint(self) -> None:

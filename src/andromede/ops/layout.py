@@ -15,8 +15,9 @@ from andromede.clock import Clock, iso_second
 from andromede.errors import Conflict, Invalid, NotFound
 from andromede.ids import Ids
 
-FORMAT = 1
-"""Version of the directory's arrangement; raised when an older program could no longer read it."""
+FORMAT = 2
+"""Version of the directory's arrangement; raised when an older program could no longer use it. 1: the vault; 2: events
+have their places in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,14 @@ def read_manifest(layout: Layout) -> Mapping[str, Any]:
             "data",
         )
     return manifest
+
+
+def mark_program(layout: Layout) -> None:
+    """Note in the manifest that this program has used the directory, so that older ones leave it alone."""
+    manifest = read_manifest(layout)
+    now = {**manifest, "format": FORMAT, "program": __version__}
+    if now != manifest:
+        private_write(layout.manifest, json.dumps(now, indent=1) + "\n")
 
 
 def private_write(path: Path, content: str | bytes) -> None:

@@ -198,7 +198,7 @@ def test_an_upgrade_takes_a_snapshot_and_goes_back(tmp_path: Path, clock: FakeCl
     place = Layout(tmp_path / "data")
     layout.prepare(place, clock, ids)
     dsn = Config(place.data, storage=Storage()).database_dsn
-    assert migration.upgrade(place, dsn, [ROWS], clock)[1] is None
+    assert migration.upgrade(place, dsn, [ROWS], clock).snapshot is None
     db = open_database(dsn)
     with db.write() as tx:
         tx.run("INSERT INTO thing (n) VALUES (?)", (1,))
@@ -210,8 +210,8 @@ def test_an_upgrade_takes_a_snapshot_and_goes_back(tmp_path: Path, clock: FakeCl
     assert db.all("SELECT name FROM sqlite_master WHERE name = 'more'") == []
     db.close()
     clock.advance(60)
-    applied, snapshot = migration.upgrade(place, dsn, [ROWS, MORE], clock)
-    assert applied == ["thing 2: more"]
-    assert snapshot is not None
-    assert snapshot.exists()
-    assert migration.upgrade(place, dsn, [ROWS, MORE], clock) == ([], None)
+    done = migration.upgrade(place, dsn, [ROWS, MORE], clock)
+    assert done.applied == ["thing 2: more"]
+    assert done.snapshot is not None
+    assert done.snapshot.exists()
+    assert migration.upgrade(place, dsn, [ROWS, MORE], clock) == migration.Upgrade([], None)
