@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from functools import lru_cache
 from typing import Protocol
 
 US = 1_000_000
@@ -89,7 +90,12 @@ def iso_micro(us: int) -> str:
 
 def iso_milli(us: int) -> str:
     """`2026-11-21T22:31:08.123Z`, the form of S3's XML instants (rounded down)."""
-    return utc(us).strftime("%Y-%m-%dT%H:%M:%S.") + f"{us // 1000 % 1000:03d}Z"
+    return f"{_to_second(us // US)}.{us // 1000 % 1000:03d}Z"
+
+
+@lru_cache(maxsize=8192)
+def _to_second(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def iso_second(us: int) -> str:

@@ -129,6 +129,7 @@ def test_the_listing_tells_sizes_and_kinds(engine: BlobEngine) -> None:
     assert found[kept.name].sealed
     assert found[record.name].is_log
     assert found[record.name].size >= record.length
+    assert [info.name for info in engine.listing(logs_only=True)] == [record.name]
 
 
 def test_an_extent_beyond_the_end_is_damage(engine: BlobEngine) -> None:

@@ -76,7 +76,7 @@ def _check_keys(base: Base) -> None:
 
     folder = Layout(base.config.data).keys
     wanted = [folder / "credential"] if bootstrap.done(base.db) else []
-    wanted += [root_key(base.config)] if store.keys(base.db, None) else []
+    wanted += [root_key(base.config)] if store.any_key(base.db) else []
     wanted += [log_key_file(base.config)] if ledger.any_signed(base.db) else []
     if missing := [str(path) for path in wanted if not path.exists()]:
         raise Fatal(

@@ -44,6 +44,14 @@ CREATE INDEX ledger_log_behind ON ledger_log (tenant) WHERE allocated > size;
 """,
     ),
     lease_store.MIGRATION,
+    Migration(
+        "audit",
+        4,
+        "an index of events without a position",
+        """
+CREATE INDEX audit_event_unplaced ON audit_event (id) WHERE position IS NULL;
+""",
+    ),
 )
 
 

@@ -371,12 +371,12 @@ class DiskEngine:
         with contextlib.suppress(FileNotFoundError):
             self._path(name).unlink()
 
-    def listing(self) -> Iterator[BlobInfo]:
+    def listing(self, logs_only: bool = False) -> Iterator[BlobInfo]:
         for path in sorted((self._root / "log").iterdir()):
             if path.name.startswith("."):
                 continue
             yield from self._info(path, f"log/{path.name}", True)
-        for directory in sorted((self._root / "file").iterdir()):
+        for directory in [] if logs_only else sorted((self._root / "file").iterdir()):
             for path in directory.iterdir():
                 yield from self._info(path, f"file/{path.name}", False)
 

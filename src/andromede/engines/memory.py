@@ -130,11 +130,11 @@ class MemoryEngine:
         self.logs.pop(name, None)
         self.fail("remove", "after")
 
-    def listing(self) -> Iterator[BlobInfo]:
+    def listing(self, logs_only: bool = False) -> Iterator[BlobInfo]:
         newest = list(self.logs)[-1:]
         for name, log in list(self.logs.items()):
             yield BlobInfo(name, len(log), self._now(), True, name not in newest)
-        for name, data in list(self.files.items()):
+        for name, data in [] if logs_only else list(self.files.items()):
             yield BlobInfo(name, len(data), self._now(), False, True)
 
     def close(self) -> None:

@@ -218,8 +218,9 @@ class S3Engine:
         except _FAILURES as error:
             raise _failure(error, "a blob was removed", name) from error
 
-    def listing(self) -> Iterator[BlobInfo]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
+    def listing(self, logs_only: bool = False) -> Iterator[BlobInfo]:
+        within = "log/" if logs_only else ""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=within)
         try:
             for page in pages:
                 for item in page.get("Contents", ()):

@@ -61,10 +61,12 @@ class KeyRing:
         """Drop plaintext keys whose time is over; how many wrapping keys are left in memory."""
         now = self._clock.monotonic()
         with self._gate:
-            for entry, kek in list(self._open.items()):
-                if kek.expires <= now:
-                    del self._open[entry]
-                    self._newest.pop(kek.id, None)
+            while self._open:  # in the order in which they were opened, all for the same time
+                entry, kek = next(iter(self._open.items()))
+                if kek.expires > now:
+                    break
+                del self._open[entry]
+                self._newest.pop(kek.id, None)
             return len(self._open)
 
     def newest(self, key_id: str, reader: store.Reader | None = None) -> Kek:
@@ -121,6 +123,7 @@ class KeyRing:
         self.held()
         with self._gate:
             if turn == self._turn:
+                self._open.pop((key_id, wanted), None)
                 self._open[(key_id, wanted)] = kek
                 if wanted == key.version:
                     self._newest[key_id] = kek

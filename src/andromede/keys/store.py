@@ -108,6 +108,11 @@ def keys(reader: Reader, tenant_id: str | None) -> list[Key]:
     ]
 
 
+def any_key(reader: Reader) -> bool:
+    """Whether any key was ever made here."""
+    return reader.one("SELECT 1 FROM key LIMIT 1") is not None
+
+
 def children(reader: Reader, parent: str) -> list[Key]:
     """Keys wrapped under this one."""
     return [_key(row) for row in reader.all(f"SELECT {_COLUMNS} FROM key WHERE parent = ? ORDER BY id", (parent,))]

@@ -95,8 +95,8 @@ class BlobEngine(Protocol):
 
     def remove(self, name: str) -> None: ...
 
-    def listing(self) -> Iterator[BlobInfo]:
-        """Every blob there is."""
+    def listing(self, logs_only: bool = False) -> Iterator[BlobInfo]:
+        """Every blob there is, or every log: those are few, while files are as many as large objects."""
 
     def close(self) -> None: ...
 

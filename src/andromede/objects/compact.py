@@ -87,8 +87,8 @@ class Compactor:
         dead = garbage_store.dead(self._db)
         mostly = [
             info
-            for info in self._engine.listing()
-            if info.is_log and info.sealed and info.name not in self._kept and self._worth(info, dead.get(info.name, 0))
+            for info in self._engine.listing(logs_only=True)
+            if info.sealed and info.name not in self._kept and self._worth(info, dead.get(info.name, 0))
         ]
         for info in mostly[:LOGS_AT_ONCE]:
             self._empty(info)

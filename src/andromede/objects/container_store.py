@@ -32,6 +32,9 @@ class State:
 
 
 SCANNED, INDEXED, INDEXING = 0, 1, 2
+FOLLOWED = ("lifecycle", "logging")
+"""Documents that workers act on: who has one is found without reading the others."""
+_ITS_ACCOUNT = "project_id = (SELECT project_id FROM container WHERE id = ?)"
 _C = ", ".join("c." + name for name in CONTAINER_COLUMNS.split(", "))
 _STATE = (
     f"SELECT {_C}, a.generation, a.metadata, a.settings FROM container c "
@@ -101,6 +104,25 @@ def insert(tx: Tx, c: Container, kek: str) -> None:
         ),
     )  # fmt: skip
     tx.run("INSERT INTO container_usage (container_id, objects, bytes) VALUES (?, 0, 0)", (c.id,))
+    tx.run(
+        "INSERT INTO account_usage (project_id, containers, objects, bytes) VALUES (?, 1, 0, 0) "
+        "ON CONFLICT (project_id) DO UPDATE SET containers = account_usage.containers + 1",
+        (c.project_id,),
+    )
+    _follow(tx, c)
+
+
+def _follow(tx: Tx, c: Container) -> None:
+    """Keep the list of containers with documents that workers ask for."""
+    if kinds := [kind for kind in FOLLOWED if kind in c.documents]:
+        tx.many("INSERT INTO container_document (kind, container_id) VALUES (?, ?)", [(kind, c.id) for kind in kinds])
+
+
+def _unfollow(tx: Tx, container_id: int) -> None:
+    tx.many(
+        "DELETE FROM container_document WHERE kind = ? AND container_id = ?",
+        [(kind, container_id) for kind in FOLLOWED],
+    )
 
 
 def update(tx: Tx, c: Container) -> None:
@@ -113,6 +135,8 @@ def update(tx: Tx, c: Container) -> None:
             codec.pack_map(c.settings), codec.pack_documents(c.documents), c.id,
         ),
     )  # fmt: skip
+    _unfollow(tx, c.id)
+    _follow(tx, c)
 
 
 def set_indexed(tx: Tx, container_id: int, state: int) -> None:
@@ -122,7 +146,9 @@ def set_indexed(tx: Tx, container_id: int, state: int) -> None:
 
 def delete(tx: Tx, container_id: int) -> None:
     """Remove an empty container."""
+    tx.run(f"UPDATE account_usage SET containers = containers - 1 WHERE {_ITS_ACCOUNT}", (container_id,))
     tx.run("DELETE FROM container_usage WHERE container_id = ?", (container_id,))
+    _unfollow(tx, container_id)
     tx.run("DELETE FROM container WHERE id = ?", (container_id,))
 
 
@@ -133,22 +159,16 @@ def usage(reader: Reader, container_id: int) -> Usage:
 
 
 def add_usage(tx: Tx, container_id: int, objects: int, size: int) -> None:
-    """Change counters."""
-    tx.run(
-        "UPDATE container_usage SET objects = objects + ?, bytes = bytes + ? WHERE container_id = ?",
-        (objects, size, container_id),
-    )
+    """Change counters: the container's and its account's."""
+    change = "SET objects = objects + ?, bytes = bytes + ?"
+    tx.run(f"UPDATE container_usage {change} WHERE container_id = ?", (objects, size, container_id))
+    tx.run(f"UPDATE account_usage {change} WHERE {_ITS_ACCOUNT}", (objects, size, container_id))
 
 
 def account_usage(reader: Reader, project_id: str) -> AccountUsage:
     """Sums over a project's containers."""
-    row = reader.one(
-        "SELECT count(*), coalesce(sum(u.objects), 0), coalesce(sum(u.bytes), 0) FROM container c "
-        "JOIN container_usage u ON u.container_id = c.id WHERE c.project_id = ?",
-        (project_id,),
-    )
-    assert row is not None
-    return AccountUsage(int(row[0]), int(row[1]), int(row[2]))
+    row = reader.one("SELECT containers, objects, bytes FROM account_usage WHERE project_id = ?", (project_id,))
+    return AccountUsage(int(row[0]), int(row[1]), int(row[2])) if row else AccountUsage(0, 0, 0)
 
 
 def page(
@@ -196,9 +216,11 @@ def all_ids(reader: Reader) -> list[Row]:
 
 
 def with_document(reader: Reader, kind: str, after: int, limit: int) -> list[Container]:
-    """Containers that hold a document, in order of id."""
-    rows = reader.all(
-        f"SELECT {CONTAINER_COLUMNS} FROM container WHERE id > ? AND documents LIKE ? ORDER BY id LIMIT ?",
-        (after, f'%"{kind}":%', limit),
-    )
+    """Containers that hold a document, in order of id. Of a kind that is not in `FOLLOWED` all are looked at."""
+    where, asked = "d.kind = ? AND d.container_id > ?", (kind, after)
+    sql = f"SELECT {_C} FROM container_document d JOIN container c ON c.id = d.container_id WHERE {where}"
+    if kind not in FOLLOWED:
+        sql = f"SELECT {_C} FROM container c WHERE c.documents LIKE ? AND c.id > ?"
+        asked = (f'%"{kind}":%', after)
+    rows = reader.all(f"{sql} ORDER BY c.id LIMIT ?", (*asked, limit))
     return [codec.container(row) for row in rows]

@@ -95,6 +95,9 @@ def _counters(db: Database) -> Iterator[Finding]:
         for container_id, objects, size, real_objects, real_size in fsck_store.counters(tx):
             text = f"counters say {objects} objects, {size} bytes; there are {real_objects}, {real_size}"
             yield Finding("error", "counter", f"container {container_id}", text)
+        for project_id, *sums in fsck_store.accounts(tx):
+            text = "sums say {} containers, {} objects, {} bytes; there are {}, {}, {}".format(*sums)
+            yield Finding("error", "counter", f"account {project_id}", text)
 
 
 def _listed(db: Database) -> Iterator[Finding]:

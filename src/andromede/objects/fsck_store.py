@@ -21,6 +21,17 @@ def counters(tx: Tx) -> list[Row]:
     )
 
 
+def accounts(tx: Tx) -> list[Row]:
+    """(project id, containers, objects, bytes, and the three as counted) where they differ."""
+    return tx.all(
+        "SELECT a.project_id, a.containers, a.objects, a.bytes, coalesce(s.n, 0), coalesce(s.o, 0), coalesce(s.b, 0) "
+        "FROM account_usage a LEFT JOIN (SELECT c.project_id, count(*) AS n, sum(u.objects) AS o, sum(u.bytes) AS b "
+        "FROM container c JOIN container_usage u ON u.container_id = c.id GROUP BY c.project_id) s "
+        "ON s.project_id = a.project_id "
+        "WHERE a.containers <> coalesce(s.n, 0) OR a.objects <> coalesce(s.o, 0) OR a.bytes <> coalesce(s.b, 0)"
+    )
+
+
 def wrongly_listed(tx: Tx) -> list[Row]:
     """(container id, key) whose newest version is not the one marked so."""
     return tx.all(

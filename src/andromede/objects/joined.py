@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from andromede.objects import manifests
+from andromede.db import Row
+from andromede.objects import codec, manifests
 from andromede.objects.copying import Joined
-from andromede.objects.manifests import SLO_COUNT, MayKnow, MayRead, Opened, Opener
+from andromede.objects.manifests import SLO_COUNT, SLO_ETAG, SLO_SIZE, MayKnow, MayRead, Opened, Opener
 from andromede.objects.model import (
     Attributes,
     Conditions,
@@ -47,6 +48,17 @@ def listed(version: Version) -> Version:
         return version
     count = version.attributes.settings.get(SLO_COUNT, "1")
     return structs.replace(version, size=manifests.shown_size(version), etag=f"{manifests.shown_etag(version)}-{count}")
+
+
+def shown(row: Row) -> tuple[int, str, str]:
+    """(size, ETag, storage class) of a row of `listing_store.SHOWN_COLUMNS`, as `listed` has them."""
+    _, _, etag, _, size, _, kind, wide = row
+    attributes = codec.unpack_wide(wide, "", kind, None)
+    if kind == Kind.SLO:
+        settings = attributes.settings
+        size = int(settings.get(SLO_SIZE, size))
+        etag = f"{settings.get(SLO_ETAG, etag)}-{settings.get(SLO_COUNT, '1')}"
+    return size, etag, attributes.storage_class
 
 
 def present(objects: Objects, container: Container, version: Version, may_read: MayRead, may_know: MayKnow) -> Version:

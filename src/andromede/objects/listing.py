@@ -13,7 +13,15 @@ from typing import Protocol
 from andromede.db import Row
 from andromede.objects import codec, listing_store
 from andromede.objects.container_store import Reader
-from andromede.objects.model import Listing, ListQuery, Upload, UploadListing, Version, VersionQuery
+from andromede.objects.model import (
+    Listing,
+    ListQuery,
+    ShownListing,
+    Upload,
+    UploadListing,
+    Version,
+    VersionQuery,
+)
 from andromede.objects.ranges import upper_bound
 
 CHUNK_LEAST, CHUNK_MOST = 32, 2000
@@ -123,32 +131,54 @@ def _past_marker(left: Window, q: ListQuery) -> None:
         left.high = fold
 
 
-def objects(reader: Reader, container_id: int, indexed: bool, q: ListQuery, now_us: int) -> Listing:
-    """A page of current, unexpired objects."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the current objects of one container are read. `indexed` as in `listing_store.current`."""
+
+    reader: Reader
+    container_id: int
+    indexed: bool
+    now_us: int
+
+    def rows(self, q: ListQuery, columns: str) -> Scan:
+        """A scan whose rows have these columns."""
+
+        def scan(low: str, high: str | None, limit: int) -> list[Row]:
+            span = listing_store.Span(self.container_id, low, high, limit, q.reverse)
+            return listing_store.current(self.reader, span, self.indexed, self.now_us, columns)
+
+        return scan
+
+
+def page(source: Source, q: ListQuery, columns: str, key_column: int) -> tuple[list[Row | str], bool]:
+    """A page of current, unexpired objects as rows, with common prefixes; and whether anything follows."""
     if q.limit <= 0:
-        return Listing((), False, q.after)
-
-    def scan(low: str, high: str | None, limit: int) -> list[Row]:
-        span = listing_store.Span(container_id, low, high, limit, q.reverse)
-        return listing_store.current(reader, span, indexed, now_us)
-
+        return [], False
+    scan = source.rows(q, columns)
+    found: list[Row | str] = []
     if not q.delimiter and q.limit < CHUNK_MOST:
         left = window(q)
-        rows = [] if left.empty else scan(left.low, left.high, q.limit + 1)
-        page = tuple(map(codec.version, rows[: q.limit]))
-        return Listing(page, len(rows) > q.limit, page[-1].key if page else "")
-
-    def probe(low: str, high: str | None, limit: int) -> list[Row]:
-        return listing_store.keys(
-            reader, listing_store.Span(container_id, low, high, limit, q.reverse), indexed, now_us
-        )
-
-    found: list[Version | str] = []
-    for entry in entries(scan, q, 1, probe):
+        found += [] if left.empty else scan(left.low, left.high, q.limit + 1)
+        return found[: q.limit], len(found) > q.limit
+    for entry in entries(scan, q, key_column, source.rows(q, listing_store.KEY)):
         if len(found) == q.limit:
-            return Listing(tuple(found), True, _name(found[-1]))
-        found.append(entry if isinstance(entry, str) else codec.version(entry))
-    return Listing(tuple(found), False, _name(found[-1]) if found else "")
+            return found, True
+        found.append(entry)
+    return found, False
+
+
+def objects(source: Source, q: ListQuery) -> Listing:
+    """A page of current, unexpired objects."""
+    found, more = page(source, q, codec.VERSION_COLUMNS, 1)
+    whole = tuple(entry if isinstance(entry, str) else codec.version(entry) for entry in found)
+    return Listing(whole, more, _name(whole[-1]) if whole else q.after if q.limit <= 0 else "")
+
+
+def shown(source: Source, q: ListQuery) -> ShownListing:
+    """The same with what a listing shows of an object."""
+    found, more = page(source, q, listing_store.SHOWN_COLUMNS, 0)
+    last = found[-1] if found else ""
+    return ShownListing(found, more, last if isinstance(last, str) else last[0])
 
 
 def _name(entry: Version | str) -> str:

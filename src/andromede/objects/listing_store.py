@@ -8,6 +8,10 @@ from andromede.db import Row
 from andromede.objects.codec import VERSION_COLUMNS
 from andromede.objects.container_store import Reader
 
+KEY = "key"
+SHOWN_COLUMNS = "key, created, etag, checksum, size, owner_id, kind, wide"
+"""What a listing of S3 shows of an object: fewer columns, since a page reads them a thousand times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -20,26 +24,14 @@ class Span:
     reverse: bool
 
 
-def current(reader: Reader, span: Span, indexed: bool, now_us: int) -> list[Row]:
-    """VERSION_COLUMNS of visible objects. `indexed`: by the index of visible versions; else every row of
-    the container is the newest of its key and the primary key is scanned."""
+def current(reader: Reader, span: Span, indexed: bool, now_us: int, columns: str) -> list[Row]:
+    """Columns of visible objects. `indexed`: by the index of visible versions; else every row of the
+    container is the newest of its key and the primary key is scanned."""
     listed = " AND listed = 1" if indexed else ""
     below = " AND key < ?" if span.high is not None else ""
     order = "DESC" if span.reverse else "ASC"
     return reader.all(
-        f"SELECT {VERSION_COLUMNS} FROM version WHERE container_id = ? AND key >= ?{below}{listed} "
-        f"AND (delete_at IS NULL OR delete_at > ?) ORDER BY key {order} LIMIT ?",
-        (span.container_id, span.low, *((span.high,) if span.high is not None else ()), now_us, span.limit),
-    )
-
-
-def keys(reader: Reader, span: Span, indexed: bool, now_us: int) -> list[Row]:
-    """(key,) of the same rows as `current`."""
-    listed = " AND listed = 1" if indexed else ""
-    below = " AND key < ?" if span.high is not None else ""
-    order = "DESC" if span.reverse else "ASC"
-    return reader.all(
-        f"SELECT key FROM version WHERE container_id = ? AND key >= ?{below}{listed} "
+        f"SELECT {columns} FROM version WHERE container_id = ? AND key >= ?{below}{listed} "
         f"AND (delete_at IS NULL OR delete_at > ?) ORDER BY key {order} LIMIT ?",
         (span.container_id, span.low, *((span.high,) if span.high is not None else ()), now_us, span.limit),
     )

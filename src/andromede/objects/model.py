@@ -9,13 +9,14 @@ point order, which equals the byte order of their UTF-8. Times are integer micro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
 import msgspec
 
+from andromede.db import Row
 from andromede.web.actor import ANONYMOUS_LABEL, Actor
 
 
@@ -257,6 +258,15 @@ class Listing:
     after (a key or a common prefix); `truncated` says whether anything follows."""
 
     entries: tuple[Version | str, ...]
+    truncated: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownListing:
+    """The same in the form of the hot path: an object is a row of `listing_store.SHOWN_COLUMNS`."""
+
+    entries: Sequence[Row | str]
     truncated: bool
     last: str
 

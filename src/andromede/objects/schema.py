@@ -125,4 +125,29 @@ CREATE TABLE reading (
 ) {norowid};
 """,
     ),
+    Migration(
+        "objects",
+        2,
+        "sums of accounts, and which containers have documents that a worker follows",
+        """
+CREATE TABLE account_usage (
+  project_id {text} PRIMARY KEY,
+  containers {int} NOT NULL,
+  objects {int} NOT NULL,
+  bytes {int} NOT NULL
+) {norowid};
+INSERT INTO account_usage (project_id, containers, objects, bytes)
+  SELECT c.project_id, count(*), sum(u.objects), sum(u.bytes)
+  FROM container c JOIN container_usage u ON u.container_id = c.id GROUP BY c.project_id;
+CREATE TABLE container_document (
+  kind {text} NOT NULL,
+  container_id {int} NOT NULL,
+  PRIMARY KEY (kind, container_id)
+) {norowid};
+INSERT INTO container_document (kind, container_id)
+  SELECT 'lifecycle', id FROM container WHERE documents LIKE '%"lifecycle":%';
+INSERT INTO container_document (kind, container_id)
+  SELECT 'logging', id FROM container WHERE documents LIKE '%"logging":%';
+""",
+    ),
 )

@@ -60,6 +60,7 @@ from andromede.objects.model import (
     Part,
     Readable,
     Receive,
+    ShownListing,
     SmallRecord,
     Stored,
     Trace,
@@ -316,8 +317,15 @@ class Objects:
 
     def list_objects(self, container: Container, q: ListQuery) -> Listing:
         """A page of current objects."""
+        return listing.objects(self._current(container), q)
+
+    def show_objects(self, container: Container, q: ListQuery) -> ShownListing:
+        """The same page with no more than what a listing of S3 shows."""
+        return listing.shown(self._current(container), q)
+
+    def _current(self, container: Container) -> listing.Source:
         indexed = self._lookup.state(container).indexed
-        return listing.objects(self._db, container.id, indexed, q, self._clock.now_us())
+        return listing.Source(self._db, container.id, indexed, self._clock.now_us())
 
     def list_versions(self, container: Container, q: VersionQuery) -> Listing:
         """A page of versions and delete markers."""

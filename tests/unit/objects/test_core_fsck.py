@@ -37,6 +37,8 @@ def made(db: Database, tmp_path: Path, clock: FakeClock) -> Iterator[Vault]:
 
 HARM: list[tuple[str, str]] = [
     ("UPDATE container_usage SET objects = objects + 1", "counter"),
+    ("UPDATE account_usage SET bytes = bytes + 1", "counter"),
+    ("UPDATE account_usage SET containers = 0", "counter"),
     ("UPDATE version SET listed = 0 WHERE key = 'small'", "listing"),
     ("DELETE FROM audit_event WHERE id = 2", "audit"),
     ("UPDATE version SET ref = 'nonsense' WHERE key = 'small'", "reference"),

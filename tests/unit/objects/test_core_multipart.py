@@ -268,6 +268,15 @@ def test_container_changes_merge(made: Vault) -> None:
     assert changed.generation > box.generation
     assert made.objects.containers_with("policy", 0, 10) == [changed]
     assert made.objects.containers_with("lifecycle", 0, 10) == []
+    followed = made.change(changed, documents={"lifecycle": b"{}", "logging": b"{}"})
+    other = made.container("other", documents={"lifecycle": b"{}"})
+    assert made.objects.containers_with("lifecycle", 0, 10) == [followed, other]
+    assert made.objects.containers_with("lifecycle", followed.id, 10) == [other]
+    assert made.objects.containers_with("logging", 0, 10) == [followed]
+    changed = made.change(followed, documents={"lifecycle": None})
+    assert made.objects.containers_with("lifecycle", 0, 10) == [other]
+    made.objects.run(made.objects.delete_container(other, TRACE))
+    assert made.objects.containers_with("lifecycle", 0, 10) == []
     assert made.change(changed, versioning=Versioning.ENABLED, lock_enabled=True).lock_enabled
     for change in ({"lock_enabled": False}, {"versioning": Versioning.SUSPENDED}, {"versioning": Versioning.OFF}):
         with pytest.raises(Conflict):

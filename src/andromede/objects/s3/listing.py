@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from andromede.clock import iso_milli
 from andromede.errors import Invalid
 from andromede.objects import joined
-from andromede.objects.model import Listing, ListQuery, Version, VersionQuery
+from andromede.objects.model import Listing, ListQuery, ShownListing, Version, VersionQuery
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.xml import element, elements, escape, url_encoded
 from andromede.web.stream.message import Response
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from andromede.objects.s3.call import S3Call
 
 PAGE_MAX = 1000
+_PLAIN = re.compile(r"[A-Za-z0-9/\-_.~*]*")
+"""Keys that stand in a listing as they are, percent-encoded or not."""
 Encode = Callable[[str], str]
 
 
@@ -46,11 +49,11 @@ def plain(text: str) -> str:
     return escape(text)
 
 
-def list_page(call: S3Call, query: ListQuery) -> Listing:
+def list_page(call: S3Call, query: ListQuery) -> ShownListing:
     """A page; a limit of 0 is an empty, complete one."""
     if not query.limit:
-        return Listing((), False, "")
-    return call.objects.list_objects(call.bucket, query)
+        return ShownListing((), False, "")
+    return call.objects.show_objects(call.bucket, query)
 
 
 @operation("ListObjects", "GET", on="bucket", action="s3:ListBucket")
@@ -128,8 +131,10 @@ def read_token(token: str) -> str:
         raise Invalid("the continuation token provided is incorrect", "invalid_argument") from error
 
 
-def contents(call: S3Call, page: Listing, encode: Encode, *, owner: bool) -> str:
+def contents(call: S3Call, page: ShownListing, encode: Encode, *, owner: bool) -> str:
     """Objects, then common prefixes. One template per object: this is the hot loop of a listing."""
+    if _PLAIN.fullmatch("".join([entry if isinstance(entry, str) else entry[0] for entry in page.entries])):
+        encode = str  # none of these keys has anything to encode
     owners: dict[str, str] = {}
     objects: list[str] = []
     prefixes: list[str] = []
@@ -137,12 +142,19 @@ def contents(call: S3Call, page: Listing, encode: Encode, *, owner: bool) -> str
         if isinstance(entry, str):
             prefixes.append(f"<CommonPrefixes><Prefix>{encode(entry)}</Prefix></CommonPrefixes>")
             continue
-        entry = joined.listed(entry)
-        who = owner_xml(call, entry.owner_id, owners) if owner else ""
+        key, created, etag, checksum, size, owner_id, _, wide = entry
+        storage = "STANDARD"
+        if wide != "{}":
+            size, etag, storage = joined.shown(entry)
+        sums = ""
+        if checksum is not None:
+            algorithm, _, form = checksum.split(" ")
+            sums = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{form}</ChecksumType>"
         objects.append(
-            f"<Contents><Key>{encode(entry.key)}</Key><LastModified>{iso_milli(entry.created_us)}</LastModified>"
-            f"<ETag>&quot;{entry.etag}&quot;</ETag>{checksum_xml(entry)}<Size>{entry.size}</Size>{who}"
-            f"<StorageClass>{entry.attributes.storage_class}</StorageClass></Contents>"
+            f"<Contents><Key>{encode(key)}</Key><LastModified>{iso_milli(created)}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag>{sums}<Size>{size}</Size>"
+            f"{owner_xml(call, owner_id, owners) if owner else ''}"
+            f"<StorageClass>{storage}</StorageClass></Contents>"
         )
     return "".join(objects) + "".join(prefixes)
 
