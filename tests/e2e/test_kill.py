@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +19,9 @@ import pytest
 
 from andromede.ledger.note import checkpoint_fields, split_note
 from andromede.ledger.tree import check_consistency
-from tests.support.installation import Installation, wait_until
+from andromede.ops import running
+from andromede.ops.layout import Layout
+from tests.support.installation import COMMAND, Installation, wait_until
 from tests.support.keystone import Keystone
 from tests.support.load import S3Door, Writer, load
 from tests.support.processes import processes, with_children
@@ -167,6 +170,35 @@ def test_L2_everything_killed_at_once(own: Installation, writers: list[Writer], 
         own.start()
         check(own, writers)
         ledger.check(writers)
+
+
+def test_a_start_goes_on_when_whoever_asked_for_it_is_killed(own: Installation, writers: list[Writer]) -> None:
+    own.stop()
+    words = ["up", "--listen", own.api, "--objects", own.objects, "--detach", "--data", str(own.data)]
+    asker = subprocess.Popen([*COMMAND, *words], env=own.environment, stdin=subprocess.DEVNULL)
+    wait_until("the detached supervisor", lambda: "up" in processes(own.data).values(), every=0.005)
+    asker.kill()
+    asker.wait()
+    state = Layout(own.data).run / "state.json"
+    wait_until("the published state", state.exists)
+    wait_until("answers", lambda: answers(own))
+    assert own.run("up", *words[1:6]).stdout.count("already runs") == 1  # the supervisor lives on
+    check(own, writers)
+
+
+def test_what_a_killed_supervisor_left_is_no_running_cloud(own: Installation) -> None:
+    """Its state file names it, and its roles still hold the lock while they end: a start must not be satisfied."""
+    state = Layout(own.data).run / "state.json"
+    left = state.read_bytes()
+    own.stop()
+    state.write_bytes(left)
+    lock = running.acquire(Layout(own.data))
+    try:
+        done = own.run("up", "--detach", check=False)
+        assert done.returncode == 1 and "starting or stopping now" in done.stdout
+    finally:
+        os.close(lock)
+    own.start()
 
 
 def test_fsck_is_clean_afterwards(own: Installation, writers: list[Writer]) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
@@ -31,15 +32,17 @@ class S3Door:
     def __post_init__(self) -> None:
         self.signer = Signer.of(self.installation.s3)
 
-    def call(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes, dict[str, str]]:
+    def call(
+        self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers with lower-case names; `target` is escaped."""
         host = urlsplit(self.installation.objects_url).netloc
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(host, timeout=20)
             payload = hashlib.sha256(body).hexdigest()
-            headers = self.signer.headers(method, target, {"host": host, "content-length": str(len(body))}, payload)
-            self.connection.request(method, target, body, headers)
+            sent = {"host": host, "content-length": str(len(body)), **(headers or {})}
+            self.connection.request(method, target, body, self.signer.headers(method, target, sent, payload))
             answer = self.connection.getresponse()
             read = answer.read()
         except (TimeoutError, OSError, http.client.HTTPException) as failure:

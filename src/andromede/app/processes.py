@@ -194,6 +194,14 @@ def places_reconciler(base: Base) -> Reconciler:
     return Reconciler("audit.places", 30.0, turn)
 
 
+def _ended(holder: str) -> bool:
+    """Whether the holder of a lease was a process of this machine that does not run any more."""
+    host, _, pid = holder.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    return int(pid) == os.getpid() or not running.is_ours(int(pid))
+
+
 def _work(config: Config, ready: Ready) -> None:
     from andromede.objects.service import Objects
     from andromede.objects.worker import Rhythm, reconcilers
@@ -207,6 +215,7 @@ def _work(config: Config, ready: Ready) -> None:
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
     leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
     watch = Watch(base.db, base.clock, objects.trusted, base.log)
+    leases.free(_ended)
     more = [*document_reconcilers(base, objects), places_reconciler(base), *ledger_reconcilers(base)]
     more.append(watch.reconciler())
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -66,8 +67,8 @@ def up(args: argparse.Namespace, out: Output) -> int:
 def _already(place: Layout, out: Output, error: Conflict, detach: bool) -> int:
     """A cloud that runs is what `up --detach` wants; in the foreground it is a conflict."""
     state = running.read(place)
-    if not detach or state is None:
-        raise error
+    if not detach or state is None or not running.is_ours(state.pid):
+        raise error  # in the foreground, on its way, or the roles of one that was killed: it does not run
     out.note(f"andromede: {error.public}")
     out.result(board.document(place, state, {}, 0.0))
     return table.OK
@@ -79,7 +80,8 @@ def _detached(start: Start, pipe: int) -> int:
     os.chdir("/")
 
     def report(ready: Mapping[str, Any]) -> None:
-        os.write(pipe, json.dumps(ready).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # who asked for the start has gone; the cloud runs all the same
+            os.write(pipe, json.dumps(ready).encode() + b"\n")
         os.close(pipe)
 
     code = 1

@@ -47,7 +47,12 @@ def acquire(layout: Layout, shared: bool = False) -> int:
     except BlockingIOError:
         os.close(fd)
         running = read(layout)
-        who = f"pid {running.pid}, {running.api_url}" if running else "starting or stopping now, or roles started apart"
+        lives = running is not None and is_ours(running.pid)
+        who = (
+            f"pid {running.pid}, {running.api_url}"
+            if running and lives
+            else "starting, stopping, or roles started apart"
+        )
         raise Conflict(
             f"Andromède already runs on {layout.data} ({who}); "
             f"see andromede status --data {layout.data}, stop it with andromede down --data {layout.data}",
@@ -158,8 +163,8 @@ def take_name(layout: Layout, role: str) -> str:
     raise Conflict(f"too many processes of {role} still end; wait for them, or use andromede down", "running")
 
 
-def _is_ours(pid: int) -> bool:
-    """Guards against a recycled process id: supervisor and roles carry our name."""
+def is_ours(pid: int) -> bool:
+    """Whether a supervisor or role has this id now: they carry our name, a recycled id does not."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             name, _, rest = file.read().partition("(")[2].rpartition(") ")
@@ -185,7 +190,7 @@ def stop(layout: Layout, clock: Clock, seconds: float) -> bool:
     _send([running.pid], signal.SIGTERM)
     while is_locked(layout) and clock.monotonic() < deadline:
         clock.sleep(0.05)
-        if not _is_ours(running.pid):
+        if not is_ours(running.pid):
             _send(pids[1:], signal.SIGTERM)  # a supervisor that was killed leaves roles that drain
     if is_locked(layout):
         _send(pids, signal.SIGKILL)
@@ -198,5 +203,5 @@ def stop(layout: Layout, clock: Clock, seconds: float) -> bool:
 
 def _send(pids: Sequence[int], number: int) -> None:
     for pid in pids:
-        if pid and _is_ours(pid):
+        if pid and is_ours(pid):
             os.kill(pid, number)

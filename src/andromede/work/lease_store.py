@@ -25,6 +25,11 @@ def held(db: Database, name: str) -> Row | None:
     return db.one("SELECT holder, until FROM lease WHERE name = ?", (name,))
 
 
+def holders(db: Database, now_us: int) -> list[Row]:
+    """(name, holder) of every lease that is held."""
+    return db.all("SELECT name, holder FROM lease WHERE until > ? ORDER BY name", (now_us,))
+
+
 def claim(tx: Tx, name: str, holder: str, now_us: int, until_us: int, believed_us: int) -> bool:
     """Take or prolong a lease that is free, over or the holder's own; or one that reaches beyond `believed_us`."""
     tx.run("INSERT INTO lease (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING", (name, holder, 0))

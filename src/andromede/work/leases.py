@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from andromede.clock import US, Clock
 from andromede.db import Database
 from andromede.work import lease_store
@@ -37,3 +39,13 @@ class Leases:
         """Let others have it at once."""
         with self._db.write() as tx:
             lease_store.release(tx, name, self._holder)
+
+    def free(self, ended: Callable[[str], bool]) -> int:
+        """Release what holders left behind that have ended: the work of a killed process need not wait until its
+        leases run out. How many there were."""
+        rows = [row for row in lease_store.holders(self._db, self._clock.now_us()) if ended(row[1])]
+        if rows:
+            with self._db.write() as tx:
+                for name, holder in rows:
+                    lease_store.release(tx, name, holder)
+        return len(rows)

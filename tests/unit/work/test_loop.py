@@ -44,6 +44,15 @@ def test_one_holder_at_a_time(ready: Database, clock: FakeClock) -> None:
     assert one.claim("job", 10)
 
 
+def test_leases_of_ended_holders_are_free_at_once(ready: Database, clock: FakeClock) -> None:
+    dead, alive, fresh = (Leases(ready, name, clock) for name in ("host:1", "host:2", "host:3"))
+    assert dead.claim("collect", 300) and dead.claim("expire", 300) and alive.claim("sign", 300)
+    assert fresh.free(lambda holder: holder == "host:1") == 2
+    assert fresh.claim("collect", 300) and fresh.claim("expire", 300)
+    assert not fresh.claim("sign", 300)
+    assert fresh.free(lambda holder: holder == "host:1") == 0
+
+
 def test_a_loop_runs_rests_and_backs_off(ready: Database, clock: FakeClock) -> None:
     turns: list[str] = []
     lines = io.StringIO()
