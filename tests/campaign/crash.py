@@ -176,13 +176,13 @@ class Campaign:
 
     # --- the run
 
-    def run(self, kills: int, check_every: int) -> None:
+    def run(self, kills: int, check_every: int, exporting: bool = True) -> None:
         began = time.monotonic()
         for number in range(1, kills + 1):
             self._wait()
             self.kill(self.choose())
             if number % check_every == 0 or number == kills:
-                self.whole(number // check_every % EXPORT_EVERY == 0 or number == kills)
+                self.whole(exporting and (number // check_every % EXPORT_EVERY == 0 or number == kills))
                 self._report(number, kills, time.monotonic() - began)
             if any(not worker.thread.is_alive() for worker in self.fleet.workers):
                 break
@@ -269,6 +269,7 @@ def campaign(seed: int, folder: Path):  # type: ignore[no-untyped-def]
     finally:
         with contextlib.suppress(AttributeError):
             made.fleet.stop()
+            made.checks.doors.close()
         installation.stop()
         if made.violations.found:
             print(f"the data directory {installation.data} and {journal.path} stay for a look", flush=True)

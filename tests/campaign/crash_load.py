@@ -135,6 +135,10 @@ class Plain(ObjectWorker):
         self.uploads: list[Upload] = []
         self.other = Doors(fleet.installation, fleet.user, fleet.violations, self.doors.promises)
 
+    def close(self) -> None:
+        super().close()
+        self.other.close()
+
     def step(self) -> None:
         steps = (
             self.put_s3, self.put_swift, self.delete_s3, self.delete_swift, self.post_swift, self.tag, self.share,

@@ -91,6 +91,9 @@ class Worker:
     def prepare(self) -> None:
         """What must be there before the load begins."""
 
+    def close(self) -> None:
+        self.doors.close()
+
     def extra_checks(self) -> None:
         """More than keys, during a whole check."""
 
@@ -211,7 +214,7 @@ class Worker:
             self.fleet.violations.add("driver", self.name, f"the worker ended with {error!r}")
             raise
         finally:
-            self.doors.close()
+            self.close()
             self.settled = 1 << 60
             self.parked.set()
 

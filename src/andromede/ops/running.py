@@ -47,12 +47,9 @@ def acquire(layout: Layout, shared: bool = False) -> int:
     except BlockingIOError:
         os.close(fd)
         running = read(layout)
-        lives = running is not None and is_ours(running.pid)
-        who = (
-            f"pid {running.pid}, {running.api_url}"
-            if running and lives
-            else "starting, stopping, or roles started apart"
-        )
+        if running is not None and not is_ours(running.pid):
+            running = None  # what a supervisor left that was killed
+        who = f"pid {running.pid}, {running.api_url}" if running else "starting or stopping now, or roles started apart"
         raise Conflict(
             f"Andromède already runs on {layout.data} ({who}); "
             f"see andromede status --data {layout.data}, stop it with andromede down --data {layout.data}",
