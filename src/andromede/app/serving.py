@@ -33,6 +33,7 @@ def serve(app: AsgiApp, listener: socket.socket, tls: tuple[str, str], ready: Ca
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # what clients send wrong is answered, not written down
         access_log=False,
         server_header=False,
         ssl_certfile=tls[0] or None,

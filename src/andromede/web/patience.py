@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from andromede.web.strict import StrictProtocol
 
 
-class PatientProtocol(HttpToolsProtocol):
+class PatientProtocol(StrictProtocol):
     """Closes a connection whose next request has not arrived whole `patience` seconds after its first byte
     (or after the connection was made)."""
 
