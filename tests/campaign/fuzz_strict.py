@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~\x80-\xff]+) HTTP/1\.([01])")
+_LOOSE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) +([!-~\x80-\xff]+) +HTTP/1\.([01])")
+_EMPTY = re.compile(rb"[\r\n]*")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
@@ -24,15 +26,19 @@ class Stream:
     closed: bool = False
 
 
-def read(data: bytes) -> Stream:
-    """The requests that a strict server sees in a client's bytes."""
+def read(data: bytes, forgiving: bool = False) -> Stream:
+    """The requests that a strict server sees in a client's bytes. `forgiving`: what moves no boundary is let pass:
+    more than one space in a request line, and empty lines of every kind between requests."""
     found = Stream()
     at = 0
     while at < len(data) and not found.closed:
-        if data.startswith(b"\r\n", at):
+        if forgiving:
+            at += len(_EMPTY.match(data, at)[0])  # type: ignore[index]
+        elif data.startswith(b"\r\n", at):
             at += 2
-            continue
-        at = _one(data, at, found)
+        if at == len(data):
+            break
+        at = _one(data, at, found, _LOOSE if forgiving else _LINE)
         if at < 0:
             return found
     return found
@@ -43,7 +49,7 @@ def _fails(found: Stream, fault: str) -> int:
     return -1
 
 
-def _one(data: bytes, at: int, found: Stream) -> int:
+def _one(data: bytes, at: int, found: Stream, form: re.Pattern[bytes]) -> int:
     stop = data.find(b"\r\n\r\n", at)
     if stop < 0:
         front = data[at:]
@@ -52,7 +58,7 @@ def _one(data: bytes, at: int, found: Stream) -> int:
         found.partial = True
         return -1
     lines = data[at:stop].split(b"\r\n")
-    match = _LINE.fullmatch(lines[0])
+    match = form.fullmatch(lines[0])
     if match is None:
         return _fails(found, "no request line")
     fields: list[tuple[bytes, bytes]] = []

@@ -52,6 +52,7 @@ class Cloud:
         assert made is not None
         self.secrets: Secrets = made
         self.log = io.StringIO()
+        self.peer = "192.0.2.1"
         guard = self.identity.guard()
         self.api = Api(
             Parts(
@@ -71,7 +72,7 @@ class Cloud:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         sent = {"host": "cloud.test", **(headers or {}), **({"x-auth-token": token} if token else {})}
         where, _, query = path.partition("?")
-        request = HttpRequest(method, b"/identity" + where.encode(), query.encode(), sent, raw, peer="192.0.2.1")
+        request = HttpRequest(method, b"/identity" + where.encode(), query.encode(), sent, raw, peer=self.peer)
         answer = answer_of(self.api.handle(request))
         assert answer.status != 500, self.log.getvalue()
         return answer

@@ -43,9 +43,11 @@ class Proof:
 
 @dataclass(slots=True)
 class Limits:
-    """Brakes on guessing, per address and per user."""
+    """Brakes on guessing: per address, per user from one address, and per user from everywhere. From one address
+    nobody can use up what a user has everywhere: the right password still counts from elsewhere."""
 
     address: RateLimiter
+    pair: RateLimiter
     user: RateLimiter
 
 
@@ -84,7 +86,13 @@ class Login:
     def brake(self, call: Call[Any], user_id: str) -> None:
         """Count an attempt of the caller's address on a user. Raises `OverQuota`."""
         self._limits.address.take(caller(call.peer))
-        self._limits.user.take(user_id)
+        self._count(call, user_id)
+
+    def _count(self, call: Call[Any], named: str) -> None:
+        """Count an attempt on what the request names, whether there is such a user or not: an answer that
+        differed would tell."""
+        self._limits.pair.take(f"{caller(call.peer)} {named}")
+        self._limits.user.take(named)
 
     def find(self, who: AuthUser) -> User | None:
         """The user named by id, or by name with domain."""
@@ -94,12 +102,9 @@ class Login:
         domain_id = domain_of(self._core, who.domain) if who.name and who.domain else None
         return principals_store.USERS.find(db, name=who.name, domain_id=domain_id) if domain_id else None
 
-    def _brake(self, user: User | None, who: AuthUser) -> None:
-        self._limits.user.take(user.id if user else f"?{who.id or who.name}")
-
     def _password(self, call: Call[Any], who: AuthUser) -> Proof:
+        self._count(call, named(who))
         user = self.find(who)
-        self._brake(user, who)
         self.check_password(call, user, who.password or "")
         assert user is not None
         return Proof(user.id, "password")
@@ -143,8 +148,8 @@ class Login:
 
     def _totp(self, call: Call[Any], who: AuthUser) -> Proof:
         core = self._core
+        self._count(call, named(who))
         user = self.find(who)
-        self._brake(user, who)
         step = core.clock.now_us() // US // TOTP_STEP
         for credential_id, secret in self._totp_secrets(user):
             for counter in range(step, step - TOTP_PAST_STEPS - 1, -1):
@@ -183,6 +188,7 @@ class Login:
 
     def _application_credential(self, call: Call[Any], given: AuthApplicationCredential) -> Proof:
         core = self._core
+        self._count(call, given.id or f"{given.name!r} of {named(given.user or AuthUser())}")
         table = credentials_store.APP_CREDENTIALS
         found = None
         if given.id:
@@ -190,7 +196,6 @@ class Login:
         elif given.name and given.user:
             user = self.find(given.user)
             found = table.find(core.db, user_id=user.id, name=given.name) if user else None
-        self._limits.user.take(found.user_id if found else f"?{given.id or given.name}")
         right = core.passwords.verify(found.hash if found else None, given.secret)
         if found is None or not right:
             with core.db.write() as tx:
@@ -199,6 +204,14 @@ class Login:
         if found.expires_us is not None and found.expires_us <= core.clock.now_us():
             raise refused("the application credential has expired")
         return Proof(found.user_id, "application_credential", app_credential=found)
+
+
+def named(who: AuthUser) -> str:
+    """The user as the request names it."""
+    if who.id:
+        return who.id
+    domain = who.domain or DomainRef()
+    return f"{who.name!r} in {domain.id!r} or {domain.name!r}"
 
 
 def failure(call: Call[Any], user_id: str) -> Draft:

@@ -85,7 +85,7 @@ def build(config: Config, db: Database, clock: Clock, ids: Ids, recorder: Record
         authenticator=authenticator(db, config.data, clock),
         urls=urls_of(config),
     )
-    brakes = Limits(address=RateLimiter(clock, 100.0, 1000), user=RateLimiter(clock, 20.0, 200))
+    brakes = Limits(RateLimiter(clock, 100.0, 1000), RateLimiter(clock, 10.0, 100), RateLimiter(clock, 20.0, 200))
     login = Login(core, brakes)
     return Identity(
         core,

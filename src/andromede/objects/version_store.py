@@ -34,6 +34,8 @@ def by_shown_id(reader: Reader, container_id: int, key: str, shown: str) -> Row 
     """The same of one version by the id that clients see."""
     if shown == "null":
         return reader.one(_NULL, (container_id, key))
+    if not (shown.isascii() and shown.isprintable()):  # no id of ours, and nothing that a database can be asked for
+        return None
     return reader.one(_BY_ID, (container_id, key, shown))
 
 

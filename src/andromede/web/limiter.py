@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 
 from andromede.clock import Clock
 from andromede.errors import OverQuota
 
+_LONGEST = 128
 
+
+@lru_cache(maxsize=4096)
 def caller(address: str) -> str:
     """Whom an address counts for: itself, or of IPv6 the network of 64 bits that one subscriber is given at least."""
     try:
@@ -35,17 +40,42 @@ class RateLimiter:
 
     def take(self, key: str) -> None:
         """Spend one use. Raises `OverQuota` (reason `rate`, detail `retry_after` in seconds)."""
+        if (level := self._spend(_short(key))) < 1.0:
+            raise self._refusal(level)
+
+    def check(self, key: str) -> None:
+        """The same without spending: for uses that only count when they fail."""
+        key = _short(key)
+        found = self._buckets.get(key)
+        if found is not None and (level := self._level(*found, self._clock.monotonic())) < 1.0:
+            raise self._refusal(level)
+
+    def failed(self, key: str) -> None:
+        """Spend one use that `check` had let through."""
+        self._spend(_short(key))
+
+    def _spend(self, key: str) -> float:
+        """The level before; below 1 nothing was spent."""
         now = self._clock.monotonic()
         with self._lock:
-            level, seen = self._buckets.pop(key, (float(self._burst), now))
-            level = min(float(self._burst), level + (now - seen) * self._rate)
-            allowed = level >= 1.0
-            self._buckets[key] = (level - 1.0 if allowed else level, now)
+            level = self._level(*self._buckets.pop(key, (float(self._burst), now)), now)
+            self._buckets[key] = (level - 1.0 if level >= 1.0 else level, now)
             while len(self._buckets) > self._capacity:
                 self._buckets.popitem(last=False)
-        if not allowed:
-            seconds = max(1, int((1.0 - level) / self._rate) + 1)
-            raise OverQuota(f"Too many authentication attempts; try again in {seconds} s.", "rate", retry_after=seconds)
+        return level
+
+    def _level(self, level: float, seen: float, now: float) -> float:
+        return min(float(self._burst), level + (now - seen) * self._rate)
+
+    def _refusal(self, level: float) -> OverQuota:
+        seconds = max(1, int((1.0 - level) / self._rate) + 1)
+        text = f"Too many authentication attempts; try again in {seconds} s."
+        return OverQuota(text, "rate", retry_after=seconds)
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+
+def _short(key: str) -> str:
+    """Keys come from clients: what is remembered of each is bounded."""
+    return key if len(key) <= _LONGEST else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -332,3 +332,42 @@ def test_old_signatures_of_forms_are_a_setting(old: Client) -> None:
         )
     )
     assert post(strict, fields).code == "InvalidRequest"
+
+
+def test_guessing_signatures_is_slowed_down(box: Client, clock: FakeClock) -> None:
+    """By key and address: other keys are served there, the key itself elsewhere, and both again after a while."""
+
+    def ask(signature: str, peer: str = "192.0.2.7", key: str = "KEY1") -> Answer:
+        target = presigned(key=key)
+        raw = (target[: -len(signature)] + signature).encode() if signature else target.encode()
+        path, _, query = raw.partition(b"?")
+        fields = Headers.of(("host", HOST), ("content-length", "0"))
+        return box.send(Request("GET", raw, path, query, fields, "http", peer, BufferedBody(b""), "req-3"))
+
+    answers = [ask("0" * 64) for _ in range(101)]
+    assert [answer.status for answer in answers] == [403] * 100 + [429]
+    assert answers[-1].code == "SlowDown"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert ask("").status == 429
+    assert ask("", key="KEY2").status != 429
+    assert ask("", peer="192.0.2.8").status == 200
+    clock.advance(5)
+    assert ask("").status == 200
+
+
+def test_guessing_access_keys_is_slowed_down(box: Client) -> None:
+    answers = [plain(box, "GET", presigned(key=f"NOBODY{number}")) for number in range(101)]
+    assert [answer.status for answer in answers] == [403] * 100 + [429]
+    assert plain(box, "GET", presigned()).status == 200
+
+
+def test_guessing_signatures_of_forms_is_slowed_down(box: Client) -> None:
+    fields = {
+        "key": "k", "policy": "e30=", "x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-date": "20260101T000000Z",
+        "x-amz-credential": "KEY1/20260101/fr1/s3/aws4_request", "x-amz-signature": "0" * 64,
+    }  # fmt: skip
+    parts = "".join(f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items())
+    body = (parts + '--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n').encode()
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answers = [plain(box, "POST", "/box", kind, body) for _ in range(101)]
+    assert [answer.status for answer in answers] == [403] * 100 + [429]

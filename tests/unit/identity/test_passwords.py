@@ -67,7 +67,9 @@ def test_more_checks_than_slots_wait_and_then_give_up() -> None:
 
 
 def test_guessing_is_slowed_down_per_user_and_address(cloud: Cloud, clock: FakeClock) -> None:
-    cloud.identity.login._limits = login.Limits(RateLimiter(clock, 1.0, 3), RateLimiter(clock, 1.0, 2))
+    cloud.identity.login._limits = login.Limits(
+        RateLimiter(clock, 1.0, 3), RateLimiter(clock, 1.0, 2), RateLimiter(clock, 1.0, 3)
+    )
     assert [cloud.login("demo", "wrong").status for _ in range(3)] == [401, 401, 429]
     refused = cloud.login("demo", "wrong")
     assert refused.status == 429

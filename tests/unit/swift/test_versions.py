@@ -224,3 +224,12 @@ def test_archive_headers_cannot_take_memory(door: Doors) -> None:
     assert door.swift("PUT", "box", archive(FILES), query="extract-archive=tar", token=None).status == 401
     theirs = door.swift("PUT", "box", archive({"o": b"1"}), JSON, query="extract-archive=tar", token="stranger")
     assert json.loads(theirs.body)["Errors"] == [["box/o", "403 Forbidden"]]
+
+
+@pytest.mark.parametrize("odd", ["%85", "%c0%af", "%ed%a0%80", "%00", "%0a", "%F0%9F%98%80", "x" * 5000])
+def test_version_ids_that_are_none(door: Doors, odd: str) -> None:
+    door.swift("POST", "box", headers={"X-Versions-Enabled": "true"})
+    door.swift("PUT", "box/o", b"1")
+    for method, headers in (("GET", {}), ("HEAD", {}), ("COPY", {"Destination": "box/p"}), ("DELETE", {}), ("PUT", {})):
+        answer = door.swift(method, "box/o", b"" if method == "PUT" else None, headers, query=f"version-id={odd}")
+        assert answer.status in (400, 404), (method, answer.body)

@@ -287,6 +287,29 @@ def test_rate_limits_are_bounded(clock: FakeClock) -> None:
     assert len(limiter) == 3
 
 
+def test_uses_that_only_count_when_they_fail(clock: FakeClock) -> None:
+    limiter = RateLimiter(clock, rate=1.0, burst=2)
+    for _ in range(5):
+        limiter.check("a")
+    limiter.failed("a")
+    limiter.failed("a")
+    with pytest.raises(OverQuota) as caught:
+        limiter.check("a")
+    assert caught.value.detail["retry_after"] >= 1
+    limiter.check("b")
+    clock.advance(1.5)
+    limiter.check("a")
+
+
+def test_what_is_remembered_of_a_key_is_bounded(clock: FakeClock) -> None:
+    limiter = RateLimiter(clock, rate=1.0, burst=1)
+    limiter.take("\ud800" + "x" * 100_000)
+    with pytest.raises(OverQuota):
+        limiter.take("\ud800" + "x" * 100_000)
+    limiter.take("\ud800" + "x" * 100_001)
+    assert max(map(len, limiter._buckets)) <= 128
+
+
 def test_calls_read_typed_queries() -> None:
     query = Query((("n", "7"), ("flag", ""), ("off", "False"), ("n", "8")))
     call = Call("GET", "/", {}, query, {}, b"", "req", "b", "u", "", None, "a")

@@ -9,6 +9,7 @@ from andromede.errors import Denied, Invalid, Unauthenticated
 from andromede.objects.s3 import kinds, sigv2, sigv4
 from andromede.objects.s3.chunked import ChunkedBody, ChunkSigner, HashedBody
 from andromede.objects.s3.proof import Proof
+from andromede.web.limiter import RateLimiter, caller
 from andromede.web.stream.message import Headers, Request
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from andromede.objects.s3.call import S3Call
     from andromede.web.actor import Actor
 
+FAILURES_A_SECOND, FAILURES_AT_ONCE = 10.0, 100
 _STREAMS = (sigv4.SIGNED_CHUNKS, sigv4.SIGNED_TRAILER, sigv4.UNSIGNED_TRAILER)
 _HEX = frozenset("0123456789abcdef")
 
@@ -28,6 +30,7 @@ class Authentication:
         self._regions = frozenset(("", context.config.server.region, "us-east-1"))
         self._home = context.config.server.region
         self._sigv2 = context.config.objects.s3_sigv2
+        self._failures = RateLimiter(context.clock, FAILURES_A_SECOND, FAILURES_AT_ONCE)
 
     def admit(self, call: S3Call) -> None:
         """Set `call.actor` and `call.proof`. Raises `Denied` or `Invalid`; no signature at all: anonymous."""
@@ -48,16 +51,24 @@ class Authentication:
         if call.kinds & kinds.TOKEN or (query and "X-Amz-Security-Token" in query):
             raise Invalid("the security token is not one of this installation; use long-lived keys", "token")
 
-    def identify(self, access_key: str) -> tuple[str, Actor]:
-        """Secret and actor of an access key. Raises `Denied` (InvalidAccessKeyId)."""
+    def identify(self, access_key: str, peer: str) -> tuple[str, Actor]:
+        """Secret and actor of an access key. Raises `Denied` (InvalidAccessKeyId), or `OverQuota` after too many
+        wrong signatures by this key from the address: a right guess must not shine through."""
+        if self._failures:
+            self._failures.check(f"{caller(peer)} {access_key}")
         try:
             return self._auth.ec2(access_key)
         except Unauthenticated as unknown:
+            self._failures.take(caller(peer))
             raise Denied(
                 "the access key id you provided does not exist in our records, or has expired",
                 "access_key",
                 fields={"AWSAccessKeyId": access_key},
             ) from unknown
+
+    def missed(self, access_key: str, peer: str) -> None:
+        """Count a signature that does not match."""
+        self._failures.failed(f"{caller(peer)} {access_key}")
 
     def check_scope(self, scope: sigv4.Scope, reason: str) -> None:
         """Raises `Invalid` for another service or region."""
@@ -100,15 +111,25 @@ class Authentication:
         request = call.request
         self.check_scope(claimed.scope, "auth_header" if kind == "header" else "auth_query")
         sigv4.check_time(claimed, call.now_us)
-        secret, actor = self.identify(claimed.scope.access_key)
-        key = sigv4.verify(request, claimed, secret)
+        access_key = claimed.scope.access_key
+        secret, actor = self.identify(access_key, request.peer)
+        try:
+            key = sigv4.verify(request, claimed, secret)
+        except Denied as wrong:
+            if wrong.reason == "signature":
+                self.missed(access_key, request.peer)
+            raise
         call.actor = actor
         call.proof = Proof(kind, sigv4.ALGORITHM, claimed.scope.access_key)
         _dress(call.proof, request, claimed, key)
 
     def _by_sigv2(self, call: S3Call, claimed: sigv2.Claimed) -> None:
-        secret, actor = self.identify(claimed.access_key)
-        sigv2.verify(call.request, call.place, claimed, secret)
+        secret, actor = self.identify(claimed.access_key, call.request.peer)
+        try:
+            sigv2.verify(call.request, call.place, claimed, secret)
+        except Denied:
+            self.missed(claimed.access_key, call.request.peer)
+            raise
         call.actor = actor
         call.proof = Proof("query" if claimed.expires is not None else "header", "AWS", claimed.access_key)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from andromede.errors import Denied, Error
+from andromede.ids import request_id
 from andromede.objects import trail
 from andromede.objects.context import Context
 from andromede.objects.s3 import bucket_operations, cors, errors, object_operations, operations, place
@@ -92,7 +93,7 @@ class S3Door:
 
     def error(self, request: Request | None, error: BaseException) -> Response:
         """Render a failure."""
-        return errors.render(request, error)
+        return errors.render(request, error, "" if request is not None else request_id(self._context.ids))
 
 
 __all__ = ["S3Door", "bucket_operations", "object_operations"]

@@ -119,6 +119,7 @@ _BY_KIND: dict[tuple[str, str], tuple[int, str]] = {
     ("invalid", "policy"): (400, "MalformedPolicy"),
     ("denied", "policy"): (403, "AccessDenied"),
     ("denied", "token"): (403, "AccessDenied"),
+    ("over_quota", "rate"): (429, "SlowDown"),
 }
 
 _PUBLIC_FATAL = "the stored object is damaged and was not sent; the operator has been alerted"
@@ -148,10 +149,10 @@ def message(error: BaseException) -> str:
     return error.public if isinstance(error, errors.Error) else _PUBLIC_UNKNOWN
 
 
-def render(request: Request | None, error: BaseException) -> Response:
-    """The error answer: XML with the request id, none of it for HEAD."""
+def render(request: Request | None, error: BaseException, named: str = "-") -> Response:
+    """The error answer: XML with the request id, none of it for HEAD. `named`: the id when there is no request."""
     status, code = status_and_code(error)
-    request_id = request.request_id if request is not None else "-"
+    request_id = request.request_id if request is not None else named
     headers: list[tuple[str, str | bytes]] = [("x-amz-request-id", request_id), ("x-amz-id-2", request_id)]
     detail = error.detail if isinstance(error, errors.Error) else {}
     headers.extend(detail.get("headers", ()))

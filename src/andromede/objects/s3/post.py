@@ -118,8 +118,12 @@ def authenticate(call: S3Call, fields: dict[str, str]) -> Policy | None:
         if not call.context.config.objects.s3_sigv2:
             raise Invalid("sign the policy with AWS4-HMAC-SHA256", "invalid_request")
         access_key = fields["awsaccesskeyid"]
-        secret, call.actor = call.authentication.identify(access_key)
-        sigv2.check(secret, text.encode(), fields["signature"], access_key)
+        secret, call.actor = call.authentication.identify(access_key, call.request.peer)
+        try:
+            sigv2.check(secret, text.encode(), fields["signature"], access_key)
+        except Denied:
+            call.authentication.missed(access_key, call.request.peer)
+            raise
     else:
         raise Invalid("a form with a policy needs its signature and access key fields", "invalid_argument")
     call.proof.access_key = access_key
@@ -131,9 +135,10 @@ def _verify_v4(call: S3Call, fields: dict[str, str], text: str) -> str:
         raise Invalid("x-amz-algorithm must be AWS4-HMAC-SHA256", "invalid_argument")
     scope = sigv4.scope_of(fields.get("x-amz-credential", ""), "host", "invalid_argument")
     call.authentication.check_scope(scope, "invalid_argument")
-    secret, actor = call.authentication.identify(scope.access_key)
+    secret, actor = call.authentication.identify(scope.access_key, call.request.peer)
     key = sigv4.signing_key(secret, scope.date, scope.region, scope.service)
     if not hmac.compare_digest(sigv4.sign(key, text.encode()).encode(), fields["x-amz-signature"].encode()):
+        call.authentication.missed(scope.access_key, call.request.peer)
         raise Denied("the signature of the policy does not match; check your key and signing method", "signature")
     call.actor = actor
     call.proof.signature_version = sigv4.ALGORITHM
