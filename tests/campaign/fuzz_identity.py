@@ -35,7 +35,7 @@ _PARAMETERS = (
     "user_id", "type", "project_id", "service_id", "region_id", "interface", "resource_name", "start", "end",
     "tree_size",
 )  # fmt: skip
-_HOLDERS = (*("admin",) * 9, "victim", "stranger", "manager", "domain admin", "peer", "auditor", "unscoped")
+_HOLDERS = (*("admin",) * 20, "victim", "stranger", "manager", "domain admin", "peer", "auditor", "unscoped")
 _ID = re.compile(rb'"id": ?"([\w.\-]{3,64})"')
 _KINDS = (
     "domain",

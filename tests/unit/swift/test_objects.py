@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -257,3 +258,12 @@ def test_events_one_per_request(door: Doors) -> None:
     ]
     assert {event["actor"] for event in found} == {"user:u-member"}
     assert {event["detail"]["door"] for event in found} == {"swift"}
+
+
+def test_copies_from_accounts_that_are_none(door: Doors) -> None:
+    door.swift("PUT", "box/o", b"1")
+    for account in ("AUTH_\u212a", "\u00e9", "x"):
+        answer = door.swift("COPY", "box/o", headers={"Destination": "box/p"}, account=quote(account))
+        assert answer.status in (401, 403, 404, 412), answer.body
+        answer = door.swift("PUT", "box/o", b"", {"X-Copy-From": "box/p"}, account=quote(account))
+        assert answer.status in (401, 403, 404, 412), answer.body

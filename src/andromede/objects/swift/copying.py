@@ -39,8 +39,7 @@ def copy(call: Call) -> Response | Commit[Version]:
     if not value:
         raise Invalid("Destination header required", "header_form")
     container, key = split_name(value, "Destination")
-    account = decode(call.headers.get("destination-account", call.place.account).encode("latin-1"))
-    destination = Place(call.place.version, _account(account, "Destination-Account"), container, key)
+    destination = Place(call.place.version, _account(call, "Destination-Account"), container, key)
     return _perform(call, Target(call.place, call.version_id, destination))
 
 
@@ -50,13 +49,15 @@ def put(call: Call) -> Response | Commit[Version]:
         raise Invalid("Copy requests require a zero byte body", "copy")
     value, _, query = call.headers["x-copy-from"].partition("?")
     container, key = split_name(value, "X-Copy-From")
-    account = decode(call.headers.get("x-copy-from-account", call.place.account).encode("latin-1"))
-    source = Place(call.place.version, _account(account, "X-Copy-From-Account"), container, key)
+    source = Place(call.place.version, _account(call, "X-Copy-From-Account"), container, key)
     version_id = dict(p.partition("=")[::2] for p in query.split("&")).get("version-id") if query else None
     return _perform(call, Target(source, version_id, call.place))
 
 
-def _account(name: str, header: str) -> str:
+def _account(call: Call, header: str) -> str:
+    """The account that a header names, else the path's."""
+    given = call.header(header.lower())
+    name = call.place.account if given is None else decode(given.encode("latin-1"))
     if "/" in name or not name.startswith(ACCOUNT_PREFIX):
         raise Invalid(f"{header} does not name an account", "header_form")
     return name
