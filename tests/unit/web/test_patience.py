@@ -8,6 +8,8 @@ import time
 import httpx
 import pytest
 
+from andromede.web.patience import PatientProtocol
+
 
 def test_ordinary_requests_reuse_a_connection(port: int) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
