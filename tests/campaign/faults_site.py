@@ -107,6 +107,11 @@ class Faulty(Installation):
         more = self.shim.environment if self.shim is not None else {}
         return {**Installation.environment.fget(self), **more, **self.extra}  # type: ignore[attr-defined]
 
+    @property
+    def dsn(self) -> str:
+        """The address of its database."""
+        return str(self.settings.get("storage.database") or f"sqlite:///{self.data}/andromede.db")
+
     def pids(self, role: str) -> list[int]:
         return [pid for pid, found in processes(self.data).items() if found == role]
 

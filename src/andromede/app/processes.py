@@ -202,6 +202,18 @@ def _ended(holder: str) -> bool:
     return int(pid) == os.getpid() or not running.is_ours(int(pid))
 
 
+def room_reconcilers(base: Base) -> list[Reconciler]:
+    """Keeps room for a database that lies on this machine's disk."""
+    from andromede.db.sqlite import SqliteDatabase
+    from andromede.ops import room
+    from andromede.work import Reconciler
+
+    if not isinstance(base.db, SqliteDatabase):
+        return []
+    watch = room.Room(base.db.reserve, base.config.data, base.log)
+    return [Reconciler("storage.room", room.SECONDS, watch.turn)]
+
+
 def _work(config: Config, ready: Ready) -> None:
     from andromede.objects.service import Objects
     from andromede.objects.worker import Rhythm, reconcilers
@@ -217,7 +229,7 @@ def _work(config: Config, ready: Ready) -> None:
     watch = Watch(base.db, base.clock, objects.trusted, base.log)
     leases.free(_ended)
     more = [*document_reconcilers(base, objects), places_reconciler(base), *ledger_reconcilers(base)]
-    more.append(watch.reconciler())
+    more += [watch.reconciler(), *room_reconcilers(base)]
     loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()

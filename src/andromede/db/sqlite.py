@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from andromede.db.base import Row, Tx
+from andromede.db.reserve import Reserve
 from andromede.errors import Fatal, NoCapacity, Unavailable
 
 T = TypeVar("T")
@@ -108,6 +109,7 @@ class SqliteDatabase:
         self._path = path
         self._local = threading.local()
         self._gate = threading.Lock()
+        self.reserve = Reserve(Path(f"{path}.reserve"))
         self._gate_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._all: list[sqlite3.Connection] = []
         if os.fstat(self._gate_fd).st_size < _COUNT:
@@ -175,6 +177,7 @@ class SqliteDatabase:
                 except BaseException as error:
                     self._undo(conn)
                     if isinstance(error, sqlite3.DatabaseError):
+                        self.reserve.release()
                         raise _failure(error) from error
                     raise
             finally:

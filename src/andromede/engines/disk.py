@@ -16,12 +16,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from andromede.db.reserve import is_tight
 from andromede.errors import Fatal, NoCapacity, Unavailable
 from andromede.objects.blobs import BlobInfo, BlobReader, BlobWriter, Extent, records
 
 LOG_SIZE = 64 << 20
 _PIECE = 1 << 20
 _PAGE = 1 << 12
+_LEAST_LOG = 4 << 20
 _STRETCH = 64 << 20
 _VECTOR = 1000
 _DIRECT = getattr(os, "O_DIRECT", 0)
@@ -191,7 +193,7 @@ class DiskEngine:
         self._handles: OrderedDict[str, _Handle] = OrderedDict()
         self._log_fd = -1
         self._log_name = ""
-        self._log_at = 0
+        self._log_at = self._log_room = 0
         self._make_directories()
         self._trim()
 
@@ -253,12 +255,20 @@ class DiskEngine:
         try:
             fcntl.flock(self._log_fd, fcntl.LOCK_EX)
             self._log_at = 0
-            os.posix_fallocate(self._log_fd, 0, self._log_size)
+            self._reserve_log()
             os.fsync(self._log_fd)
             os.link(hidden, path)  # nobody ever sees it without our lock, so nobody takes it for a finished one
         finally:
             hidden.unlink()  # also when there was no room: the next attempt takes another number
         _sync_directory(path.parent)
+
+    def _reserve_log(self) -> None:
+        """Reserve room for a log; a part of it when there is not as much left."""
+        room = self._log_size
+        while room > _LEAST_LOG and is_tight(self._root, room):
+            room //= 4
+        os.posix_fallocate(self._log_fd, 0, room)
+        self._log_room = room
 
     def _next_number(self) -> int:
         """A number that no log of this source ever had, removed ones included: readers keep removed logs open by
@@ -290,8 +300,9 @@ class DiskEngine:
     def append(self, records: Sequence[Sequence[bytes]]) -> list[Extent]:
         sizes = [sum(map(len, pieces)) for pieces in records]
         total = sum(sizes)
+        self._leave_room()
         try:
-            if self._log_fd < 0 or self._log_at + total > self._log_size:
+            if self._log_fd < 0 or self._log_at + total > self._log_room:
                 self._roll()
             self._append([piece for pieces in records for piece in pieces], total)
         except OSError as error:
@@ -304,6 +315,15 @@ class DiskEngine:
             at += size
         self._log_at = at
         return extents
+
+    def _leave_room(self, size: int = 0) -> None:
+        """Raise `NoCapacity` before so many bytes would take what the database needs to go on."""
+        try:
+            tight = is_tight(self._root, size)
+        except OSError as error:
+            raise _failure(error, "room was looked for") from error
+        if tight:
+            raise _failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "room was looked for")
 
     def _append(self, pieces: list[bytes], total: int) -> None:
         at = self._log_at
@@ -325,6 +345,7 @@ class DiskEngine:
 
     def writer(self, blob_id: str, size: int | None) -> BlobWriter:
         name = f"file/{blob_id}"
+        self._leave_room(size or 0)
         return _Writer(self._path(name), name, size)
 
     # --- reading

@@ -132,6 +132,7 @@ class Committer:
         self._reads: collections.deque[Read] = collections.deque()
         self._leases = Leases(tools.recorder)
         self._woken = False
+        self._failing = False
         self._closing = False
         self.oldest_read: Callable[[], int | None] = lambda: None
         self._marked_us = 0
@@ -257,7 +258,11 @@ class Committer:
                 self._transact(able, reads, turn, guarded=True)
             self._leases.done(turn)
             self._lost(turn)
+            if self._failing:  # and alerts that could not be written meanwhile are written now
+                self._failing = False
+                self._tools.log.event("commit.recovered", "warning")
         except BaseException as error:
+            self._failing = True
             self._tools.log.alert("commit.failed", writes=len(able), reads=len(reads), cause=_told(error))
             self._reads.extendleft(reversed(reads))
             self._leases.undone(turn)

@@ -171,7 +171,9 @@ class Api:
     def _error(self, request: _Request, error: Error) -> HttpResponse:
         dialect = request.mount.dialect if request.mount else self._plain
         status, headers, body = dialect.render(error, request.base + "/v3", request.id)
-        if error.cause or status >= 500:
+        if error.reason in ("database", "disk"):
+            self.parts.log.alert("storage.failed", request_id=request.id, text=error.public, cause=error.cause)
+        elif error.cause or status >= 500:
             self.parts.log.event(
                 "request.error", "warning", request_id=request.id, kind=error.kind, cause=error.cause, status=status
             )

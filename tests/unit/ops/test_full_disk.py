@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from andromede.clock import SystemClock
-from andromede.db import open_database
+from andromede.db import open_database, reserve
+from andromede.db.sqlite import SqliteDatabase
+from andromede.engines.disk import DiskEngine
 from andromede.errors import Fatal, NoCapacity, Unavailable
 from andromede.log import Log
+from andromede.objects.blobs import record_pieces
+from andromede.ops import room
 
 
 class Full(io.StringIO):
@@ -118,3 +122,62 @@ def test_a_transaction_that_cannot_be_undone_does_not_stay_open(tmp_path: Path) 
         tx.run("INSERT INTO t (n) VALUES (2)")
     assert db.all("SELECT n FROM t") == [(2,)]
     db.close()
+
+
+def test_the_reserve_is_given_up_and_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [10 << 30]
+    monkeypatch.setattr(reserve, "free", lambda folder: (left[0], 100 << 30))
+    monkeypatch.setattr(room, "free", lambda folder: (left[0], 100 << 30))
+    path = tmp_path / "rows.db.reserve"
+    kept, text = reserve.Reserve(path), io.StringIO()
+    watch = room.Room(kept, tmp_path, Log(text, clock=SystemClock()))
+    watch.turn()
+    assert path.stat().st_size == reserve.MOST
+    assert path.stat().st_blocks * 512 >= reserve.MOST
+    kept.release()  # there is plenty: somebody's write failed for another reason
+    assert path.stat().st_size == reserve.MOST
+    left[0] = 1 << 20
+    kept.release()
+    assert path.stat().st_size == 0
+    for _ in range(room.REPEAT + 1):
+        watch.turn()
+    left[0] = 10 << 30
+    watch.turn()
+    watch.turn()
+    assert path.stat().st_size == reserve.MOST
+    events = [json.loads(line)["event"] for line in text.getvalue().splitlines()]
+    assert events == ["storage.full", "storage.full", "storage.room"]
+
+
+def test_who_finds_the_disk_full_gives_the_reserve_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = SqliteDatabase(tmp_path / "full.db")
+    db.script(["CREATE TABLE t (body BLOB)"])
+    db.reserve.hold()
+    monkeypatch.setattr(reserve, "free", lambda folder: (0, 100 << 30))
+    db.all("PRAGMA max_page_count=16")
+    with pytest.raises(NoCapacity, match="full"), db.write() as tx:
+        tx.run("INSERT INTO t (body) VALUES (?)", (b"x" * 400_000,))
+    assert (tmp_path / "full.db.reserve").stat().st_size == 0
+    db.close()
+
+
+def test_bodies_leave_room_for_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = DiskEngine(tmp_path, "objects-0")
+    left = [1 << 30]
+    monkeypatch.setattr(reserve, "free", lambda folder: (left[0], 100 << 30))
+    (first,) = engine.append([record_pieces(b"owner", b"data")])
+    with pytest.raises(NoCapacity, match="full"):
+        engine.writer("large", 1 << 30)
+    left[0] = reserve.FLOOR - 1
+    with pytest.raises(NoCapacity, match="full"):
+        engine.append([record_pieces(b"owner", b"data")])
+    with pytest.raises(NoCapacity, match="full"):
+        engine.writer("unknown", None)
+    left[0] = reserve.FLOOR + (5 << 20)
+    (second,) = engine.append([record_pieces(b"owner", b"data")])
+    assert second.name == first.name
+    engine.close()
+    engine = DiskEngine(tmp_path, "objects-0")
+    (third,) = engine.append([record_pieces(b"owner", b"data")])  # less room than a whole log: a smaller one
+    assert (tmp_path / third.name).stat().st_size == 4 << 20
+    engine.close()
