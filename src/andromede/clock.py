@@ -90,11 +90,16 @@ def iso_micro(us: int) -> str:
 
 def iso_milli(us: int) -> str:
     """`2026-11-21T22:31:08.123Z`, the form of S3's XML instants (rounded down)."""
-    return f"{_to_second(us // US)}.{us // 1000 % 1000:03d}Z"
+    return to_second(us // US) + MILLI[us // 1000 % 1000]
+
+
+MILLI = tuple(f".{number:03d}Z" for number in range(1000))
+"""The end of `iso_milli`, by milliseconds."""
 
 
 @lru_cache(maxsize=8192)
-def _to_second(seconds: int) -> str:
+def to_second(seconds: int) -> str:
+    """`2026-11-21T22:31:08`. Much of what is listed together was made together."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

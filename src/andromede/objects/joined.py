@@ -51,8 +51,9 @@ def listed(version: Version) -> Version:
 
 
 def shown(row: Row) -> tuple[int, str, str]:
-    """(size, ETag, storage class) of a row of `listing_store.SHOWN_COLUMNS`, as `listed` has them."""
-    _, _, etag, _, size, _, kind, wide = row
+    """(size, ETag, storage class) of a row of `listing_store.SHOWN` with something special, as `listed` has them."""
+    etag, size = row[2], row[4]
+    kind, _, wide = row[5].partition(" ")
     attributes = codec.unpack_wide(wide, "", kind, None)
     if kind == Kind.SLO:
         settings = attributes.settings

@@ -174,9 +174,9 @@ def objects(source: Source, q: ListQuery) -> Listing:
     return Listing(whole, more, _name(whole[-1]) if whole else q.after if q.limit <= 0 else "")
 
 
-def shown(source: Source, q: ListQuery) -> ShownListing:
-    """The same with what a listing shows of an object."""
-    found, more = page(source, q, listing_store.SHOWN_COLUMNS, 0)
+def shown(source: Source, q: ListQuery, owned: bool) -> ShownListing:
+    """The same with what a listing shows of an object, of its owner only when `owned`."""
+    found, more = page(source, q, listing_store.SHOWN[owned], 0)
     last = found[-1] if found else ""
     return ShownListing(found, more, last if isinstance(last, str) else last[0])
 

@@ -9,8 +9,10 @@ from andromede.objects.codec import VERSION_COLUMNS
 from andromede.objects.container_store import Reader
 
 KEY = "key"
-SHOWN_COLUMNS = "key, created, etag, checksum, size, owner_id, kind, wide"
-"""What a listing of S3 shows of an object: fewer columns, since a page reads them a thousand times."""
+_SHOWN = "key, created, etag, checksum, size, CASE WHEN wide = '{}' THEN NULL ELSE kind || ' ' || wide END"
+SHOWN = {True: f"{_SHOWN}, owner_id", False: f"{_SHOWN}, NULL"}
+"""What a listing of S3 shows of an object, with or without its owner: few columns, since a page reads them a thousand
+times. The sixth is NULL for an object without anything special, else its kind and the attributes that are JSON."""
 
 
 @dataclass(frozen=True, slots=True)

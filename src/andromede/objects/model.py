@@ -264,7 +264,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ShownListing:
-    """The same in the form of the hot path: an object is a row of `listing_store.SHOWN_COLUMNS`."""
+    """The same in the form of the hot path: an object is a row of `listing_store.SHOWN`."""
 
     entries: Sequence[Row | str]
     truncated: bool

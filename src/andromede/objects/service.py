@@ -319,9 +319,9 @@ class Objects:
         """A page of current objects."""
         return listing.objects(self._current(container), q)
 
-    def show_objects(self, container: Container, q: ListQuery) -> ShownListing:
-        """The same page with no more than what a listing of S3 shows."""
-        return listing.shown(self._current(container), q)
+    def show_objects(self, container: Container, q: ListQuery, owned: bool) -> ShownListing:
+        """The same page with no more than what a listing of S3 shows, with owners or without."""
+        return listing.shown(self._current(container), q, owned)
 
     def _current(self, container: Container) -> listing.Source:
         indexed = self._lookup.state(container).indexed

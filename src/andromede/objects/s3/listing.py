@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from andromede.clock import iso_milli
+from andromede.clock import MILLI, iso_milli, to_second
 from andromede.errors import Invalid
 from andromede.objects import joined
 from andromede.objects.model import Listing, ListQuery, ShownListing, Version, VersionQuery
@@ -49,11 +49,11 @@ def plain(text: str) -> str:
     return escape(text)
 
 
-def list_page(call: S3Call, query: ListQuery) -> ShownListing:
+def list_page(call: S3Call, query: ListQuery, owned: bool) -> ShownListing:
     """A page; a limit of 0 is an empty, complete one."""
     if not query.limit:
         return ShownListing((), False, "")
-    return call.objects.show_objects(call.bucket, query)
+    return call.objects.show_objects(call.bucket, query, owned)
 
 
 @operation("ListObjects", "GET", on="bucket", action="s3:ListBucket")
@@ -64,7 +64,7 @@ def list_objects(call: S3Call) -> Response:
     encode = encoder(call)
     limit = page_size(asked.get("max-keys"))
     prefix, delimiter, marker = asked.get("prefix", ""), asked.get("delimiter", ""), asked.get("marker", "")
-    page = list_page(call, ListQuery(prefix, delimiter, marker, limit=min(limit, PAGE_MAX)))
+    page = list_page(call, ListQuery(prefix, delimiter, marker, limit=min(limit, PAGE_MAX)), True)
     head = (
         element("Name", shown_name(call))
         # clients decode all but the prefix in version 1
@@ -72,7 +72,7 @@ def list_objects(call: S3Call) -> Response:
         + (f"<NextMarker>{encode(page.last)}</NextMarker>" if page.truncated and delimiter else "")
         + _common_head(call, limit, delimiter, encode, page.truncated)
     )
-    return call.xml("ListBucketResult", head + contents(call, page, encode, owner=True))
+    return call.xml("ListBucketResult", head + contents(call, page, encode))
 
 
 @operation("ListObjectsV2", "GET", on="bucket", query="list-type", action="s3:ListBucket")
@@ -87,7 +87,8 @@ def list_objects_v2(call: S3Call) -> Response:
     prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
     start, token = asked.get("start-after"), asked.get("continuation-token")
     after = read_token(token) if token else start or ""
-    page = list_page(call, ListQuery(prefix, delimiter, after, limit=min(limit, PAGE_MAX)))
+    owner = asked.get("fetch-owner", "").lower() == "true"
+    page = list_page(call, ListQuery(prefix, delimiter, after, limit=min(limit, PAGE_MAX)), owner)
     head = (
         element("Name", shown_name(call))
         + f"<Prefix>{encode(prefix)}</Prefix>"
@@ -97,8 +98,7 @@ def list_objects_v2(call: S3Call) -> Response:
         + element("KeyCount", len(page.entries))
         + _common_head(call, limit, delimiter, encode, page.truncated)
     )
-    owner = asked.get("fetch-owner", "").lower() == "true"
-    return call.xml("ListBucketResult", head + contents(call, page, encode, owner=owner))
+    return call.xml("ListBucketResult", head + contents(call, page, encode))
 
 
 def _common_head(call: S3Call, limit: int, delimiter: str, encode: Encode, truncated: bool) -> str:
@@ -131,10 +131,10 @@ def read_token(token: str) -> str:
         raise Invalid("the continuation token provided is incorrect", "invalid_argument") from error
 
 
-def contents(call: S3Call, page: ShownListing, encode: Encode, *, owner: bool) -> str:
-    """Objects, then common prefixes. One template per object: this is the hot loop of a listing."""
-    if _PLAIN.fullmatch("".join([entry if isinstance(entry, str) else entry[0] for entry in page.entries])):
-        encode = str  # none of these keys has anything to encode
+def contents(call: S3Call, page: ShownListing, encode: Encode) -> str:
+    """Objects, with the owners that the page has, then common prefixes. One template per object: this is the hot
+    loop of a listing, so it calls as little as it can."""
+    plain_keys = _PLAIN.fullmatch("".join([entry if isinstance(entry, str) else entry[0] for entry in page.entries]))
     owners: dict[str, str] = {}
     objects: list[str] = []
     prefixes: list[str] = []
@@ -142,18 +142,22 @@ def contents(call: S3Call, page: ShownListing, encode: Encode, *, owner: bool) -
         if isinstance(entry, str):
             prefixes.append(f"<CommonPrefixes><Prefix>{encode(entry)}</Prefix></CommonPrefixes>")
             continue
-        key, created, etag, checksum, size, owner_id, _, wide = entry
+        key, created, etag, checksum, size, special, owner_id = entry
+        if not plain_keys:
+            key = encode(key)
         storage = "STANDARD"
-        if wide != "{}":
+        if special is not None:
             size, etag, storage = joined.shown(entry)
-        sums = ""
+        owner = sums = ""
+        if owner_id is not None:
+            owner = owners.get(owner_id) or owner_xml(call, owner_id, owners)
         if checksum is not None:
             algorithm, _, form = checksum.split(" ")
             sums = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{form}</ChecksumType>"
+        millis = created // 1000
         objects.append(
-            f"<Contents><Key>{encode(key)}</Key><LastModified>{iso_milli(created)}</LastModified>"
-            f"<ETag>&quot;{etag}&quot;</ETag>{sums}<Size>{size}</Size>"
-            f"{owner_xml(call, owner_id, owners) if owner else ''}"
+            f"<Contents><Key>{key}</Key><LastModified>{to_second(millis // 1000)}{MILLI[millis % 1000]}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag>{sums}<Size>{size}</Size>{owner}"
             f"<StorageClass>{storage}</StorageClass></Contents>"
         )
     return "".join(objects) + "".join(prefixes)
