@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -126,6 +127,52 @@ def test_a_writer_that_died_leaves_no_version_until_the_next_write(tmp_path: Pat
     with made.write() as tx:
         tx.run("INSERT INTO t VALUES (1)")
     assert made.version() not in (None, before)
+    made.close()
+
+
+def test_the_epoch_differs_after_the_commits_that_ended_it_and_no_others(tmp_path: Path) -> None:
+    one, two = (open_database(f"sqlite:///{tmp_path}/v.db") for _ in range(2))
+    one.script(["CREATE TABLE t (a INTEGER)"])
+    seen = [two.epoch()]
+    assert seen[0] is not None
+    with one.write() as tx:
+        tx.run("INSERT INTO t VALUES (1)")
+        assert two.epoch() == seen[0]
+    assert two.epoch() == seen[0]
+    for end in (False, True):
+        with contextlib.suppress(KeyError), one.write() as tx:
+            tx.run("INSERT INTO t VALUES (2)")
+            for _ in range(2):
+                tx.new_epoch()
+                assert two.epoch() is None  # nobody can tell whether it is committed yet
+            if end:
+                raise KeyError
+        assert one.epoch() == two.epoch() not in [None, *seen]
+        seen.append(two.epoch())
+    one.close()
+    two.close()
+
+
+def test_a_writer_that_died_leaves_no_epoch_until_the_next_write(tmp_path: Path) -> None:
+    made = open_database(f"sqlite:///{tmp_path}/v.db")
+    made.script(["CREATE TABLE t (a INTEGER)"])
+    before = made.epoch()
+    assert before is not None
+    with open(f"{tmp_path}/v.db.lock", "r+b") as file:  # as a process leaves it that is killed in such a write
+        file.seek(8)
+        file.write((int.from_bytes(before, "little") + 1).to_bytes(8, "little"))
+    assert made.epoch() is None
+    with made.write() as tx:  # any write: what became of the other is settled by then
+        tx.run("INSERT INTO t VALUES (1)")
+    assert made.epoch() not in (None, before)
+    made.close()
+
+
+def test_a_lock_file_of_an_older_program_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "v.db.lock").write_bytes((6).to_bytes(8, "little"))
+    made = open_database(f"sqlite:///{tmp_path}/v.db")
+    assert made.version() == (6).to_bytes(8, "little")
+    assert made.epoch() == bytes(8)
     made.close()
 
 

@@ -20,6 +20,7 @@ from andromede.audit import store
 from andromede.audit.event import Draft
 from andromede.audit.places import HEADER, Places
 from andromede.audit.service import INSTALLATION, Recorder
+from andromede.audit.together import Together
 from andromede.db import Database, Row, Tx
 from andromede.web.access import is_cloud_admin
 from andromede.web.actor import ANONYMOUS_LABEL
@@ -56,11 +57,11 @@ def owners(rows: Iterable[Row]) -> list[str]:
 
 
 class ApiLedger:
-    """The `Ledger` of the API port. The event of a read is durable before its answer leaves."""
+    """The `Ledger` of the API port. The event of a read is durable before its answer leaves; reads that come together
+    share a commit."""
 
     def __init__(self, db: Database, recorder: Recorder) -> None:
-        self._db = db
-        self._recorder = recorder
+        self._together = Together(db, recorder)
         self._places = recorder.places = recorder.places or Places()
 
     def settle(self, call: Call[Any], target: Target) -> None:
@@ -76,8 +77,11 @@ class ApiLedger:
         return None if position is None else (HEADER, str(position))
 
     def _leave(self, call: Call[Any], project_id: str | None, outcome: str) -> None:
-        with self._db.write() as tx:
+        actor = call.actor.label() if call.actor else ANONYMOUS_LABEL
+
+        def event(tx: Tx) -> Draft:
             tenant = project_id if project_id and begun(tx, project_id) else own_log(call)
-            actor = call.actor.label() if call.actor else ANONYMOUS_LABEL
             why = purpose(call, tenant)
-            self._recorder.record(tx, [Draft(tenant, actor, call.action, call.path, call.request_id, outcome, why)])
+            return Draft(tenant, actor, call.action, call.path, call.request_id, outcome, why)
+
+        self._together.leave(event)

@@ -32,6 +32,9 @@ class Tx(Protocol):
     def take(self, name: str, count: int = 1) -> int:
         """Reserve `count` numbers of the named sequence and return the first. Gap-free with commits."""
 
+    def new_epoch(self) -> None:
+        """With this transaction ends what `Database.epoch` vouched for."""
+
     def after(self, call: Callable[[], None]) -> None:
         """Call this once the transaction is durable; never when it is undone."""
 
@@ -57,6 +60,9 @@ class Database(Protocol):
     def version(self) -> bytes | None:
         """A value that differs after every commit of anybody; None while somebody writes, and where it cannot be had
         without a statement. What was read after it was taken is still true while it stays the same."""
+
+    def epoch(self) -> bytes | None:
+        """The same for the transactions that called `new_epoch` alone: other commits leave it as it is."""
 
     def script(self, statements: Iterable[str]) -> None:
         """Run DDL under the writer gate, in one transaction."""

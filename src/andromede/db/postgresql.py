@@ -65,6 +65,9 @@ class PostgresTx:
         assert row is not None
         return int(row[0]) - count + 1
 
+    def new_epoch(self) -> None:
+        pass
+
     def after(self, call: Callable[[], None]) -> None:
         self.durable.append(call)
 
@@ -113,6 +116,9 @@ class PostgresDatabase:
             return PostgresTx(conn).all(sql, params)
 
     def version(self) -> bytes | None:
+        return None
+
+    def epoch(self) -> bytes | None:
         return None
 
     def script(self, statements: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ from andromede.errors import Fatal, NoCapacity, Unavailable
 T = TypeVar("T")
 
 _COUNT = 8
-"""Bytes of the lock file that hold the number of writes."""
+"""Bytes of the lock file that hold the number of writes, and as many behind them for those that began a new epoch."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -58,10 +58,11 @@ def _failure(error: sqlite3.Error) -> Exception:
 class SqliteTx:
     """Statements on one connection."""
 
-    __slots__ = ("_conn", "durable")
+    __slots__ = ("_conn", "durable", "new_epoch")
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, new_epoch: Callable[[], None]) -> None:
         self._conn = conn
+        self.new_epoch = new_epoch
         self.durable: list[Callable[[], None]] = []
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
@@ -112,9 +113,9 @@ class SqliteDatabase:
         self.reserve = Reserve(Path(f"{path}.reserve"))
         self._gate_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._all: list[sqlite3.Connection] = []
-        if os.fstat(self._gate_fd).st_size < _COUNT:
-            os.ftruncate(self._gate_fd, _COUNT)
-        self._count = mmap.mmap(self._gate_fd, _COUNT)
+        if os.fstat(self._gate_fd).st_size < 2 * _COUNT:
+            os.ftruncate(self._gate_fd, 2 * _COUNT)
+        self._count = mmap.mmap(self._gate_fd, 2 * _COUNT)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _conn(self) -> sqlite3.Connection:
@@ -156,7 +157,7 @@ class SqliteDatabase:
             conn = self._conn()
             conn.execute("BEGIN")
             try:
-                yield SqliteTx(conn)
+                yield SqliteTx(conn, self._new_epoch)
             finally:
                 self._undo(conn)
         except sqlite3.DatabaseError as error:
@@ -171,7 +172,7 @@ class SqliteDatabase:
                 try:
                     with self._counted():
                         conn.execute("BEGIN IMMEDIATE")
-                        tx = SqliteTx(conn)
+                        tx = SqliteTx(conn, self._new_epoch)
                         yield tx
                         conn.execute("COMMIT")
                 except BaseException as error:
@@ -202,6 +203,15 @@ class SqliteDatabase:
         count = self._count[:_COUNT]
         return None if count[0] & 1 else count
 
+    def epoch(self) -> bytes | None:
+        count = self._count[_COUNT:]
+        return None if count[0] & 1 else count
+
+    def _new_epoch(self) -> None:
+        """Odd from before the commit, so that nobody trusts the last one beyond it."""
+        odd = int.from_bytes(self._count[_COUNT:], "little") | 1
+        self._count[_COUNT:] = odd.to_bytes(_COUNT, "little")
+
     @contextmanager
     def _counted(self) -> Iterator[None]:
         """Count a write in memory that all processes share. The number is odd while one is under way, and stays so
@@ -211,6 +221,9 @@ class SqliteDatabase:
         try:
             yield
         finally:
+            if self._count[_COUNT] & 1:  # of this write, or of one that died: it is settled now which it was
+                even = int.from_bytes(self._count[_COUNT:], "little") + 1
+                self._count[_COUNT:] = even.to_bytes(_COUNT, "little")
             self._count[:_COUNT] = (odd + 1).to_bytes(_COUNT, "little")
 
     def script(self, statements: Iterable[str]) -> None:

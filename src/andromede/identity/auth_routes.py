@@ -8,10 +8,9 @@ from andromede.errors import NotFound, Unauthenticated
 from andromede.identity import auth_views, principals_store, roles_store
 from andromede.identity.authenticator import Session
 from andromede.identity.bodies import AuthRequest
-from andromede.identity.catalog_views import catalog
 from andromede.identity.project_views import domain_view, listing, project_view
 from andromede.identity.service import Identity
-from andromede.web.call import Call, Reply
+from andromede.web.call import Call, Reply, rendered
 from andromede.web.routes import Routes, Target
 
 routes: Routes[Identity] = Routes()
@@ -42,9 +41,12 @@ def version(call: IdentityCall) -> dict[str, Any]:
     return {"version": _version(call)}
 
 
-def _answer(call: IdentityCall, text: str, session: Session, status: int) -> Reply:
-    body = auth_views.token(call.services.core, session, with_catalog="nocatalog" not in call.query)
+def _answer(body: Any, text: str, status: int) -> Reply:
     return Reply(body, status, (("X-Subject-Token", text), ("Vary", "X-Auth-Token")))
+
+
+def _with_catalog(call: IdentityCall) -> bool:
+    return "nocatalog" not in call.query
 
 
 @routes.add("POST", "/v3/auth/tokens", "identity:authenticate", public=True, body=AuthRequest, status=201, slow=True)
@@ -56,7 +58,7 @@ def issue(call: IdentityCall, body: AuthRequest) -> Reply:
         if error.reason == "receipt":
             raise _receipt(call, error) from error
         raise
-    return _answer(call, text, session, 201)
+    return _answer(auth_views.token(call.services.core, session, _with_catalog(call)), text, 201)
 
 
 def _receipt(call: IdentityCall, error: Unauthenticated) -> Unauthenticated:
@@ -83,7 +85,9 @@ def _subject_target(call: IdentityCall, body: None) -> Target | None:
 def validate(call: IdentityCall) -> Reply:
     """Validate a token and show it; HEAD only checks. `nocatalog` leaves the catalog out."""
     text, session = _subject(call)
-    return _answer(call, text, session, 200)
+    core, wanted = call.services.core, _with_catalog(call)
+    made = core.authenticator.shown(("token", text, wanted), lambda: rendered(auth_views.token(core, session, wanted)))
+    return _answer(made, text, 200)
 
 
 @routes.add("DELETE", "/v3/auth/tokens", "identity:revoke_token", target=_subject_target, status=204)
@@ -98,7 +102,7 @@ def show_catalog(call: IdentityCall) -> dict[str, Any]:
     """The catalog of the caller's own scope."""
     core, who = call.services.core, call.who
     return {
-        "catalog": catalog(core.db, core.urls, who.project_id, who.user_id),
+        "catalog": auth_views.catalog_of(core, who.project_id, who.user_id),
         "links": {"self": f"{call.base}/v3/auth/catalog", "next": None, "previous": None},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from andromede.clock import iso_micro
@@ -35,6 +36,12 @@ def _user(core: Core, user: User, domain: Project) -> dict[str, Any]:
     }
 
 
+def catalog_of(core: Core, project_id: str | None, user_id: str) -> list[dict[str, Any]]:
+    """The catalog in a scope; not to be changed, since it is shared."""
+    make = partial(catalog, core.db, core.urls, project_id, user_id)
+    return core.authenticator.shown(("catalog", project_id, user_id), make)
+
+
 def token(core: Core, session: Session, with_catalog: bool = True) -> dict[str, Any]:
     """The body of POST and GET /v3/auth/tokens."""
     claims = session.claims
@@ -56,7 +63,7 @@ def token(core: Core, session: Session, with_catalog: bool = True) -> dict[str, 
         body["roles"] = [{"id": role.id, "name": role.name} for role in session.roles]
         if with_catalog:
             project_id = session.project.id if session.project else None
-            body["catalog"] = catalog(core.db, core.urls, project_id, session.user.id)
+            body["catalog"] = catalog_of(core, project_id, session.user.id)
     if session.trust:
         trust = session.trust
         body["OS-TRUST:trust"] = {

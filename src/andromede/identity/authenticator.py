@@ -26,6 +26,8 @@ from andromede.web.actor import Actor
 
 V = TypeVar("V")
 REFUSED = "The request you have made requires authentication."
+SHOWN_CAPACITY = 1000
+"""Answers that are kept as they are sent, a few KiB each."""
 EXPIRED_WINDOW_US = 48 * 3600 * 1_000_000
 """How long after its end a token may still be looked at with `allow_expired` (a service's long job)."""
 
@@ -81,6 +83,7 @@ class Authenticator:
         self._vault = vault
         self._clock = clock
         self._cache = EpochCache(capacity)
+        self._shown = EpochCache(SHOWN_CAPACITY)
         self._seen: tuple[bytes | None, int] = (None, 0)
 
     def token(self, token: str) -> Actor:
@@ -150,9 +153,18 @@ class Authenticator:
                 self._cache.put(key, epoch, value)
         return value
 
+    def shown(self, key: Hashable, make: Callable[[], V]) -> V:
+        """A value that rests on nothing but what raises the epoch: made once for each epoch."""
+        epoch = self._epoch()
+        value: V | None = self._shown.get(key, epoch)
+        if value is None:
+            value = make()
+            self._shown.put(key, epoch, value)  # read after the epoch: at worst newer, and then never used
+        return value
+
     def _epoch(self) -> int:
-        """The epoch now; its row is not read again while nobody has committed anything since."""
-        version, seen = self._db.version(), self._seen
+        """The epoch now; its row is not read again while nobody has raised it since."""
+        version, seen = self._db.epoch(), self._seen
         if version is None or version != seen[0]:
             seen = self._seen = version, principals_store.epoch(self._db)
         return seen[1]

@@ -22,6 +22,7 @@ def epoch(tx: Reader) -> int:
 
 def raise_epoch(tx: Tx) -> None:
     """Make every process forget what it knows about tokens and credentials, at the commit."""
+    tx.new_epoch()
     tx.run("UPDATE identity_epoch SET value = value + 1 WHERE id = 1")
 
 

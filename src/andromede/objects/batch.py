@@ -82,6 +82,9 @@ class Batch:
         self.writes += 1
         return self._tx.take(name, count)
 
+    def new_epoch(self) -> None:
+        self._tx.new_epoch()
+
     def after(self, call: Callable[[], None]) -> None:
         self._tx.after(call)
 

@@ -18,7 +18,7 @@ from andromede.ids import Ids, request_id
 from andromede.log import Log
 from andromede.web import bodies
 from andromede.web.actor import Actor
-from andromede.web.call import Call, HttpRequest, HttpResponse, Query, Reply
+from andromede.web.call import Call, HttpRequest, HttpResponse, Query, Reply, rendered
 from andromede.web.dialect import Dialect
 from andromede.web.metrics import Metrics
 from andromede.web.microversions import Microversions, Version
@@ -256,7 +256,7 @@ class Api:
         headers = list(reply.headers)
         if status in BODYLESS or reply.body is None:
             return HttpResponse(status, b"", headers)
-        raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body, ensure_ascii=True).encode()
+        raw = reply.body if isinstance(reply.body, bytes) else rendered(reply.body)
         return HttpResponse(status, raw, [("Content-Type", reply.media_type), *headers])
 
     def _own(self, request: _Request) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -91,6 +92,11 @@ class Reply:
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     media_type: str = "application/json"
+
+
+def rendered(body: Any) -> bytes:
+    """A body as JSON."""
+    return jsonlib.dumps(body, ensure_ascii=True).encode()
 
 
 @dataclass(frozen=True, slots=True)

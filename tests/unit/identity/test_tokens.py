@@ -168,3 +168,21 @@ def test_keys_rotate_without_losing_tokens(cloud: Cloud) -> None:
     folder = cloud.config.data / "keys" / "fernet"
     assert sorted(path.name for path in folder.iterdir()) == ["0", "4", "5"]
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
+
+
+def test_what_a_token_shows_is_of_now(cloud: Cloud) -> None:
+    admin, token = cloud.admin(), cloud.demo()
+
+    def shown(query: str = "") -> tuple[set[str], list[str]]:
+        headers = {"x-auth-token": token, "x-subject-token": token}
+        body = cloud.call("GET", f"/v3/auth/tokens{query}", headers=headers).json["token"]
+        return {entry["type"] for entry in body.get("catalog", ())}, [role["name"] for role in body["roles"]]
+
+    before = shown()
+    assert shown() == before
+    assert shown("?nocatalog") == (set(), before[1])
+    made = cloud.call("POST", "/v3/services", admin, {"service": {"type": "dns", "name": "names"}})
+    assert made.status == 201
+    assert shown() == (before[0] | {"dns"}, before[1])
+    assert cloud.call("DELETE", f"/v3/services/{made.json['service']['id']}", admin).status == 204
+    assert shown() == before
