@@ -72,13 +72,13 @@ def good(answer: Answer) -> Answer:
 
 def s3_requests(to: Doors) -> None:
     """What clients of S3 do all day."""
-    middle = f"start-after=flat-{60:06d}"
+    middle = f"start-after=flat-{20:06d}"
     for query in ("", middle, "delimiter=%2F", "prefix=deep%2F&delimiter=%2F", f"{middle}&fetch-owner=true"):
         good(to.s3("GET", "big", query=f"list-type=2&max-keys={LIMIT}" + (f"&{query}" if query else "")))
     for box in ("big", "versioned"):
-        good(to.s3("GET", box, query=f"marker=flat-000060&max-keys={LIMIT}"))
+        good(to.s3("GET", box, query=f"marker=flat-000020&max-keys={LIMIT}"))
         good(to.s3("GET", box, query=f"versions=&max-keys={LIMIT}"))
-        good(to.s3("GET", box, query=f"versions=&key-marker=flat-000060&max-keys={LIMIT}"))
+        good(to.s3("GET", box, query=f"versions=&key-marker=flat-000020&max-keys={LIMIT}"))
         good(to.s3("HEAD", box))
         for method in ("GET", "HEAD"):
             good(to.s3(method, f"{box}/flat-000050"))
@@ -114,7 +114,7 @@ def swift_requests(to: Doors) -> None:
     good(to.swift("GET", query=f"limit={LIMIT}&marker=many-00015"))
     good(to.swift("HEAD", "big"))
     good(to.swift("GET", "big", query=f"limit={LIMIT}&format=json"))
-    good(to.swift("GET", "big", query=f"limit={LIMIT}&marker={quote('flat-000060')}&format=json"))
+    good(to.swift("GET", "big", query=f"limit={LIMIT}&marker={quote('flat-000020')}&format=json"))
     good(to.swift("GET", "big", query=f"limit={LIMIT}&delimiter=/&format=json"))
     good(to.swift("GET", "big", query=f"limit={LIMIT}&reverse=true"))
     good(to.swift("GET", "big/flat-000050"))
