@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from andromede.objects.replaced import steadily
 from andromede.web.stream.message import Commit, Request, Response
 from andromede.web.stream.ports import Answerer
 
@@ -39,7 +40,7 @@ class Dispatcher:
 
     def handle(self, request: Request) -> Response | Commit[Any]:
         """Answer by the door that the path belongs to."""
-        return self._door(request).handle(request)
+        return steadily(self._door(request).handle, request)
 
     def error(self, request: Request | None, error: BaseException) -> Response:
         """Render a failure in the dialect of the request; unreadable requests get S3's form."""

@@ -56,7 +56,6 @@ from andromede.objects.model import (
     Listing,
     ListQuery,
     NewContainer,
-    ObjectChange,
     Part,
     Readable,
     Receive,
@@ -73,6 +72,7 @@ from andromede.objects.model import (
 )
 from andromede.objects.outflow import Opener, Stretch
 from andromede.objects.placing import Draught
+from andromede.objects.replaced import Replaced
 
 T = TypeVar("T")
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -180,6 +180,23 @@ class Objects:
         """Conflict reason `bucket_taken`; (existing, False) when the project has it already."""
         return Step(lambda tx: containers.create(Batch.of(tx), new, trace))
 
+    def put_container(
+        self, new: NewContainer, change: ContainerChange, old: Container | None, trace: Trace
+    ) -> Step[tuple[Container, bool]]:
+        """The new container and True; or (changed, False) when the project has one of that name by then, be it `old`
+        or not. Raises as `change_container`."""
+        prepared = old is not None and change.versioning not in (None, Versioning.OFF) and self._index(old)
+
+        def work(tx: Tx) -> tuple[Container, bool]:
+            batch = Batch.of(tx)
+            found, created = containers.create(batch, new, trace)
+            if created:
+                return found, True
+            ready = prepared and old is not None and found.id == old.id
+            return containers.change(batch, found.id, change, trace, ready), False
+
+        return Step(work)
+
     def change_container(self, container: Container, change: ContainerChange, trace: Trace) -> Step[Container]:
         """Conflict reason `bucket_state` when versioning and lock contradict each other. Before the first
         versioning of a large container its rows are indexed here, in many small commits."""
@@ -278,7 +295,7 @@ class Objects:
                 found.append(Stretch(part.body, part.size, low, high, tenant))
             at += part.size
         if at != version.size:
-            raise NotFound(f"{version.key!r} was replaced or deleted meanwhile", "object", key=version.key)
+            raise Replaced(version.key)
         return found
 
     def check_customer_key(self, version: Version, customer_key: bytes | None) -> None:
@@ -298,6 +315,8 @@ class Objects:
             return Part(1, version.size, version.etag, version.checksum, version.created_us, version.body), 0
         part = version_store.one_part(self._db, version.id, number) if version.parts else None
         if part is None:
+            if version.parts and not version_store.parts(self._db, version.id, 0, 1):
+                raise Replaced(version.key)
             raise NotFound(f"{version.key!r} has no part {number}", "part", key=version.key)
         return part, version_store.part_start(self._db, version.id, number)
 
@@ -434,8 +453,9 @@ class Objects:
 
         return Step(work)
 
-    def change_object(self, version: Version, change: ObjectChange, trace: Trace) -> Step[Version]:
-        """Change metadata, tags, ACL, lock or expiry of one version. NotFound reason `version`."""
+    def change_object(self, version: Version, change: versions.Change, trace: Trace) -> Step[Version]:
+        """Change metadata, tags, ACL, lock or expiry of one version. NotFound reason `version`. A function gives the
+        change of the version that it gets: this one, or what has replaced it; reason `object` when nothing has."""
         return Step(lambda tx: versions.change(Batch.of(tx), version, change, trace))
 
     # --- multipart

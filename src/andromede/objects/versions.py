@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import msgspec
 
@@ -93,10 +94,20 @@ def _delete_version(batch: Batch, container_id: int, key: str, version_id: str, 
     return DeleteResult(remove(batch, state, (version, row[5])), None)
 
 
-def change(batch: Batch, version: Version, new: ObjectChange, trace: Trace) -> Version:
-    """Change a version's mutable attributes. NotFound reason `version` when it is gone."""
+Change = ObjectChange | Callable[[Version], ObjectChange]
+"""A change of one version; or, for what was asked of a key, the change of whichever version is the newest then."""
+
+
+def change(batch: Batch, version: Version, new: Change, trace: Trace) -> Version:
+    """Change a version's mutable attributes. When it is gone: NotFound reason `version`, or, for a change of whichever
+    is the newest, reason `object` if there is none."""
     state = batch.state(version.container_id)
     found = version_store.by_internal_id(batch, version.container_id, version.key, version.id)
+    if not isinstance(new, ObjectChange):
+        found = found or version_store.current(batch, version.container_id, version.key)
+        if found is None or rules.visible(found[0], batch.now_us) is None:
+            raise NotFound(f"there is no object {version.key!r}", "object", key=version.key)
+        new = new(found[0])
     if found is None:
         raise NotFound(f"the version of {version.key!r} is gone", "version", key=version.key)
     old, listed = found

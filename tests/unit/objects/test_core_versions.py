@@ -23,6 +23,7 @@ from andromede.objects.model import (
     Lock,
     ObjectChange,
     Usage,
+    Version,
     Versioning,
     VersionQuery,
 )
@@ -255,3 +256,19 @@ def test_changes_keep_what_they_do_not_name(made: Vault, clock: FakeClock) -> No
     made.put(box, "k", b"y")
     with pytest.raises(NotFound):
         made.objects.run(made.objects.change_object(first, ObjectChange(tags={}), TRACE))
+
+
+def test_a_change_of_the_newest_follows_what_has_replaced_it(made: Vault) -> None:
+    box = made.container()
+    first = made.put(box, "k", b"x", Attributes(metadata={"a": "1"}))
+    second = made.put(box, "k", b"y", Attributes(tags={"of": "second"}))
+
+    def tagged(version: Version) -> ObjectChange:
+        return ObjectChange(tags={**version.attributes.tags, "more": "1"})
+
+    changed = made.objects.run(made.objects.change_object(first, tagged, TRACE))
+    assert (changed.id, changed.attributes.tags) == (second.id, {"of": "second", "more": "1"})
+    made.delete(box, "k")
+    with pytest.raises(NotFound) as gone:
+        made.objects.run(made.objects.change_object(first, tagged, TRACE))
+    assert gone.value.reason == "object"

@@ -249,5 +249,14 @@ def put_object_acl(call: S3Call) -> Commit[Any]:
         permit(call.bucket, effective(None, call.bucket.project_id), None)
     acl = _asked(call, version.owner_id)
     permit(call.bucket, acl, call.header("x-amz-acl"))
-    step = call.objects.change_object(version, ObjectChange(acl=acl.dump()), call.trace())
+    change = ObjectChange(acl=acl.dump())
+
+    def of_newest(newest: Version) -> ObjectChange:
+        if newest.id != version.id:  # replaced meanwhile, and others may have rights to what is there now
+            call.require(version=newest)
+            if newest.owner_id != version.owner_id:
+                raise NotFound("the object has become another owner's meanwhile; look at it and ask again", "object")
+        return change
+
+    step = call.objects.change_object(version, change if call.version_id is not None else of_newest, call.trace())
     return step.then(lambda _: call.empty())

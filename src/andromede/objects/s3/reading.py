@@ -10,6 +10,7 @@ from andromede.errors import Denied, Invalid, NotFound, Unsupported
 from andromede.objects import joined
 from andromede.objects.manifests import MayKnow, composed
 from andromede.objects.model import Checksum, Container, Version
+from andromede.objects.replaced import Replaced
 from andromede.objects.s3 import attributes, kinds, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.faults import NotQuick
@@ -184,6 +185,8 @@ def part_span(call: S3Call, version: Version, text: str) -> Span:
         return Span(0, version.size, 206 if version.size else 200, version.checksum)
     try:
         part, start = call.objects.read_part(version, number)
+    except Replaced:
+        raise
     except NotFound as missing:
         raise Invalid("the object has no such part", "invalid_part") from missing
     return Span(start, start + part.size, 206, part.checksum, version.parts)

@@ -33,7 +33,14 @@ def _version(call: S3Call, extra: Mapping[str, Value] | None = None) -> Version:
 
 
 def _change(call: S3Call, version: Version, new: dict[str, str], status: int) -> Commit[Version]:
-    step = call.objects.change_object(version, ObjectChange(tags=new), call.trace())
+    change = ObjectChange(tags=new)
+
+    def of_newest(newest: Version) -> ObjectChange:
+        if newest.id != version.id:  # replaced meanwhile, and others may have rights to what is there now
+            call.require(version=newest, extra=access_keys.tag_keys(new.items()))
+        return change
+
+    step = call.objects.change_object(version, change if call.version_id is not None else of_newest, call.trace())
     return step.then(lambda _: call.empty(status, attributes.version_headers(call.bucket, version)))
 
 

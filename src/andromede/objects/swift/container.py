@@ -127,7 +127,7 @@ def s3_name_wish(name: str) -> str:
     return "may" if _S3_NAME.match(name) and ".-" not in name and "-." not in name and name not in _RESERVED else "no"
 
 
-def put(call: Call) -> Commit[Container] | Commit[tuple[Container, bool]]:
+def put(call: Call) -> Commit[tuple[Container, bool]]:
     """PUT: 201 for a new container, 202 with its headers merged for one that was there."""
     if len(call.name.encode()) > MAX_CONTAINER:
         raise Invalid(f"Container name length of {len(call.name.encode())} longer than {MAX_CONTAINER}", "name")
@@ -141,10 +141,8 @@ def put(call: Call) -> Commit[Container] | Commit[tuple[Container, bool]]:
     except NotFound:
         old = None
     change = _wanted(call, old)
-    accepted = worded(202, "The request is accepted for processing.")
     if old is not None:
         call.require("s3:PutBucketAcl", old)
-        return call.objects.change_container(old, change, call.trace("swift:PutContainer")).then(lambda _: accepted)
     new = NewContainer(
         project,
         call.name,
@@ -154,8 +152,8 @@ def put(call: Call) -> Commit[Container] | Commit[tuple[Container, bool]]:
         settings=metadata.merged({}, change.settings),
         versioning=change.versioning or Versioning.OFF,
     )
-    step = call.objects.create_container(new, call.trace("swift:PutContainer"))
-    return step.then(lambda made: empty(201) if made[1] else accepted)
+    step = call.objects.put_container(new, change, old, call.trace("swift:PutContainer"))
+    return step.then(lambda made: empty(201) if made[1] else worded(202, "The request is accepted for processing."))
 
 
 def post(call: Call) -> Commit[Container]:

@@ -122,18 +122,19 @@ def post(call: Call) -> Response | Commit[Version]:
     metadata = attributes.user_metadata(call)
     target = attributes.manifest_target(call)
     version = call.objects.head(container, call.key)
-    settings = {name: value for name, value in version.attributes.settings.items() if name != DLO_TARGET}
-    if target is not None and version.kind in (Kind.DATA, Kind.DLO):
-        settings[DLO_TARGET] = target
     given_type = call.header("content-type")
-    change = ObjectChange(
-        metadata=metadata,
-        headers=attributes.stored_headers(call),
-        settings=settings,
-        content_type=attributes.checked_type(given_type) if given_type else UNSET,
-        delete_at_us=delete_at,
-        touched=True,
-    )
+    content_type = attributes.checked_type(given_type) if given_type else UNSET
+    headers = attributes.stored_headers(call)
+
+    def change(newest: Version) -> ObjectChange:
+        settings = {name: value for name, value in newest.attributes.settings.items() if name != DLO_TARGET}
+        if target is not None and newest.kind in (Kind.DATA, Kind.DLO):
+            settings[DLO_TARGET] = target
+        return ObjectChange(
+            metadata=metadata, headers=headers, settings=settings, content_type=content_type, delete_at_us=delete_at,
+            touched=True,
+        )  # fmt: skip
+
     step = call.objects.change_object(version, change, call.trace("swift:PostObject"))
     if version.kind is Kind.SYMLINK:
         return step.then(lambda _: _redirected(container, version))
