@@ -56,6 +56,10 @@ def with_token(token: str) -> Sign:
     return lambda method, target, headers, body: {**headers, "X-Auth-Token": token}
 
 
+class Unreached(Unknown):
+    """Nobody took the connection: the request had no effect."""
+
+
 @dataclass(slots=True)
 class Line:
     """One kept-alive connection to one port."""
@@ -69,10 +73,17 @@ class Line:
         return self.connection
 
     def ask(self, sign: Sign, method: str, target: str, body: bytes = b"", headers: Headers | None = None) -> Answer:
-        """One request; `target` is escaped. Raises `Unknown` when no answer came, or a 5xx."""
+        """One request; `target` is escaped. Raises `Unknown` when no answer came, or a 5xx;
+        `Unreached` when there was no connection."""
         given = {"host": self.host, "content-length": str(len(body)), **(headers or {})}
+        connection = self.open()
         try:
-            connection = self.open()
+            if connection.sock is None:
+                connection.connect()
+        except OSError as failure:
+            self.close()
+            raise Unreached(f"{method} {target}: {failure}") from failure
+        try:
             connection.request(method, target, body, sign(method, target, given, body))
             answer = connection.getresponse()
             read = answer.read()

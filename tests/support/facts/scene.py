@@ -24,12 +24,14 @@ Step = tuple[Callable[[Line], object], Hashable]
 class Fact:
     """Something that workers may keep in memory: how to look at it, and changes that can be made in turn.
 
-    `again`: the changes can be made any number of times, the first follows the last.
+    `again`: the changes can be made any number of times, the first follows the last. `whole`: each is one request,
+    and others may look meanwhile.
     """
 
     probe: Callable[[Line], Hashable]
     steps: Sequence[Step]
     again: bool = True
+    whole: bool = True
 
 
 @dataclass(slots=True)
