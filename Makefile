@@ -5,7 +5,7 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
 
-.PHONY: up test lint check unit e2e coverage postgres campaign clients conformance bench fmt clean help
+.PHONY: up test lint check unit e2e coverage postgres campaign clients conformance bench wheel sbom audit lock fmt clean help
 .NOTPARALLEL:
 
 help:  ## this list
@@ -68,6 +68,18 @@ conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, 
 
 bench: $(VENV)/.dev  ## paired rounds against peers on this machine (ARGS="--rounds 3 --peers nginx,swift")
 	$(BIN)/python -m bench $(ARGS)
+
+wheel: $(VENV)/.dev  ## the wheel, in dist/: the same bytes on every machine
+	$(BIN)/python tools/wheel
+
+sbom: $(VENV)/.dev  ## bill of materials of the run-time packages (CycloneDX), in dist/
+	$(BIN)/python tools/sbom
+
+audit: $(VENV)/.dev  ## ask a public service about known weaknesses of every locked package; fails where it cannot be asked
+	$(BIN)/python tools/audit
+
+lock: $(VENV)/.dev  ## write the lock files anew from pyproject.toml (ARGS="--upgrade"); Python 3.11
+	$(BIN)/python tools/lock $(ARGS)
 
 fmt: $(VENV)/.dev  ## format and mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -118,6 +119,17 @@ SECTIONS: dict[str, type[Any]] = {
     "objects": Objects,
     "ledger": Ledger,
 }
+
+
+_PASSWORDS = (
+    re.compile(r"(?<=://)[^/\s@\"']+@"),
+    re.compile(r"(?i)(?<=password=)('[^']*'|[^\s&'\"]+)"),
+)
+
+
+def without_passwords(text: str) -> str:
+    """A text without what stands before the host of a URL, or behind `password=` (RFC 3986 3.2.1; libpq 34.1.1)."""
+    return _PASSWORDS[1].sub("(redacted)", _PASSWORDS[0].sub("(redacted)@", text))
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:

@@ -3,9 +3,9 @@
     python -m tests.campaign.backup --backups 5 --writers 6
 
 Each writer does one thing after the other, on keys of its own in three buckets, through S3 and Swift, and notes
-outside when it asked and when it was answered. A restored backup must hold, for every writer, exactly what its first `n`
-changes made, in all buckets at once: at least those answered before the backup began, none that was asked after it had
-ended.
+outside when it asked and when it was answered. A restored backup must hold, for every writer, exactly what its first
+`n` changes made, in all buckets at once: at least those answered before the backup began, none that was asked after it
+had ended.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def judge(taken: Taken, writers: list[Writer]) -> dict[str, object]:
         if dsn := postgres.address(f"restored-{taken.folder.name}-{Path(parent).name}"):
             words += ["--database", dsn]
         began = time.monotonic()
-        made.run(*words)
+        made.run(*words, seconds=900)
         seconds = time.monotonic() - began
         problems = [] if dsn else ledger_problems(made.data, writers, taken.began)
         with made:
@@ -161,7 +161,7 @@ def judge(taken: Taken, writers: list[Writer]) -> dict[str, object]:
             door.close()
             ledger = json.loads(made.run("ledger", "status", "--json").stdout)
             problems += [f"gap: {gap}" for gap in ledger["gaps"]]
-        checked = made.run("fsck", "--deep", check=False)
+        checked = made.run("fsck", "--deep", check=False, seconds=900)
         if checked.returncode:
             problems.append(checked.stdout[-1000:])
         done = sum(change.answered < taken.began for each in writers for change in each.journal)
@@ -189,7 +189,7 @@ def run(installation: Installation, backups: int, writers: int, pace: float = 0.
             time.sleep(2.0)
             for number in range(backups):
                 began = time.monotonic()
-                installation.run("backup", f"{folder}/{number}")
+                installation.run("backup", f"{folder}/{number}", seconds=900)
                 taken.append(Taken(Path(folder) / str(number), began, time.monotonic()))
                 time.sleep(0.5)
         finally:
@@ -205,9 +205,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backups", type=int, default=5)
     parser.add_argument("--writers", type=int, default=6)
+    parser.add_argument("--pace", type=float, default=0.02, help="seconds that a writer rests between changes")
     args = parser.parse_args()
     with Installation.fresh() as installation:
-        found = run(installation, args.backups, args.writers)
+        found = run(installation, args.backups, args.writers, args.pace)
     shutil.rmtree(installation.data, ignore_errors=True)
     print(json.dumps(found, indent=1))
     raise SystemExit(any(each["problems"] for each in found))

@@ -37,6 +37,7 @@ def check(args: argparse.Namespace, out: Output) -> int:
     for name, _, _, doc in settings.reference():
         section, _, word = name.partition(".")
         value = getattr(getattr(config, section), word)
+        value = settings.without_passwords(value) if isinstance(value, str) else value
         rows.append((name, value, _origin(section, word, document), doc))
     out.result(
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from andromede.db.base import Database
+from andromede.errors import Invalid
 
 
 def open_database(dsn: str) -> Database:
@@ -17,4 +18,4 @@ def open_database(dsn: str) -> Database:
         from andromede.db.postgresql import PostgresDatabase
 
         return PostgresDatabase(dsn)
-    raise ValueError(f"database {dsn.split('://')[0]!r} is neither sqlite:/// nor postgresql://")
+    raise Invalid("storage.database is neither sqlite:///path nor postgresql://...", "config")

@@ -79,18 +79,23 @@ def _files(place: Layout) -> list[str]:
     return rows
 
 
+def _scrubbed(contents: Mapping[str, str]) -> dict[str, str]:
+    """Errors of libraries may repeat an address with its password."""
+    return {name: settings.without_passwords(text) for name, text in contents.items()}
+
+
 def write(place: Layout, config: Config, status: Mapping[str, Any], findings: Iterable[Mapping[str, Any]], clock: Clock,
           target: Path) -> list[str]:  # fmt: skip
     """Write the archive (mode 0600); the names of its files."""
     lines = [redact(line) for line in logfile.all_lines(place.log)[-LINES:]]
-    contents = {
+    contents = _scrubbed({
         "versions.json": json.dumps(_versions(), indent=1),
         "settings.json": json.dumps(_settings(config), indent=1, default=str),
         "status.json": json.dumps(dict(status), indent=1, default=str),
         "doctor.json": json.dumps(list(findings), indent=1),
         "files.txt": "\n".join(_files(place)) + "\n",
         "log.jsonl": "\n".join(lines) + "\n",
-    }
+    })  # fmt: skip
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, text in contents.items():
