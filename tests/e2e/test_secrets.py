@@ -170,8 +170,7 @@ def test_canaries_stay_where_they_were_put(own: Installation, tmp_path: Path, mo
     own.run("restart", check=False)
     own.run("support-bundle", "-o", str(tmp_path / "bundle"))
     monkeypatch.setenv("ANDROMEDE_STORAGE_S3_ENDPOINT", f"https://user:{SECRET}@store.example")
-    monkeypatch.setenv("ANDROMEDE_STORAGE_DATABASE", f"postgresql://andromede:{SECRET}@127.0.0.1:1/x?connect_timeout=1")
-    own.run("support-bundle", "-o", str(tmp_path / "unreachable"))
+    monkeypatch.setenv("ANDROMEDE_STORAGE_DATABASE", f"postgresql://andromede:{SECRET}@127.0.0.1:1/x")
     shown = own.run("check-config").stdout
     monkeypatch.setenv("ANDROMEDE_STORAGE_DATABASE", f"postgres user=andromede password={SECRET}")
     own.run("support-bundle", "-o", str(tmp_path / "malformed"))
@@ -179,7 +178,7 @@ def test_canaries_stay_where_they_were_put(own: Installation, tmp_path: Path, mo
 
     assert len(secrets) > 15 and len(answers) > 12
     private = {*secrets, *own_words, SECRET, MARK}
-    for name in ("bundle", "unreachable", "malformed"):
+    for name in ("bundle", "malformed"):
         members = dict(leaves(name, (tmp_path / name).read_bytes()))
         assert len(members) >= 6
         assert b'"platform"' in b"".join(members.values())
