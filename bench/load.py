@@ -24,6 +24,7 @@ from tests.support.installation import ROOT
 
 BUSY = 0.08  # of one core: what is less is rest
 WINDOW, REST, LONGEST = 0.25, 1.2, 20.0
+LONGEST_CASE, MANY = 5.0, 8
 MOST_DELETED, LEAST_DELETED = 4000, 200
 CANNOT = {"dav": ("list", "multipart", "crc"), "swift": ("crc",)}  # dialect -> operations that it has not
 
@@ -40,10 +41,12 @@ def settle(peer: Peer, since: float = 0.0) -> float:
 
 
 def wrk(peer: Peer, file: Path, connections: int, seconds: float, script: str = "replay.lua") -> Line:
-    """Requests of a file in turn, as fast as they go, for whole seconds."""
+    """Requests of a file in turn, as fast as they go, for whole seconds. `cut` are those under way at the end: they
+    cost the peer what all cost, and are no operations."""
     words = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "30s"]
     command = [program("wrk"), *words, "-s", str(ROOT / "bench" / script), f"http://{peer.address}", "--", str(file)]
-    return of_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = of_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {**found, "cut": connections}
 
 
 def child(module: str, *words: object) -> Line:
@@ -112,7 +115,7 @@ class Rig:
         if self.pending is not None:
             line, before, began = self.pending
             spent = max(0.0, now - before - self.idle * (instant - began))
-            line["cpu_us"] = spent / max(1, line["operations"]) * 1e6
+            line["cpu_us"] = spent / max(1, line["operations"] + line.get("cut", 0)) * 1e6
             self.lines.append(line)
             self.pending = None
 
@@ -131,6 +134,11 @@ class Rig:
         settle(self.peer)
         return line
 
+    def _long_enough(self, case: Case, seconds: float) -> float:
+        """A slow peer is measured longer, so that the requests cut off at the end are few among all."""
+        rates = [line["rate"] for line in self.lines if line["case"] == str(case)] or [self.fill_rate or 1000.0]
+        return max(seconds, min(LONGEST_CASE, MANY * case.connections / max(1.0, rates[-1])))
+
     def _sender(self, case: Case, seconds: float) -> Any:
         peer, address = self.peer, self.peer.address
         file = self.scratch / f"{peer.name}-requests"
@@ -148,7 +156,7 @@ class Rig:
         if case.operation in ("head", "mixed"):
             return lambda: child("bench.replay", file, address, case.connections, seconds)
         if case.operation == "list" or case.size < LARGE:
-            return lambda: wrk(peer, file, case.connections, seconds)
+            return lambda: wrk(peer, file, case.connections, self._long_enough(case, seconds))
         method = "GET" if case.operation == "get" else "PUT"
         return lambda: child("bench.large", file, address, method, case.size, case.connections, seconds)
 
