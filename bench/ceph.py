@@ -80,6 +80,7 @@ class Rgw(Signed):
         self._tool("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v1:127.0.0.1:{mon}]", str(base / "map"))
         self._tool("ceph-mon", "--mkfs", "-i", "a", "--monmap", str(base / "map"))
         wait_port(mon, self._daemon("ceph-mon", "-i", "a"))
+        self._until("quorum", "ceph", "mon", "stat")
         osd = str(uuid.uuid4())
         self._tool("ceph", "osd", "new", osd)
         self._tool("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
@@ -100,14 +101,19 @@ class Rgw(Signed):
     def _tool(self, name: str, *words: str) -> str:
         """One command's output; RuntimeError with what it said when it fails."""
         env = {**os.environ, **self._environment}
-        done = subprocess.run([program(name), *words], env=env, capture_output=True, text=True, timeout=90)
+        done = subprocess.run([program(name), *words], env=env, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(f"{name} {' '.join(words[:3])}: {(done.stderr or done.stdout).strip()[-400:]}")
         return done.stdout
 
     def _until(self, wanted: str, *command: str) -> None:
-        end = time.monotonic() + 60
-        while wanted not in (said := self._tool(*command)):
+        """Ask again, errors of a monitor that is not ready included, for at most a minute and a half."""
+        end, said = time.monotonic() + 90, ""
+        while wanted not in said:
             if time.monotonic() > end:
                 raise TimeoutError(f"{' '.join(command)} says {said.strip()!r}")
             time.sleep(0.3)
+            try:
+                said = self._tool(*command)
+            except (RuntimeError, subprocess.TimeoutExpired) as failure:
+                said = str(failure)

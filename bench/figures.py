@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-OPERATIONS = ("put", "get", "crc", "head", "delete", "list", "mixed", "multipart")
+STORING = ("put", "get", "crc", "head", "delete", "list", "mixed", "multipart")
+TOKENS = ("issue", "validate")
 LARGE = 1 << 20  # bodies from here on are sent by threads, smaller ones by wrk
 Line = dict[str, Any]
 
@@ -30,7 +31,10 @@ def size_text(size: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of load: `put:4KiB:64` is PUT of 4 KiB over 64 connections. For `list` the size counts keys."""
+    """One kind of load: `put:4KiB:64` is PUT of 4 KiB over 64 connections.
+
+    For `list` the size counts keys, for `validate` tokens: `validate:1:16` asks about one again and again,
+    `validate:300:16` about 300 fresh ones, each once."""
 
     operation: str
     size: int
@@ -40,7 +44,7 @@ class Case:
     def of(cls, text: str) -> Case:
         operation, _, rest = text.partition(":")
         size, _, connections = rest.partition(":")
-        if operation not in OPERATIONS or not connections.isdigit() or int(connections) < 1:
+        if operation not in (*STORING, *TOKENS) or not connections.isdigit() or int(connections) < 1:
             raise ValueError(f"{text!r} is no case (operation:size:connections, for example put:4KiB:64)")
         return cls(operation, size_of(size), int(connections))
 

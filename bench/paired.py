@@ -1,6 +1,9 @@
-"""What the ledger costs: this program against an earlier commit of itself, in alternating paired rounds.
+"""This program against itself in alternating paired rounds: what the ledger costs, or what changed since a commit.
 
-    python -m bench.paired [--before 3e8cc9e] [--rounds 4] [--seconds 2] [--operations put:16,put:64,get:16,get:64]
+    python -m bench.paired [--before unsequenced] [--rounds 4] [--seconds 2] [--operations put:16,put:64,get:16,get:64]
+
+`--before` is a commit, or `unsequenced`: the same program with a checkpoint an hour instead of one a second, so that no
+event is sequenced, hashed into a log or signed for meanwhile (events are recorded in both).
 
 Each round starts both fresh and gives both the same signed requests of 4 KiB; which one goes first alternates. Rate and
 p99 are the client's. CPU is that of all processes of the installation, counted until they are idle again, so that what
@@ -18,13 +21,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from bench.load import small_files, wrk
-from bench.peers import Andromede, processor_seconds
+from bench.figures import Line
+from bench.load import settle, small_files, wrk
+from bench.packages import Missing
+from bench.peers import Andromede
 from tests.support.installation import ROOT
 
-BEFORE = "3e8cc9e"
+UNSEQUENCED = "unsequenced"
 OPERATIONS = "put:16,put:64,get:16,get:64"
 
 
@@ -38,34 +42,32 @@ def source_of(commit: str) -> Path:
     return folder / "src"
 
 
-def settled(peer: Andromede, seconds: float = 30.0) -> float:
-    """Processor seconds of a peer once it is idle: less than a twentieth of a core over half a second."""
-    end, before = time.perf_counter() + seconds, processor_seconds(peer.pids())
-    while True:
-        time.sleep(0.5)
-        now = processor_seconds(peer.pids())
-        if now - before < 0.025 or time.perf_counter() > end:
-            return now
-        before = now
+def side(name: str) -> Andromede:
+    """The program as it is (`now`), without sequencing, or as it was at a commit."""
+    if name == "now":
+        return Andromede()
+    if name == UNSEQUENCED:
+        return Andromede(settings={"ledger.checkpoint_seconds": 3600})
+    return Andromede(source_of(name))
 
 
-def measure(peer: Andromede, scratch: Path, operations: list[str], seconds: float) -> Iterator[dict[str, Any]]:
+def measure(peer: Andromede, scratch: Path, operations: list[str], seconds: float) -> Iterator[Line]:
     files = small_files(peer, scratch)
     for operation in operations:
         name, _, connections = operation.partition(":")
-        before = settled(peer)
-        found = wrk(peer, files[name], int(connections), seconds)
-        spent = settled(peer) - before
-        yield {"operation": operation, "cpu_us": spent / max(1, found["operations"]) * 1e6, **found}
+        before = settle(peer, time.perf_counter())
+        found = wrk(peer.address, files[name], int(connections), seconds)
+        spent = settle(peer, time.perf_counter()) - before
+        yield {"operation": operation, "cpu_us": spent / max(1, found["operations"] + found["cut"]) * 1e6, **found}
 
 
-def one_round(number: int, sources: dict[str, Path], choice: argparse.Namespace) -> list[dict[str, Any]]:
+def one_round(number: int, names: list[str], operations: list[str], seconds: float) -> list[Line]:
     found = []
-    for name in sorted(sources, reverse=bool(number % 2)):
-        scratch, peer = Path(tempfile.mkdtemp(prefix=f"bench-{name}-")), Andromede(sources[name])
+    for name in names[:: -1 if number % 2 else 1]:
+        scratch, peer = Path(tempfile.mkdtemp(prefix=f"bench-{name}-")), side(name)
         try:
             peer.start(scratch)
-            for line in measure(peer, scratch, choice.operations.split(","), choice.seconds):
+            for line in measure(peer, scratch, operations, seconds):
                 found.append({"side": name, "round": number, **line})
                 print({key: round(v, 1) if isinstance(v, float) else v for key, v in found[-1].items()}, flush=True)
         finally:
@@ -74,24 +76,35 @@ def one_round(number: int, sources: dict[str, Path], choice: argparse.Namespace)
     return found
 
 
-def report(found: list[dict[str, Any]], before: str) -> None:
+def values(found: list[Line], name: str, operation: str, key: str) -> list[float]:
+    return [line[key] for line in found if (line["side"], line["operation"]) == (name, operation)]
+
+
+def ratio(found: list[Line], before: str, operation: str, key: str) -> float:
+    """Median of now ÷ before over the rounds."""
+    pairs = zip(values(found, "now", operation, key), values(found, before, operation, key), strict=True)
+    return statistics.median(now / other for now, other in pairs)
+
+
+def lost(rounds: int, seconds: float) -> dict[str, float]:
+    """Shares of the rate that sequencing and checkpoints cost at 64 connections, by `put` and `get`."""
+    names, operations = [UNSEQUENCED, "now"], ["put:64", "get:64"]
+    found = [line for number in range(rounds) for line in one_round(number, names, operations, seconds)]
+    return {name: 1 - ratio(found, UNSEQUENCED, f"{name}:64", "rate") for name in ("put", "get")}
+
+
+def report(found: list[Line], before: str) -> None:
     """A Markdown table."""
-
-    def values(side: str, operation: str, key: str) -> list[float]:
-        return [line[key] for line in found if (line["side"], line["operation"]) == (side, operation)]
-
-    def ratio(operation: str, key: str) -> float:
-        pairs = zip(values("now", operation, key), values("before", operation, key), strict=True)
-        return statistics.median(now / before for now, before in pairs)
-
     print(f"\n| operation | {before}: rate; p99 ms; CPU µs | now: rate; p99 ms; CPU µs | rate | CPU |\n|" + "---|" * 5)
     for operation in dict.fromkeys(line["operation"] for line in found):
         cells = [
-            "; ".join(f"{statistics.median(values(side, operation, key)):,.0f}" for key in ("rate", "p99", "cpu_us"))
-            for side in ("before", "now")
+            "; ".join(
+                f"{statistics.median(values(found, name, operation, key)):,.0f}" for key in ("rate", "p99", "cpu_us")
+            )
+            for name in (before, "now")
         ]
-        lost, more = (ratio(operation, key) - 1 for key in ("rate", "cpu_us"))
-        print(f"| {operation} | {cells[0]} | {cells[1]} | {lost:+.0%} | {more:+.0%} |")
+        less, more = (ratio(found, before, operation, key) - 1 for key in ("rate", "cpu_us"))
+        print(f"| {operation} | {cells[0]} | {cells[1]} | {less:+.0%} | {more:+.0%} |")
     print(f"\nfailed requests: {sum(line['failures'] for line in found)}")
 
 
@@ -99,16 +112,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench.paired", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--before", default=BEFORE, help="commit to compare with (default: the last without a ledger)")
+    parser.add_argument("--before", default=UNSEQUENCED, help=f"a commit, or {UNSEQUENCED} (default)")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each operation")
     parser.add_argument("--operations", default=OPERATIONS, help="put, get with their connections")
     choice = parser.parse_args()
     if shutil.which("wrk") is None:
-        print("wrk is needed (Debian: apt-get install wrk)")
-        return 1
-    sources = {"before": source_of(choice.before), "now": ROOT / "src"}
-    report([line for number in range(choice.rounds) for line in one_round(number, sources, choice)], choice.before)
+        raise Missing("wrk is needed (Debian: wrk)")
+    names, operations = [choice.before, "now"], choice.operations.split(",")
+    lines = [line for number in range(choice.rounds) for line in one_round(number, names, operations, choice.seconds)]
+    report(lines, choice.before)
     return 0
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -44,11 +47,43 @@ def processor_seconds(pids: set[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user of an identity API that speaks Keystone's v3: `path` is its prefix, `/v3` included."""
+
+    address: str
+    path: str
+    user: str
+    password: str
+    project: str
+
+    @property
+    def password_body(self) -> bytes:
+        """A login with the password, scoped to the project."""
+        user = {"name": self.user, "password": self.password, "domain": {"name": "Default"}}
+        return self._body({"methods": ["password"], "password": {"user": user}})
+
+    def token_body(self, token: str) -> bytes:
+        """A login with a token, scoped to the project: a new token without a password hash."""
+        return self._body({"methods": ["token"], "token": {"id": token}})
+
+    def _body(self, identity: dict[str, Any]) -> bytes:
+        scope = {"project": {"name": self.project, "domain": {"name": "Default"}}}
+        return json.dumps({"auth": {"identity": identity, "scope": scope}}).encode()
+
+    def token(self, body: bytes = b"") -> str:
+        """A fresh token; AssertionError with the answer when it is refused."""
+        url, headers = f"http://{self.address}{self.path}/auth/tokens", {"content-type": "application/json"}
+        answer = httpx.post(url, content=body or self.password_body, headers=headers, **PLAIN)
+        assert answer.status_code == 201, f"{url}: {answer.status_code} {answer.text[:300]}"
+        return str(answer.headers["x-subject-token"])
+
+
 class Peer(Protocol):
     """A store with one bucket. `prefix` is its path; `headers` signs or names a token for a method and a target."""
 
     name: str
-    dialect: str  # s3, swift or dav
+    dialect: str  # s3, swift, dav or identity
     durability: str  # what is on disk when a PUT is answered
     version: str
 
@@ -59,6 +94,8 @@ class Peer(Protocol):
     def address(self) -> str: ...
     @property
     def prefix(self) -> str: ...
+    @property
+    def login(self) -> Login | None: ...
     def headers(self, method: str, target: str, more: Mapping[str, str] = ...) -> Mapping[str, str]: ...
 
 
@@ -94,6 +131,12 @@ class Andromede:
     def address(self) -> str:
         assert self.cloud is not None
         return self.cloud.objects
+
+    @property
+    def login(self) -> Login:
+        assert self.cloud is not None
+        auth, url = self.cloud.clouds["andromede"]["auth"], urlsplit(self.cloud.identity_url)
+        return Login(url.netloc, f"{url.path}/v3", auth["username"], auth["password"], auth["project_name"])
 
     def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
         return self.signer.headers(method, target, {"host": self.address, **more})
@@ -154,6 +197,10 @@ class Started:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def login(self) -> Login | None:
+        return None
 
 
 class Signed(Started):

@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.load import small_files
-from bench.paired import settled
+from bench.load import settle, small_files
+from bench.memory import Watch
 from bench.peers import Andromede
 from tests.support.installation import ROOT
 from tests.support.keystone import Keystone
@@ -103,28 +103,6 @@ class Receipts:
             text = answer.read()
             assert answer.status in (200, 202), (answer.status, text[:500])
             return answer.status == 200
-
-
-class Watch:
-    """The highest memory of a peer while the block runs."""
-
-    def __init__(self, peer: Andromede) -> None:
-        self.peer = peer
-        self.highest = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.5):
-            self.highest = max(self.highest, memory(self.peer.pids()))
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 @contextlib.contextmanager
@@ -209,16 +187,16 @@ def main() -> int:
     try:
         peer.start(scratch)
         files = small_files(peer, scratch)
-        settled(peer)
+        settle(peer, time.perf_counter())
         sizes = [by_role(peer)]
         with Watch(peer) as watch:
             rows = [paced(peer, files["put"], choice)]
-            settled(peer)
+            settle(peer, time.perf_counter())
             sizes.append(by_role(peer))
             row, events = flat_out(peer, files, choice.events)
             rows.append(row)
             ended = time.perf_counter()
-            settled(peer)
+            settle(peer, time.perf_counter())
         lag = time.perf_counter() - ended
         sizes.append(by_role(peer))
     finally:

@@ -78,12 +78,22 @@ class Replay:
         return True
 
     def run(self, connections: int) -> None:
-        poll, wires = select.epoll(), {}
-        for _ in range(connections):
-            wire = self.connect()
-            if self.send(wire):
-                wires[wire.socket.fileno()] = wire
-                poll.register(wire.socket, select.EPOLLIN)
+        wires: dict[int, Wire] = {}
+        with select.epoll() as poll:
+            for _ in range(connections):
+                self.begin(poll, wires)
+            self.loop(poll, wires)
+
+    def begin(self, poll: select.epoll, wires: dict[int, Wire]) -> None:
+        """A new connection, if there is a request for it."""
+        wire = self.connect()
+        if self.send(wire):
+            wires[wire.socket.fileno()] = wire
+            poll.register(wire.socket, select.EPOLLIN)
+        else:
+            wire.socket.close()
+
+    def loop(self, poll: select.epoll, wires: dict[int, Wire]) -> None:
         while wires:
             ready = poll.poll(60)
             if not ready:
@@ -95,16 +105,12 @@ class Replay:
                     continue
                 self.note(wire, bool(data))
                 closing = not data or b"\r\nconnection: close" in wire.answer[:4096].lower()
+                if not closing and self.send(wire):
+                    continue
+                poll.unregister(number)
+                wires.pop(number).socket.close()
                 if closing:
-                    poll.unregister(number)
-                    del wires[number]
-                    wire.socket.close()
-                    wire = self.connect()
-                if not self.send(wire):
-                    wires.pop(number, None)
-                elif closing:
-                    wires[wire.socket.fileno()] = wire
-                    poll.register(wire.socket, select.EPOLLIN)
+                    self.begin(poll, wires)
 
     def note(self, wire: Wire, answered: bool) -> None:
         if answered and wire.status < 300:

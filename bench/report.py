@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.figures import Case, Line, Results
-from bench.peers import Peer
+from bench.floors import Verdict
+from bench.load import Rig
 from tests.support.installation import ROOT
 
 FOLDER = ROOT / "build" / "bench"
@@ -43,19 +45,59 @@ def cell(results: Results, peer: str, case: str) -> str:
     return f"{figure(rate)}; {times}; {figure(spent)}"
 
 
-def table(results: Results, names: list[str]) -> None:
+def table(results: Results, names: list[str]) -> str:
     """All cases: figures of each system, then this program's ratios to each peer, of the rate and of CPU."""
     ours, rivals = names[0], names[1:]
-    print("\nEach cell: operations/s or MB/s; p50/p99 in ms; server CPU in µs an operation or ms a MiB")
-    print("\n| case | " + " | ".join([*names, *(f"rate ÷ {name}; CPU {name} ÷ ours" for name in rivals)]) + " |")
-    print("|" + "---|" * (1 + len(names) + len(rivals)))
+    heads = [*names, *(f"rate ÷ {name}; CPU {name} ÷ ours" for name in rivals)]
+    lines = [" | ".join(["| case", *heads]) + " |", "|" + "---|" * (1 + len(heads))]
     for case in results.cases:
         cells = [cell(results, name, case) for name in names]
         for name in rivals:
             less = results.ratio(ours, name, case, "cpu_us")
             cells.append(f"{figure(results.ratio(ours, name, case, 'rate'))}; {figure(1 / less if less else None)}")
-        print(f"| {case} | " + " | ".join(cells) + " |", flush=True)
-    print(f"\nfailed requests: {results.failures}")
+        lines.append(f"| {case} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def system(rig: Rig) -> dict[str, Any]:
+    """Who took part, and how."""
+    peer = rig.peer
+    return {"name": peer.name, "version": peer.version, "durability": peer.durability, "rest": rig.idle}
+
+
+def systems(found: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{one['name']}: {one['version']}; {one['durability']}; at rest {one['rest']:.1%} of a core" for one in found
+    ]
+
+
+def limit_lines(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The machine's limits: wall time and CPU of one processor."""
+    walls, spent = found["wall_seconds"], found["cpu_seconds"]
+    lines = ["| limit | one thread | CPU |", "|---|---|---|"]
+    lines.append(
+        f"| durable write of 4 KiB (fdatasync) | {walls['flush'] * 1e6:,.0f} µs | {spent['flush'] * 1e6:,.0f} µs |"
+    )
+    for name, seconds in walls.items():
+        if name != "flush":
+            rate = 1.048576 / seconds
+            lines.append(f"| {name.replace('_', ' ')} | {rate:,.0f} MB/s | {spent[name] * 1e3:.3f} ms/MiB |")
+    for name, seconds in found["password_hashes_cpu_seconds"].items():
+        lines.append(f"| password hash, {name} | | {seconds * 1e3:,.1f} ms |")
+    return "\n".join(lines)
+
+
+def whole(
+    results: Results, names: list[str], limits: Mapping[str, Mapping[str, float]], floors: str, parts: list[str]
+) -> str:
+    """Everything that a run prints at its end."""
+    cells = "Each cell: operations/s or MB/s; p50/p99 in ms; server CPU in µs an operation or ms a MiB."
+    beside = ["\n".join(parts), cells, table(results, names), f"failed requests: {results.failures}"]
+    return "\n\n".join(["", *beside, limit_lines(limits), floors])
+
+
+def judged(verdict: Verdict) -> dict[str, Any]:
+    return {**asdict(verdict), "reached": verdict.word}
 
 
 def machine() -> dict[str, Any]:
@@ -76,12 +118,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(results: Results, peers: Mapping[str, Peer], more: Mapping[str, Any] = {}) -> Path:
-    """Everything in one JSON file under build/bench; its path."""
+def save(document: Mapping[str, Any]) -> Path:
+    """Everything in one JSON file under build/bench; its path from the root of the project."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / time.strftime("%Y%m%d-%H%M%S.json")
-    versions = {name: {"version": peer.version, "durability": peer.durability} for name, peer in peers.items()}
-    whole = {"machine": machine(), "systems": versions, "lines": list(results.lines), **more}
-    path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
-    print(f"\n{path.relative_to(ROOT)}: every figure of this run")
-    return path
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return path.relative_to(ROOT)

@@ -10,7 +10,7 @@ from pathlib import Path
 from awscrt import checksums
 
 from bench.figures import LARGE, Case
-from bench.peers import Peer
+from bench.peers import Login, Peer
 
 PIECE = random.Random(3).randbytes(1 << 20)  # bodies repeat it: bytes that do not compress
 COUNTS = {4 << 10: 1000, 64 << 10: 400, 1 << 20: 64, 64 << 20: 16}  # size -> objects of that size
@@ -82,6 +82,20 @@ def deletions(peer: Peer, size: int, count: int) -> tuple[list[bytes], list[byte
     """What makes that many objects and what deletes them."""
     keys = [key_of(peer, size, number, "gone") for number in range(count)]
     return [request(peer, "PUT", key, size) for key in keys], [request(peer, "DELETE", key) for key in keys]
+
+
+def post(login: Login, body: bytes) -> bytes:
+    """A request for a token."""
+    head = f"POST {login.path}/auth/tokens HTTP/1.1\r\nhost: {login.address}\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+
+
+def validations(login: Login, count: int) -> list[bytes]:
+    """What asks about each of as many fresh tokens, made without hashing a password for each."""
+    token = login.token()
+    tokens = [token] if count == 1 else [login.token(login.token_body(token)) for _ in range(count)]
+    line = f"GET {login.path}/auth/tokens HTTP/1.1\r\nhost: {login.address}\r\n"
+    return [f"{line}x-auth-token: {token}\r\nx-subject-token: {one}\r\n\r\n".encode("latin-1") for one in tokens]
 
 
 def write(path: Path, requests: Iterator[bytes] | list[bytes]) -> Path:

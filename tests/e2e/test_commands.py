@@ -120,6 +120,38 @@ def test_a_backup_becomes_a_second_installation(own: Installation, tmp_path: Pat
         assert second.run("fsck").returncode == 0
 
 
-def test_the_program_measures_itself(own: Installation) -> None:
-    done = own.run("bench", "--size", "4096", "--connections", "2", "--seconds", "1")
-    assert done.stdout.strip()
+LOADS = ["put", "get", "head", "mixed", "list", "delete", "put-large", "get-large", "multipart", "issue", "validate"]
+
+
+def buckets(installation: Installation) -> bytes:
+    door = S3Door(installation)
+    status, answer, _ = door.call("GET", "/")
+    door.close()
+    assert status == 200, answer
+    return answer
+
+
+def test_the_program_measures_itself_and_removes_what_it_wrote(own: Installation) -> None:
+    small = ("--size", "4096", "--large", "9M", "--connections", "2", "--seconds", "0.2")
+    said = own.run("bench", *small, "--json").stdout  # what it says on standard error comes first
+    done = json.loads(said[said.index("\n{") :])
+    assert [row["operation"] for row in done["results"]] == LOADS
+    assert all(row["failures"] == 0 and row["requests"] > 0 and row["per_second"] > 0 for row in done["results"])
+    assert all(row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] for row in done["results"])
+    rates = {row["operation"]: row for row in done["results"]}
+    assert rates["delete"]["requests"] == 2 * 16
+    assert rates["multipart"]["size"] == 9 << 20 and rates["multipart"]["mib_per_second"] > 0
+    assert done["limits"]["flush_us"] > 0 and {"md5", "aes_gcm_seal", "memory_copy", "receive"} <= set(done["limits"])
+    assert all(rate > 0 for rate in done["limits"].values())
+    assert b"<Name>kept</Name>" in buckets(own) and b"<Name>bench-" not in buckets(own)
+    assert not list(own.data.glob("limits-*"))
+
+
+def test_a_part_of_the_measurement_brings_what_it_needs(own: Installation) -> None:
+    done = own.run("bench", "--only", "get-large,validate", "--large", "1M", "--connections", "2", "--seconds", "0.1")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows if row[0] in LOADS and row[1].isdigit()] == ["put-large", "get-large", "validate"]
+    assert "durable write" in done.stdout
+    refused = own.run("bench", "--only", "everything", check=False)
+    assert refused.returncode == 2 and "no such load: everything" in refused.stdout
+    assert b"<Name>bench-" not in buckets(own)

@@ -230,11 +230,16 @@ COMMANDS: tuple[Command, ...] = (
                 _arg("-o", "--output", help="file (default: andromede-support.tar.gz in this directory)",
                      metavar="FILE"),
             )),
-    Command("bench", "measure put and get of this installation over its own S3 port", "bench:bench", (
-        _arg("--size", help="object size: bytes, or with K, M (default 4K)", default="4K", metavar="SIZE"),
-        _arg("--connections", help="parallel connections (default 16)", type=int, default=16, metavar="N"),
-        _arg("--seconds", help="length of each phase (default 3)", type=float, default=3.0, metavar="S"),
-    )),
+    Command("bench", "measure this installation over its own ports, and the limits of its machine", "bench:bench", (
+        _arg("--size", help="size of small objects: bytes, or with K, M (default 4K)", default="4K", metavar="SIZE"),
+        _arg("--large", help="size of large objects (default 16M, at most 64M)", default="16M", metavar="SIZE"),
+        _arg("--connections", help="parallel connections (default 16; at most 4 for large objects and tokens)",
+             type=int, default=16, metavar="N"),
+        _arg("--seconds", help="length of each load (default 2)", type=float, default=2.0, metavar="S"),
+        _arg("--only", help="of put, get, head, mixed, list, delete, put-large, get-large, multipart, issue, validate "
+             "(default: all)", metavar="LOADS"),
+    ), detail="Makes a bucket of its own in the project of s3.env and removes it with all that is in it. Takes about "
+       "half a minute."),
     Command("reference", "print the reference of all commands and settings as Markdown", "reference:reference"),
     Command("completion", "print a shell completion script", "completion:completion", (
         _arg("shell", help="the shell", choices=("bash", "zsh", "fish")),

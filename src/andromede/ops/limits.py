@@ -1,0 +1,123 @@
+"""What the machine itself can do, part by part: the limits that every figure of a load stands beside."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from awscrt import checksums
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+MIB = 1 << 20
+NONCE = bytes(12)
+Seconds = Callable[[], float]  # a clock: wall time, or processor time of the calling thread
+Work = Callable[[], object]
+
+
+def mean(work: Work, now: Seconds, seconds: float) -> float:
+    """Seconds of one call: as many calls as fit, at least three, after one that does not count."""
+    work()
+    begin, count = now(), 0
+    while count < 3 or now() - begin < seconds:
+        work()
+        count += 1
+    return (now() - begin) / count
+
+
+def flush(folder: Path, now: Seconds, seconds: float = 0.3) -> float:
+    """Seconds of a durable write of 4 KiB: into a file of its full size, with fdatasync."""
+    path = folder / f"limits-{os.getpid()}.flush"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.pwrite(fd, bytes(MIB), 0)
+        os.fsync(fd)
+
+        def once() -> None:
+            os.pwrite(fd, bytes(4096), 0)
+            os.fdatasync(fd)
+
+        return mean(once, now, seconds)
+    finally:
+        os.close(fd)
+        path.unlink()
+
+
+def native(now: Seconds, seconds: float = 0.15) -> dict[str, float]:
+    """Seconds a MiB of hashes, checksums, encryption and memory copy, on reused buffers."""
+    data, room = bytearray(b"\x5a" * MIB), bytearray(MIB + 16)
+    cipher = AESGCM(bytes(32))
+    cipher.encrypt_into(NONCE, data, None, room)
+    sealed, opened = bytes(room), bytearray(MIB)
+    works: dict[str, Work] = {
+        "md5": lambda: hashlib.md5(data, usedforsecurity=False).digest(),
+        "sha256": lambda: hashlib.sha256(data).digest(),
+        "crc64nvme": lambda: checksums.crc64nvme(data, 0),
+        "aes_gcm_seal": lambda: cipher.encrypt_into(NONCE, data, None, room),
+        "aes_gcm_open": lambda: cipher.decrypt_into(NONCE, sealed, None, opened),
+        "memory_copy": lambda: opened.__setitem__(slice(None), data),
+    }
+    return {name: mean(work, now, seconds) for name, work in works.items()}
+
+
+def files(folder: Path, now: Seconds, seconds: float = 0.2) -> dict[str, float]:
+    """Seconds a MiB of a write past the page cache (through it where the file system refuses) and of a cached read."""
+    path, room = folder / f"limits-{os.getpid()}.file", mmap.mmap(-1, MIB)
+    direct = getattr(os, "O_DIRECT", 0)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | direct, 0o600)
+    except OSError:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, 64 * MIB)
+        places = [at * MIB for at in range(64)]
+
+        def write() -> None:
+            place = places.pop(0)
+            places.append(place)
+            os.pwritev(fd, [room], place)
+
+        found = {"write": mean(write, now, seconds)}
+    finally:
+        os.close(fd)
+    cached = os.open(path, os.O_RDONLY)
+    try:
+        found["read"] = mean(lambda: os.preadv(cached, [room], 0), now, seconds)
+    finally:
+        os.close(cached)
+        path.unlink()
+    return found
+
+
+def loopback(now: Seconds, mebibytes: int = 512) -> dict[str, float]:
+    """Seconds a MiB of sending and of receiving over TCP on the loopback interface, each on a thread of its own."""
+    found: dict[str, float] = {}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def send() -> None:
+            data = bytes(MIB)
+            with socket.create_connection(listener.getsockname()[:2]) as out:
+                begin = now()
+                for _ in range(mebibytes):
+                    out.sendall(data)
+                found["send"] = (now() - begin) / mebibytes
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        wire, _ = listener.accept()
+        with wire:
+            room, begin = bytearray(MIB), now()
+            while wire.recv_into(room):
+                pass
+            found["receive"] = (now() - begin) / mebibytes
+        sender.join()
+    return found
+
+
+def all_of(folder: Path, now: Seconds) -> dict[str, float]:
+    """Seconds of one durable write (`flush`) and seconds a MiB of every other part, in about two seconds."""
+    return {"flush": flush(folder, now), **native(now), **files(folder, now), **loopback(now)}
