@@ -160,11 +160,13 @@ OPERATIONS: dict[str, tuple[Make, int]] = {
 }
 
 
-def operations(sides: Sequence[Side], rounds: int) -> dict[str, dict[str, list[float]]]:
+def operations(sides: Sequence[Side], rounds: int, only: str) -> dict[str, dict[str, list[float]]]:
     """Microseconds of CPU by operation and side, one value a round."""
     found: dict[str, dict[str, list[float]]] = {}
     for number in range(rounds):
         for name, (make, count) in OPERATIONS.items():
+            if only not in name:
+                continue
             for side in sorted(sides, key=lambda side: side.name, reverse=bool(number % 2)):
                 requests = list(make(side, count, random.Random(f"{number} {name}")))
                 before = side.settled()
@@ -201,12 +203,13 @@ def starts(side: Side) -> dict[str, float]:
         wait_until("the end of all processes", lambda: not processes(side.cloud.data), 30)
 
     found: dict[str, float] = {}
-    for name, end in (("start after a stop, s", side.cloud.stop), ("start after kill -9, s", kill)):
+    for name, end in (("start after a stop", side.cloud.stop), ("start after kill -9", kill)):
         took = []
         for _ in range(3):
             end()
-            took.append(timed(side.cloud.start)[0])
-        found[name] = statistics.median(took)
+            wall, spent = timed(side.cloud.start)
+            took.append((wall, spent + processor_seconds(side.pids())))
+        found[f"{name}, s"], found[f"{name}, CPU s"] = map(statistics.median, zip(*took, strict=True))
     return found
 
 
@@ -279,6 +282,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=1024, help="bytes of each object")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="folder of the installations")
+    parser.add_argument("--only", default="", help="operations with this in their name")
     parser.add_argument("--skip", default="", help="leave out: operations, rest, starts, commands, sizes")
     choice = parser.parse_args()
     folder = choice.keep or Path(tempfile.mkdtemp(prefix="bench-scale-"))
@@ -289,7 +293,7 @@ def main() -> int:
             prepared("small", folder, SMALL, choice.size),
             prepared("large", folder, Layout.of(choice.objects, choice.buckets), choice.size),
         ]
-        found = {} if "operations" in skipped else operations(sides, choice.rounds)
+        found = {} if "operations" in skipped else operations(sides, choice.rounds, choice.only)
         facts: dict[str, dict[str, float]] = {side.name: {} for side in sides}
         for name, part in (("rest", at_rest), ("starts", starts), ("commands", commands)):
             for side in sides if name not in skipped else []:
