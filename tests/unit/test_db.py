@@ -188,3 +188,17 @@ def test_what_was_to_follow_a_commit_follows_it_and_only_it(db: Database) -> Non
         tx.after(lambda: done.append("two"))
         raise RuntimeError
     assert done == ["one"]
+
+
+def test_a_statement_outside_of_a_transaction_cannot_write_on_postgresql(db: Database) -> None:
+    if db.dialect != "postgresql":
+        pytest.skip("SQLite's single statements are refused nothing; only PostgreSQL's are sent apart")
+    db.script(["CREATE TABLE t (a INTEGER)"])
+    for ask in (db.one, db.all):
+        with pytest.raises(Exception, match="read-only"):
+            ask("INSERT INTO t (a) VALUES (1) RETURNING a")
+    with db.read() as tx, pytest.raises(Exception, match="read-only"):
+        tx.run("INSERT INTO t (a) VALUES (1)")
+    with db.write() as tx:
+        tx.run("INSERT INTO t (a) VALUES (2)")
+    assert db.all("SELECT a FROM t") == [(2,)]

@@ -72,6 +72,11 @@ class PostgresTx:
         self.durable.append(call)
 
 
+def _configure(conn: psycopg.Connection[Row]) -> None:
+    """A statement outside of a transaction is one round trip, and cannot write."""
+    conn.execute("SET default_transaction_read_only = on")
+
+
 class PostgresDatabase:
     """A pool of connections to one database, optionally inside a schema of its own."""
 
@@ -80,19 +85,25 @@ class PostgresDatabase:
     def __init__(self, dsn: str, max_connections: int = 24) -> None:
         self._dsn = dsn
         self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
-            dsn, min_size=1, max_size=max_connections, open=True, kwargs={"prepare_threshold": 2}
-        )
+            dsn, min_size=1, max_size=max_connections, open=True, configure=_configure,
+            kwargs={"prepare_threshold": 2, "autocommit": True},
+        )  # fmt: skip
 
     @contextmanager
-    def _transaction(self, opening: str) -> Iterator[psycopg.Connection[Row]]:
+    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
         try:
-            with self._pool.connection() as conn, conn.transaction():
-                conn.execute(opening)
+            with self._pool.connection() as conn:
                 yield conn
         except psycopg.OperationalError as error:
             raise Unavailable(
                 "the database does not answer; the call may be repeated", "database", cause=str(error)
             ) from error
+
+    @contextmanager
+    def _transaction(self, opening: str) -> Iterator[psycopg.Connection[Row]]:
+        with self._connection() as conn, conn.transaction():
+            conn.execute(opening)
+            yield conn
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -101,18 +112,18 @@ class PostgresDatabase:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        with self._transaction(f"SELECT pg_advisory_xact_lock({_GATE})") as conn:
+        with self._transaction(f"SET TRANSACTION READ WRITE; SELECT pg_advisory_xact_lock({_GATE})") as conn:
             tx = PostgresTx(conn)
             yield tx
         for call in tx.durable:
             call()
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
-        with self._transaction("SET TRANSACTION READ ONLY") as conn:
+        with self._connection() as conn:
             return PostgresTx(conn).one(sql, params)
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
-        with self._transaction("SET TRANSACTION READ ONLY") as conn:
+        with self._connection() as conn:
             return PostgresTx(conn).all(sql, params)
 
     def version(self) -> bytes | None:
