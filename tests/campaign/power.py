@@ -257,9 +257,8 @@ class Trial:
             states = possible(changes, at, ABSENT)
             found = (seen_s3(Answer(status, body, headers), (), None),) if status == 200 else ABSENT
             if status not in (200, 404) or not any(_same(state, found) for state in states):
-                wrong.append(
-                    f"{key}: {status} {shown(found)} {body[:200] if status != 200 else ''!r}, promised {[shown(state) for state in states]}"
-                )
+                said = "" if status == 200 else repr(body[:200])
+                wrong.append(f"{key}: {status} {said} {shown(found)}, promised {[shown(state) for state in states]}")
         door.close()
         return wrong
 

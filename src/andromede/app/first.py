@@ -10,6 +10,7 @@ from andromede.app.base import PASSPHRASE, Base, certificates, migrations, root_
 from andromede.app.ledger import log_key_file
 from andromede.clock import SystemClock
 from andromede.config import Config
+from andromede.durable import sync_folder
 from andromede.errors import Fatal
 from andromede.ids import request_id
 from andromede.ops import clientfiles, migration
@@ -53,6 +54,7 @@ def initialise(config: Config) -> dict[str, Any]:
     core = identity.build(config, base.db, base.clock, base.ids, base.recorder).core
     if not bootstrap.done(core.db):
         unfinished.touch(0o600)
+        sync_folder(place.run)
     secrets = bootstrap.bootstrap(core, server.region, request_id(base.ids))
     if secrets is None and unfinished.exists():
         secrets = recovery.recover(core, server.region, "system:bootstrap", request_id(base.ids))
@@ -65,6 +67,7 @@ def initialise(config: Config) -> dict[str, Any]:
         return {"new": False, "admin": None, "changed": changed, "applied": done.applied, "snapshot": snapshot}
     _write_clients(place, secrets, places)
     unfinished.unlink(missing_ok=True)
+    sync_folder(place.run)  # back after a loss of power, it would change the credentials that were just handed out
     return {"new": True, "admin": {"user": "admin", "password": secrets.admin_password}, "changed": []}
 
 
@@ -75,10 +78,10 @@ def _check_keys(base: Base) -> None:
     from andromede.sovereignty import store as ledger
 
     folder = Layout(base.config.data).keys
-    wanted = [folder / "credential"] if bootstrap.done(base.db) else []
+    wanted = [folder / "credential"] if bootstrap.done(base.db) and not any(folder.glob("credential/[0-9]*")) else []
     wanted += [root_key(base.config)] if store.any_key(base.db) else []
     wanted += [log_key_file(base.config)] if ledger.any_signed(base.db) else []
-    if missing := [str(path) for path in wanted if not path.exists()]:
+    if missing := [str(path) for path in wanted if not path.is_file()]:
         raise Fatal(
             f"{' and '.join(missing)} is missing, and the database holds what was sealed or signed with it; "
             "put it back from a backup (andromede restore). Nothing was changed",

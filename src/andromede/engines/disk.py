@@ -204,8 +204,8 @@ class DiskEngine:
         if fresh:
             for number in range(256):
                 (self._root / "file" / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
-            for path in (self._root / "file", self._root, self._root.parent):
-                _sync_directory(path)
+        for path in (self._root / "file", self._root, self._root.parent):
+            _sync_directory(path)  # whoever made them may have been killed before this
 
     # --- the log
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from andromede.durable import make_folder, sync_folder
 from andromede.errors import Fatal
 from andromede.ids import Ids
 
@@ -30,7 +31,7 @@ class KeyRing:
 
     def create(self, ids: Ids) -> None:
         """Make the folder with a staged and a primary key, unless it has keys."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         if not self._numbers():
             self._write(STAGED, ids)
             self._write(1, ids)
@@ -40,6 +41,7 @@ class KeyRing:
         numbers = self._numbers()
         primary = max(numbers) + 1
         os.rename(self._folder / str(STAGED), self._folder / str(primary))
+        sync_folder(self._folder)  # before another key takes the staged one's name
         self._write(STAGED, ids)
         kept = [number for number in (*numbers, primary) if number != STAGED][-max(1, keep - 1) :]
         for number in numbers:
@@ -89,3 +91,4 @@ class KeyRing:
         finally:
             os.close(fd)
         os.rename(path, self._folder / str(number))
+        sync_folder(self._folder)

@@ -16,6 +16,7 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from andromede.durable import make_folder, sync_folder
 from andromede.errors import Conflict, Denied, Fatal
 from andromede.ids import Ids
 
@@ -57,7 +58,7 @@ def _stretch(passphrase: str, salt: bytes, kdf: dict[str, int]) -> AESGCM:
 
 def write_once(path: Path, document: Mapping[str, object]) -> None:
     """Write keys, durably, to a new file of mode 0600. `Conflict` if it exists."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
@@ -68,11 +69,7 @@ def write_once(path: Path, document: Mapping[str, object]) -> None:
         file.write(json.dumps(document).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_folder(path.parent)
 
 
 def create_root(path: Path, ids: Ids, passphrase: str | None = None) -> FileRoot:

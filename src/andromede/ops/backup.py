@@ -20,6 +20,7 @@ from andromede import __version__
 from andromede.clock import US, Clock
 from andromede.config import Config
 from andromede.db import Database, open_database
+from andromede.durable import sync_folder
 from andromede.errors import Conflict, Fatal, Invalid, NoCapacity, Unavailable
 from andromede.ids import Ids
 from andromede.ops import copying, sealing
@@ -126,7 +127,7 @@ def _finish(job: Job, db: Database, snapshot: Path, so_far: tuple[str, int, copy
         job.config.storage.engine, copied.files, copied.bytes,
     )  # fmt: skip
     private_write(job.folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
-    copying.sync_folder(job.folder)
+    sync_folder(job.folder)
     private_write(job.place.last_backup, json.dumps({"taken_us": taken_us, "dest": str(job.folder), "id": backup_id}))
     return manifest
 

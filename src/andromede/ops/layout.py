@@ -12,6 +12,7 @@ from typing import Any
 
 from andromede import __version__
 from andromede.clock import Clock, iso_second
+from andromede.durable import make_folder, sync_folder
 from andromede.errors import Conflict, Invalid, NotFound
 from andromede.ids import Ids
 
@@ -106,7 +107,7 @@ def mark_program(layout: Layout) -> None:
 
 
 def private_write(path: Path, content: str | bytes) -> None:
-    """Replace a file whole, mode 0600, durable before the old one is gone."""
+    """Replace a file whole, mode 0600, durable before the old one is gone, and the new one's name at return."""
     raw = content.encode() if isinstance(content, str) else content
     part = path.with_name(path.name + ".part")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -118,6 +119,7 @@ def private_write(path: Path, content: str | bytes) -> None:
     finally:
         os.close(fd)
     os.rename(part, path)
+    sync_folder(path.parent)
 
 
 def _refuse_foreign(data: Path) -> None:
@@ -137,7 +139,7 @@ def prepare(layout: Layout, clock: Clock, ids: Ids) -> bool:
     Raises `Conflict` for a directory with other things in it, `Invalid` for one that cannot be used.
     """
     try:
-        layout.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(layout.data)
         found = layout.data.stat()
         new = not layout.exists()
         if found.st_uid != os.geteuid():

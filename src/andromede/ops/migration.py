@@ -16,6 +16,7 @@ from pathlib import Path
 
 from andromede.clock import Clock, iso_second
 from andromede.db import Database, Migration, ahead, migrate, open_database, pending
+from andromede.durable import sync_folder
 from andromede.errors import Conflict, Fatal, Invalid, NoCapacity, NotFound
 from andromede.ops import copying
 from andromede.ops.layout import Layout, mark_program, private_write
@@ -109,7 +110,7 @@ def _snapshot(place: Layout, db: Database, clock: Clock) -> Path:
         copying.sync_file(part)
         private_write(target.with_suffix(".json"), place.manifest.read_bytes())
         part.rename(target)
-        copying.sync_folder(there)
+        sync_folder(there)
     except OSError as error:
         raise NoCapacity(f"the snapshot before the upgrade could not be written: {error.strerror}", "disk") from error
     finally:
@@ -148,7 +149,7 @@ def put_back(path: Path, snapshot: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     part.chmod(0o600)
     part.rename(path)
-    copying.sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def go_back(place: Layout, dsn: str, named: str, clock: Clock) -> tuple[Path, Path]:
