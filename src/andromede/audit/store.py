@@ -60,10 +60,7 @@ _SHOWN = "id, tenant, body, position"
 
 def insert(tx: Tx, rows: Sequence[Row]) -> None:
     """Store (id, tenant, source, seq, ts, body, position, salt) rows."""
-    tx.many(
-        "INSERT INTO audit_event (id, tenant, source, seq, ts, body, position, salt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
+    tx.insert("audit_event (id, tenant, source, seq, ts, body, position, salt)", rows)
 
 
 def allocate(tx: Tx, tenant: str, count: int) -> Row | None:

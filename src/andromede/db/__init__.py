@@ -5,7 +5,7 @@ writer gate, so at most one runs at a time: code inside `write()` may read, deci
 racing another writer (docs/decisions/0002).
 """
 
-from andromede.db.base import Database, Migration, Row, Tx, ahead, migrate, pending
+from andromede.db.base import Database, Migration, Reach, Row, Tx, ahead, migrate, pending
 from andromede.db.opening import open_database
 
-__all__ = ["Database", "Migration", "Row", "Tx", "ahead", "migrate", "open_database", "pending"]
+__all__ = ["Database", "Migration", "Reach", "Row", "Tx", "ahead", "migrate", "open_database", "pending"]

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Literal, Protocol, TypeVar
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
+
+
+class Reach(IntEnum):
+    """What a transaction may change at most, for those who remember what they read (`Database.version`).
+
+    EVENTS: rows that nobody remembers (audit events, tiles, marks). OBJECTS: versions and parts of objects, and
+    counters, beside these. EVERYTHING: identity, containers, accounts and keys too."""
+
+    EVENTS = 0
+    OBJECTS = 1
+    EVERYTHING = 2
 
 
 class Tx(Protocol):
@@ -25,6 +37,10 @@ class Tx(Protocol):
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """Execute once per row; the count of rows touched by all of them."""
+
+    def insert(self, into: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        """Insert rows in as few statements as the database likes best. `into` is `table (columns)`; `conflict` an
+        `ON CONFLICT` clause, with which no row may come twice."""
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a savepoint: when it raises, its statements are undone and the error goes on."""
@@ -47,9 +63,9 @@ class Database(Protocol):
     def read(self) -> AbstractContextManager[Tx]:
         """A consistent snapshot; writes in it are refused."""
 
-    def write(self) -> AbstractContextManager[Tx]:
+    def write(self, reach: Reach = Reach.EVERYTHING) -> AbstractContextManager[Tx]:
         """The writer gate and a transaction: durable when the block ends, undone when it raises.
-        Must not be nested on one thread."""
+        Must not be nested on one thread. It must change nothing beyond its `reach`."""
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """One statement outside any transaction: the first row."""
@@ -57,9 +73,10 @@ class Database(Protocol):
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """One statement outside any transaction: all rows."""
 
-    def version(self) -> bytes | None:
-        """A value that differs after every commit of anybody; None while somebody writes, and where it cannot be had
-        without a statement. What was read after it was taken is still true while it stays the same."""
+    def version(self, reach: Reach = Reach.EVERYTHING) -> bytes | None:
+        """A value that differs after every commit of anybody with this reach or a wider one; None while somebody
+        writes so, and where it cannot be had without a statement. What was read after it was taken is still true
+        while it stays the same: with OBJECTS, everything but events; with EVERYTHING, all but objects too."""
 
     def epoch(self) -> bytes | None:
         """The same for the transactions that called `new_epoch` alone: other commits leave it as it is."""

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
-from andromede.db.base import Row, Tx
+from andromede.db.base import Reach, Row, Tx
 from andromede.errors import Unavailable
 
 T = TypeVar("T")
@@ -51,6 +51,10 @@ class PostgresTx:
         with self._conn.cursor() as cursor:
             cursor.executemany(_translate(sql), rows)
             return cursor.rowcount
+
+    def insert(self, into: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        if rows:
+            self.many(f"INSERT INTO {into} VALUES ({', '.join('?' * len(rows[0]))}) {conflict}", rows)
 
     def guarded(self, work: Callable[[Tx], T]) -> T:
         with self._conn.transaction():
@@ -111,7 +115,7 @@ class PostgresDatabase:
             yield PostgresTx(conn)
 
     @contextmanager
-    def write(self) -> Iterator[Tx]:
+    def write(self, reach: Reach = Reach.EVERYTHING) -> Iterator[Tx]:
         with self._transaction(f"SET TRANSACTION READ WRITE; SELECT pg_advisory_xact_lock({_GATE})") as conn:
             tx = PostgresTx(conn)
             yield tx
@@ -126,7 +130,7 @@ class PostgresDatabase:
         with self._connection() as conn:
             return PostgresTx(conn).all(sql, params)
 
-    def version(self) -> bytes | None:
+    def version(self, reach: Reach = Reach.EVERYTHING) -> bytes | None:
         return None
 
     def epoch(self) -> bytes | None:

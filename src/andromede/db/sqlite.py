@@ -13,17 +13,23 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from andromede.db.base import Row, Tx
+from andromede.db.base import Reach, Row, Tx
 from andromede.db.reserve import Reserve
 from andromede.errors import Fatal, NoCapacity, Unavailable
 
 T = TypeVar("T")
 
 _COUNT = 8
-"""Bytes of the lock file that hold the number of writes, and as many behind them for those that began a new epoch."""
+_EPOCH, _OBJECTS = _COUNT, 2 * _COUNT
+_COUNTS = 3 * _COUNT
+"""Bytes of the lock file: the number of writes that reach everything, of those that began a new epoch, and of those
+that reach objects."""
+_ROWS = 64
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -35,6 +41,14 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA temp_store=MEMORY",
 )
+
+
+@lru_cache(maxsize=256)
+def _insertion(into: str, count: int, width: int, conflict: str) -> str:
+    """One statement for `count` rows: the interpreter is let go once, not once a row. Counts are powers of two, so
+    that few statements are enough."""
+    marks = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {into} VALUES {', '.join([marks] * count)} {conflict}"
 
 
 _UNUSABLE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -78,6 +92,14 @@ class SqliteTx:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         return self._conn.executemany(sql, rows).rowcount
 
+    def insert(self, into: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        at, left = 0, len(rows)
+        while left:
+            count = min(1 << left.bit_length() - 1, _ROWS)
+            values = list(chain.from_iterable(rows[at : at + count]))
+            self._conn.execute(_insertion(into, count, len(rows[at]), conflict), values)
+            at, left = at + count, left - count
+
     def guarded(self, work: Callable[[Tx], T]) -> T:
         self._conn.execute("SAVEPOINT guarded")
         try:
@@ -113,9 +135,9 @@ class SqliteDatabase:
         self.reserve = Reserve(Path(f"{path}.reserve"))
         self._gate_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._all: list[sqlite3.Connection] = []
-        if os.fstat(self._gate_fd).st_size < 2 * _COUNT:
-            os.ftruncate(self._gate_fd, 2 * _COUNT)
-        self._count = mmap.mmap(self._gate_fd, 2 * _COUNT)
+        if os.fstat(self._gate_fd).st_size < _COUNTS:
+            os.ftruncate(self._gate_fd, _COUNTS)
+        self._count = mmap.mmap(self._gate_fd, _COUNTS)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _conn(self) -> sqlite3.Connection:
@@ -164,13 +186,13 @@ class SqliteDatabase:
             raise _failure(error) from error
 
     @contextmanager
-    def write(self) -> Iterator[Tx]:
+    def write(self, reach: Reach = Reach.EVERYTHING) -> Iterator[Tx]:
         conn = self._opened()
         with self._gate:
             fcntl.flock(self._gate_fd, fcntl.LOCK_EX)
             try:
                 try:
-                    with self._counted():
+                    with self._counted(reach):
                         conn.execute("BEGIN IMMEDIATE")
                         tx = SqliteTx(conn, self._new_epoch)
                         yield tx
@@ -199,32 +221,46 @@ class SqliteDatabase:
         except sqlite3.DatabaseError as error:
             raise _failure(error) from error
 
-    def version(self) -> bytes | None:
-        count = self._count[:_COUNT]
-        return None if count[0] & 1 else count
+    def version(self, reach: Reach = Reach.EVERYTHING) -> bytes | None:
+        if reach is Reach.EVERYTHING:
+            count = self._count[:_COUNT]
+            return None if count[0] & 1 else count
+        counts = self._count[:_COUNTS]
+        return None if (counts[0] | counts[_OBJECTS]) & 1 else counts[:_COUNT] + counts[_OBJECTS:]
 
     def epoch(self) -> bytes | None:
-        count = self._count[_COUNT:]
+        count = self._count[_EPOCH:_OBJECTS]
         return None if count[0] & 1 else count
 
     def _new_epoch(self) -> None:
         """Odd from before the commit, so that nobody trusts the last one beyond it."""
-        odd = int.from_bytes(self._count[_COUNT:], "little") | 1
-        self._count[_COUNT:] = odd.to_bytes(_COUNT, "little")
+        self._put(_EPOCH, self._get(_EPOCH) | 1)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, reach: Reach) -> Iterator[None]:
         """Count a write in memory that all processes share. The number is odd while one is under way, and stays so
-        when its process dies: nobody can tell then whether it was committed, until the next one ends."""
-        odd = int.from_bytes(self._count[:_COUNT], "little") + 1 | 1
-        self._count[:_COUNT] = odd.to_bytes(_COUNT, "little")
+        when its process dies: nobody can tell then whether it was committed, until the next write ends, whatever
+        its reach. A write that reaches everything is seen by those who look at both numbers, too."""
+        ends = {}
+        for place, counted in ((0, reach is Reach.EVERYTHING), (_OBJECTS, reach is Reach.OBJECTS)):
+            count = self._get(place)
+            if counted or count & 1:
+                odd = count + 1 | 1
+                self._put(place, odd)
+                ends[place] = odd + 1
         try:
             yield
         finally:
-            if self._count[_COUNT] & 1:  # of this write, or of one that died: it is settled now which it was
-                even = int.from_bytes(self._count[_COUNT:], "little") + 1
-                self._count[_COUNT:] = even.to_bytes(_COUNT, "little")
-            self._count[:_COUNT] = (odd + 1).to_bytes(_COUNT, "little")
+            if self._count[_EPOCH] & 1:  # of this write, or of one that died: it is settled now which it was
+                self._put(_EPOCH, self._get(_EPOCH) + 1)
+            for place, even in ends.items():
+                self._put(place, even)
+
+    def _get(self, place: int) -> int:
+        return int.from_bytes(self._count[place : place + _COUNT], "little")
+
+    def _put(self, place: int, count: int) -> None:
+        self._count[place : place + _COUNT] = count.to_bytes(_COUNT, "little")
 
     def script(self, statements: Iterable[str]) -> None:
         with self.write() as tx:

@@ -7,6 +7,8 @@ that any key changed: callers read the change counter in the statement that find
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -18,12 +20,25 @@ from andromede.keys import store, wrap
 from andromede.keys.custody import Root
 from andromede.keys.model import Kek, Key, Level, State
 
+T = TypeVar("T")
 _PERMIT_US = 600_000_000
+_DATA_KEYS, _LOOK_SECONDS = 4096, 5.0
 
 
 def foreign(key_id: str, what: str) -> Fatal:
     """The error of a key that stands where only keys of another project may."""
     return Fatal(f"key {key_id} of {what} belongs to another project: the row was altered or moved", "damage")
+
+
+class Wrapped(Protocol):
+    """Stored bytes with their wrapped data key and the key that wraps it (`objects.model.Location`)."""
+
+    @property
+    def blob_id(self) -> str: ...
+    @property
+    def kek(self) -> str: ...
+    @property
+    def wrapped(self) -> bytes: ...
 
 
 class KeyRing:
@@ -37,6 +52,8 @@ class KeyRing:
         self._seconds = cache_seconds
         self._open: dict[tuple[str, int], Kek] = {}
         self._newest: dict[str, Kek] = {}
+        self._data: dict[bytes, tuple[tuple[str, str, str | None], float, Any]] = {}
+        self._look_at = 0.0
         self._seen = -1
         self._turn = 0
         self._gate = threading.Lock()
@@ -56,6 +73,7 @@ class KeyRing:
             self._turn += 1  # what is being loaded now was read before: it is used once and not kept
             self._open.clear()
             self._newest.clear()
+            self._data.clear()
 
     def held(self) -> int:
         """Drop plaintext keys whose time is over; how many wrapping keys are left in memory."""
@@ -67,6 +85,11 @@ class KeyRing:
                     break
                 del self._open[entry]
                 self._newest.pop(kek.id, None)
+            if now >= self._look_at:  # data keys end in no order: looked through once in a while
+                self._look_at = now + _LOOK_SECONDS
+                for wrapped, opened in list(self._data.items()):
+                    if opened[1] <= now:
+                        del self._data[wrapped]
             return len(self._open)
 
     def newest(self, key_id: str, reader: store.Reader | None = None) -> Kek:
@@ -97,6 +120,24 @@ class KeyRing:
         if tenant is not None and kek.tenant != tenant:
             raise foreign(key_id, f"blob {blob_id}")
         return wrap.unseal(kek.aead, wrapped, wrap.aad(blob_id, 1, kek.id, kek.tenant), f"blob {blob_id}")
+
+    def opened(self, body: Wrapped, tenant: str | None, make: Callable[[bytes, str], T]) -> T:
+        """What `make(data key, blob id)` makes of an unwrapped data key, kept as long as the key that wraps it.
+        One kind of thing for all callers. `tenant` and errors as `open_data_key`."""
+        asked = body.kek, body.blob_id, tenant
+        known = self._data.get(body.wrapped)
+        if known is not None and known[0] == asked and known[1] > self._clock.monotonic():
+            found: T = known[2]
+            return found
+        turn = self._turn
+        made = make(self.open_data_key(body.kek, body.blob_id, body.wrapped, tenant=tenant), body.blob_id)
+        kek = self._at(body.kek, wrap.parent_version(body.wrapped), None)
+        with self._gate:
+            if turn == self._turn:
+                if len(self._data) >= _DATA_KEYS:
+                    self._data.clear()
+                self._data[body.wrapped] = (asked, kek.expires, made)
+        return made
 
     def _at(self, key_id: str, version: int, reader: store.Reader | None) -> Kek:
         kek = self._open.get((key_id, version))

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from andromede.audit import Draft
-from andromede.db import Row, Tx
+from andromede.db import Reach, Row, Tx
 from andromede.keys import KeyRing
 from andromede.keys import store as key_store
-from andromede.objects import container_store, garbage_store
+from andromede.objects import codec, container_store, garbage_store, version_store
 from andromede.objects.container_store import State
+from andromede.objects.model import Version
+from andromede.objects.version_store import Name, Newest
 
 T = TypeVar("T")
 Mark = tuple[int, dict[int, tuple[int, int]], int]
@@ -25,9 +27,12 @@ class Batch:
 
     __slots__ = (
         "_checked",
+        "_current",
         "_dropped",
         "_last_seq",
         "_next_seq",
+        "_pending",
+        "_reach",
         "_size",
         "_states",
         "_tx",
@@ -39,10 +44,19 @@ class Batch:
         "writes",
     )
 
-    def __init__(self, tx: Tx, keys: KeyRing, now_us: int, size: int = 1, lock_us: int | None = None) -> None:
+    def __init__(
+        self,
+        tx: Tx,
+        keys: KeyRing,
+        now_us: int,
+        size: int = 1,
+        lock_us: int | None = None,
+        reach: Reach = Reach.EVERYTHING,
+    ) -> None:
         self._tx = tx
         self.keys = keys
         self._size = size
+        self._reach = reach
         self.writes = 0
         self.now_us = now_us
         self.lock_us = now_us if lock_us is None else lock_us
@@ -52,6 +66,8 @@ class Batch:
         self._usage: dict[int, tuple[int, int]] = {}
         self._dropped: list[tuple[str, str]] = []
         self._next_seq = self._last_seq = 0
+        self._current: dict[Name, Newest | None] = {}
+        self._pending: dict[tuple[int, str, int], Row] = {}
 
     @staticmethod
     def of(tx: Tx) -> Batch:
@@ -62,21 +78,33 @@ class Batch:
     # --- statements
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        self.lay_down()
         return self._tx.all(sql, params)
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        self.lay_down()
         return self._tx.one(sql, params)
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
-        self.writes += 1
+        self._before_write()
         return self._tx.run(sql, params)
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        self.writes += 1
+        self._before_write()
         return self._tx.many(sql, rows)
 
+    def insert(self, into: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        self._before_write()
+        self._tx.insert(into, rows, conflict)
+
     def guarded(self, work: Callable[[Tx], T]) -> T:
-        return self._tx.guarded(lambda _: work(self))
+        def whole(_: Tx) -> T:
+            result = work(self)
+            self.lay_down()  # what this work wrote is undone with it
+            return result
+
+        self.lay_down()
+        return self._tx.guarded(whole)
 
     def take(self, name: str, count: int = 1) -> int:
         self.writes += 1
@@ -87,6 +115,34 @@ class Batch:
 
     def after(self, call: Callable[[], None]) -> None:
         self._tx.after(call)
+
+    # --- newest versions: read once, written together
+    # No statement runs between a `put_newest` and its `lay_down`, so nobody sees the database without the row;
+    # after any other write the rows that were read are forgotten, for it may have changed them.
+
+    def _before_write(self) -> None:
+        self.writes += 1
+        self.lay_down()
+        self._current.clear()
+
+    def newest(self, container_id: int, key: str) -> Newest | None:
+        """A key's newest version and its `listed`, with what this batch did to it."""
+        name = container_id, key
+        if name not in self._current:  # then nothing of it waits to be laid down either
+            self._current[name] = version_store.current(self._tx, container_id, key)
+        return self._current[name]
+
+    def put_newest(self, version: Version, listed: int) -> None:
+        """Write a row that is its key's newest, in place of one with its sequence number if there is one."""
+        self.writes += 1
+        self._pending[(version.container_id, version.key, version.seq)] = codec.version_row(version, listed)
+        self._current[(version.container_id, version.key)] = version, listed
+
+    def lay_down(self) -> None:
+        """Write what `put_newest` has collected."""
+        if self._pending:
+            rows, self._pending = list(self._pending.values()), {}
+            version_store.lay(self._tx, rows)
 
     # --- what the works of a batch share
 
@@ -109,10 +165,12 @@ class Batch:
 
     def changed(self, container_id: int) -> None:
         """The container's row was written: read it again next time."""
+        assert self._reach is Reach.EVERYTHING, "a write that reaches objects only has changed a container"
         self._states.pop(container_id, None)
 
     def forget_states(self) -> None:
         """An account was written: read every container again."""
+        assert self._reach is Reach.EVERYTHING, "a write that reaches objects only has changed an account"
         self._states.clear()
 
     def check_key(self, key_id: str) -> None:
@@ -151,9 +209,12 @@ class Batch:
         del self._dropped[mark[2] :]
         self._states.clear()
         self._next_seq = self._last_seq = 0
+        self._pending.clear()
+        self._current.clear()
 
     def finish(self) -> None:
         """Write what was collected; the last thing before the audit events."""
+        self.lay_down()
         self.settle()
         if self._dropped:
             garbage_store.add(self._tx, self._dropped, self.now_us)

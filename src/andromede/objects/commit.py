@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 from andromede.audit import HEADER, Draft, Position, Recorder
 from andromede.audit.leases import IDLE, Leases, Read, Turn
 from andromede.clock import US, Clock, TrustedTime
-from andromede.db import Database, Tx
+from andromede.db import Database, Reach, Tx
 from andromede.errors import Error, Unavailable
 from andromede.keys import KeyRing
 from andromede.log import Log
@@ -40,14 +40,15 @@ MARK_SECONDS, LONG_SECONDS = 20, 60
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[T]):
-    """A write, not yet done."""
+    """A write, not yet done. `reach`: what it may change at most."""
 
     work: Callable[[Tx], T]
     record: SmallRecord | None = None
+    reach: Reach = Reach.EVERYTHING
 
     def then(self, render: Callable[[T], Response]) -> Commit[T]:
         """What a handler returns: commit this, then answer."""
-        return Commit(self.work, render, self.record)
+        return Commit(self.work, render, self.record, self.reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ class Committer:
     def run(self, step: Step[T], footprint: Footprint | None = None) -> T:
         """Commit and wait. Not for the committer's own thread."""
         waiter = Waiter(footprint)
-        self._put(_Job(Commit(step.work, _unrendered, step.record), waiter, raw=True))
+        self._put(_Job(Commit(step.work, _unrendered, step.record, step.reach), waiter, raw=True))
         result: T = waiter.wait()
         return result
 
@@ -157,7 +158,7 @@ class Committer:
         waiters = []
         for step in steps:
             waiter = Waiter(footprint)
-            self._put(_Job(Commit(step.work, _unrendered, step.record), waiter, raw=True))
+            self._put(_Job(Commit(step.work, _unrendered, step.record, step.reach), waiter, raw=True))
             waiters.append(waiter)
         results: list[T | Error] = []
         for waiter in waiters:
@@ -300,9 +301,10 @@ class Committer:
     def _transact(self, jobs: list[_Job], reads: list[Read], turn: Turn, guarded: bool) -> bool:
         """Run the batch; False when a work failed and the batch must be run again, guarded."""
         try:
-            with self._tools.db.write() as tx:
+            reach = max([job.commit.reach for job in jobs], default=Reach.EVENTS)
+            with self._tools.db.write(reach) as tx:
                 now_us, trusted = self._tools.clock.now_us(), self._tools.trusted.now_us()
-                batch = Batch(tx, self._tools.keys, now_us, len(jobs), trusted)
+                batch = Batch(tx, self._tools.keys, now_us, len(jobs), trusted, reach)
                 for job in jobs:
                     if guarded:
                         self._attempt(batch, job)

@@ -10,7 +10,7 @@ from andromede.objects.container_store import Reader
 
 def add(tx: Tx, refs: Iterable[tuple[str, str]], now_us: int) -> None:
     """References (with their blob ids) that ended now."""
-    tx.many("INSERT INTO garbage (ref, blob_id, since) VALUES (?, ?, ?)", [(ref, blob, now_us) for ref, blob in refs])
+    tx.insert("garbage (ref, blob_id, since)", [(ref, blob, now_us) for ref, blob in refs])
 
 
 def due(reader: Reader, before_us: int, limit: int) -> list[Row]:

@@ -24,6 +24,7 @@ from andromede.objects.frames import Sealer, sealed_size
 from andromede.objects.model import Readable, Receive, SmallRecord, Stored
 
 SMALL = 64 << 10
+NO_WISH = Receive()
 _EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
@@ -107,6 +108,10 @@ class Intake:
                 self.discard(stored)
                 raise
         return stored
+
+    def receive_small(self, state: State, data: bytes, algorithm: str) -> Stored:
+        """Take a body of 1 to SMALL bytes that is in memory."""
+        return self._small(data, Receive(algorithms=(algorithm,)), self._secret(state, NO_WISH))
 
     def discard(self, stored: Stored) -> None:
         """Drop received bytes that will not be part of anything."""

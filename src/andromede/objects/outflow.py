@@ -51,14 +51,12 @@ class Opener:
 
     def sealer(self, body: Location, customer_key: bytes | None, sse_c: bool, tenant: str | None) -> Sealer:
         """Unwrap a body's data key. Denied reason `sse_c` without the right customer key."""
+        if not sse_c:
+            return self._keys.opened(body, tenant, _sealer)
         plain = self._keys.open_data_key(body.kek, body.blob_id, body.wrapped, tenant=tenant)
-        if sse_c:
-            if customer_key is None:
-                raise Denied("the object is encrypted with a customer key, which must come with the request", "sse_c")
-            plain = wrapping.open_for_customer(customer_key, plain, body.blob_id)
-        if len(plain) != DATA_KEY:  # sealed for a customer, and the row does not say so
-            raise Fatal(f"the data key of blob {body.blob_id} is of another kind than the row says", "damage")
-        return Sealer(plain, body.blob_id)
+        if customer_key is None:
+            raise Denied("the object is encrypted with a customer key, which must come with the request", "sse_c")
+        return _sealer(wrapping.open_for_customer(customer_key, plain, body.blob_id), body.blob_id)
 
     def read(self, stretches: list[Stretch], customer_key: bytes | None, sse_c: bool) -> Iterator[memoryview]:
         """The bytes of the stretches in order. A yielded view is valid until the next one is asked for."""
@@ -74,12 +72,23 @@ class Opener:
         name = "object.damage" if isinstance(error, Fatal) else "object.unreadable"
         self._log.alert(name, reason=error.reason, text=error.public, cause=error.cause)
 
+    def read_one(self, body: Location, size: int, tenant: str | None) -> bytes:
+        """A whole body of one frame, under no customer's key. Errors as `read`."""
+        try:
+            return self._frame(self.sealer(body, None, False, tenant), body, size)
+        except (Fatal, Unavailable) as error:
+            self._alert(error)
+            raise
+
     def _one(self, stretch: Stretch, customer_key: bytes | None, sse_c: bool) -> memoryview:
-        sealer = self.sealer(stretch.body, customer_key, sse_c, stretch.tenant)
-        plain = sealer.open_one(self._engine.read(Extent.parse(stretch.body.ref)))
-        if len(plain) != stretch.size:
-            raise damage(stretch.body.blob_id, 0)
+        plain = self._frame(self.sealer(stretch.body, customer_key, sse_c, stretch.tenant), stretch.body, stretch.size)
         return memoryview(plain)[stretch.start : stretch.stop]
+
+    def _frame(self, sealer: Sealer, body: Location, size: int) -> bytes:
+        plain = sealer.open_one(self._engine.read(Extent.parse(body.ref)))
+        if len(plain) != size:
+            raise damage(body.blob_id, 0)
+        return plain
 
     def _many(self, stretches: list[Stretch], customer_key: bytes | None, sse_c: bool) -> Iterator[memoryview]:
         buffers = self._pool.take()
@@ -102,6 +111,12 @@ class Opener:
         finally:
             del self._begun[token]
             self._pool.give(buffers)
+
+
+def _sealer(data_key: bytes, blob_id: str) -> Sealer:
+    if len(data_key) != DATA_KEY:  # sealed for a customer, and the row does not say so
+        raise Fatal(f"the data key of blob {blob_id} is of another kind than the row says", "damage")
+    return Sealer(data_key, blob_id)
 
 
 def _frames(reader: BlobReader, sealer: Sealer, stretch: Stretch, buffers: BufferSet) -> Iterator[memoryview]:

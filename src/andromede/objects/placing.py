@@ -75,7 +75,7 @@ def _overwrite(batch: Batch, state: State, draught: Draught, gone: tuple[Version
     """The newest row is the null version and is replaced by another: it keeps its place in the order."""
     version = _version(batch, draught, gone[0].seq, True)
     listed = _rank(state, draught.attributes.kind is Kind.MARKER)
-    version_store.overwrite(batch, version, listed)
+    batch.put_newest(version, listed)
     before, after = counted(gone), counted((version, listed))
     batch.count(draught.container_id, after[0] - before[0], after[1] - before[1])
     return version
@@ -101,7 +101,7 @@ def place(batch: Batch, state: State, draught: Draught, newest: tuple[Version, i
         version_store.set_listed(batch, newest[0], NOT_NEWEST)
     version = _version(batch, draught, batch.next_seq(), not versioned)
     listed = _rank(state, marker)
-    version_store.insert(batch, version, listed)
+    batch.put_newest(version, listed)
     after = counted((version, listed))
     batch.count(draught.container_id, after[0] - before[0], after[1] - before[1])
     return version

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from andromede.audit import Draft, Recorder
 from andromede.clock import Clock, TrustedTime
-from andromede.db import Database, Row, Tx
+from andromede.db import Database, Reach, Row, Tx
 from andromede.errors import Error, NotFound
 from andromede.ids import Ids
 from andromede.keys import KeyRing
@@ -33,10 +33,12 @@ from andromede.objects import (
 )
 from andromede.objects.batch import Batch
 from andromede.objects.blobs import BlobEngine
+from andromede.objects.buffers import PLAIN
 from andromede.objects.commit import CommitLimits, Committer, CommitTools, Footprint, Step
 from andromede.objects.concealed import conceal, reveal, reveal_upload
 from andromede.objects.container_store import State
 from andromede.objects.copying import Joined
+from andromede.objects.heads import Heads
 from andromede.objects.intake import Intake
 from andromede.objects.lookup import Lookup
 from andromede.objects.model import (
@@ -107,6 +109,7 @@ class Objects:
         commit = CommitTools(
             tools.db, tools.engine, tools.recorder, tools.keys, tools.clock, tools.log, self.trusted
         )  # fmt: skip
+        self._heads = Heads(tools.db)
         self.committer = Committer(commit, tools.limits)
         self._intake = Intake(tools.engine, tools.keys, tools.clock, tools.ids)
         self._opener = Opener(tools.engine, tools.keys, self._intake.pool, tools.clock, tools.log)
@@ -249,18 +252,30 @@ class Objects:
         """A version by the id that clients see, or the current one. NotFound reason `object` (detail
         `marker` holds the delete marker, if one is current) or `version`; expired objects are absent."""
         if version_id is None:
-            row = version_store.newest(self._db, container.id, key)
+            version = self._newest(container.id, key)
+            if version.is_marker:
+                raise NotFound(f"{key!r} is deleted; older versions of it may exist", "object", key=key, marker=version)
         else:
             row = version_store.by_shown_id(self._db, container.id, key, version_id)
-        if row is None:
-            raise _absent(key, version_id)
-        self._tools.keys.sync(row[20])
-        version = codec.version(row)
-        if version.is_marker and version_id is None:
-            raise NotFound(f"{key!r} is deleted; older versions of it may exist", "object", key=key, marker=version)
-        if rules.expired(version, self._clock.now_us()):
+            if row is None:
+                raise _absent(key, version_id)
+            self._tools.keys.sync(row[20])
+            version = codec.version(row)
+        if version.attributes.delete_at_us is not None and rules.expired(version, self._clock.now_us()):
             raise _absent(key, version_id)
         return reveal(self._tools.keys, version)
+
+    def _newest(self, container_id: int, key: str) -> Version:
+        version, shelf = self._heads.get(container_id, key)
+        if version is None:
+            row = version_store.newest(self._db, container_id, key)
+            if row is None:
+                raise _absent(key, None)
+            self._tools.keys.sync(row[20])
+            version = codec.version(row)
+            if shelf is not None:
+                shelf[(container_id, key)] = version
+        return version
 
     def read(
         self, version: Version, start: int = 0, stop: int | None = None, *, customer_key: bytes | None = None
@@ -274,6 +289,14 @@ class Objects:
                 self._opener.sealer(version.body, customer_key, True, self._lookup.tenant(version.container_id))
             return iter(())
         return self._opener.read(self._stretches(version, start, stop), customer_key, sse_c)
+
+    def read_small(self, container: Container, version: Version) -> bytes | None:
+        """All bytes of a version that lies in one frame and asks for no key of its own; None for any other.
+        Errors as `read`."""
+        body = version.body
+        if body is None or version.size > PLAIN or version.attributes.encryption.mode == "SSE-C":
+            return None
+        return self._opener.read_one(body, version.size, container.project_id)
 
     def read_all(
         self, version: Version, start: int = 0, stop: int | None = None, *, customer_key: bytes | None = None
@@ -371,6 +394,10 @@ class Objects:
         """Take bytes: hashed, sealed and, beyond 64 KiB, durable. They count once a step commits them."""
         return self._intake.receive(self._lookup.state(container), body, want)
 
+    def receive_small(self, container: Container, data: bytes, algorithm: str) -> Stored:
+        """The same of bytes in memory, 1 to 64 KiB, under the container's own key; one checksum beside MD5."""
+        return self._intake.receive_small(self._lookup.state(container), data, algorithm)
+
     def discard(self, stored: Stored) -> None:
         """Drop received bytes that no step will use."""
         self._intake.discard(stored)
@@ -402,7 +429,7 @@ class Objects:
             )  # fmt: skip
             return reveal(self._tools.keys, versions.put(batch, draught, conditions, trace))
 
-        return Step(work, record)
+        return Step(work, record, Reach.OBJECTS)
 
     def put_empty(
         self, container: Container, key: str, attributes: Attributes, conditions: Conditions, trace: Trace
@@ -411,7 +438,7 @@ class Objects:
         new_id = self._intake.new_id()
         owner = _owner(trace, container)
         draught = Draught(new_id, container.id, key, 0, EMPTY_MD5, None, 0, owner, attributes, None)
-        return Step(lambda tx: versions.put(Batch.of(tx), draught, conditions, trace))
+        return Step(lambda tx: versions.put(Batch.of(tx), draught, conditions, trace), reach=Reach.OBJECTS)
 
     def copy(
         self,
@@ -451,12 +478,12 @@ class Objects:
             batch.drafts.append(trail.event(container, trace, label))
             return result
 
-        return Step(work)
+        return Step(work, reach=Reach.OBJECTS)
 
     def change_object(self, version: Version, change: versions.Change, trace: Trace) -> Step[Version]:
         """Change metadata, tags, ACL, lock or expiry of one version. NotFound reason `version`. A function gives the
         change of the version that it gets: this one, or what has replaced it; reason `object` when nothing has."""
-        return Step(lambda tx: versions.change(Batch.of(tx), version, change, trace))
+        return Step(lambda tx: versions.change(Batch.of(tx), version, change, trace), reach=Reach.OBJECTS)
 
     # --- multipart
 
@@ -477,10 +504,10 @@ class Objects:
             self._clock.now_us(), attributes, checksum_algorithm, checksum_kind,
         )  # fmt: skip
         if attributes.encryption.customer_key_md5 is None:
-            return Step(lambda tx: uploads.create(Batch.of(tx), upload, trace))
+            return Step(lambda tx: uploads.create(Batch.of(tx), upload, trace), reach=Reach.OBJECTS)
         keys, kek = self._tools.keys, self._lookup.state(container).kek
         kept = dataclasses.replace(upload, attributes=conceal(keys, kek, version_id, attributes))
-        return Step(lambda tx: reveal_upload(keys, uploads.create(Batch.of(tx), kept, trace)))
+        return Step(lambda tx: reveal_upload(keys, uploads.create(Batch.of(tx), kept, trace)), reach=Reach.OBJECTS)
 
     def upload(self, container: Container, key: str, upload_id: str) -> Upload:
         """NotFound reason `upload`; of a completed one detail `completed` holds the version (or None)."""
@@ -499,7 +526,9 @@ class Objects:
         """Make received bytes a part; the last to finish of a number wins."""
         if stored.record is not None:
             stored.record.owner = placing.part_owner(upload.version_id, number, stored.blob_id)
-        return Step(lambda tx: uploads.put_part(Batch.of(tx), upload, number, stored, trace), stored.record)
+        return Step(
+            lambda tx: uploads.put_part(Batch.of(tx), upload, number, stored, trace), stored.record, Reach.OBJECTS
+        )
 
     def list_parts(self, upload: Upload, after: int = 0, limit: int = 1000) -> list[Part]:
         """Parts so far, in order of number."""
@@ -517,11 +546,14 @@ class Objects:
     ) -> Step[Version]:
         """Make the object of the listed parts; moves no bytes and may be repeated."""
         keys = self._tools.keys
-        return Step(lambda tx: reveal(keys, uploads.complete(Batch.of(tx), upload, parts, conditions, expected, trace)))
+        return Step(
+            lambda tx: reveal(keys, uploads.complete(Batch.of(tx), upload, parts, conditions, expected, trace)),
+            reach=Reach.OBJECTS,
+        )
 
     def abort_upload(self, upload: Upload, trace: Trace) -> Step[None]:
         """Give an upload up."""
-        return Step(lambda tx: uploads.abort(Batch.of(tx), upload, trace))
+        return Step(lambda tx: uploads.abort(Batch.of(tx), upload, trace), reach=Reach.OBJECTS)
 
 
 def _owner(trace: Trace, container: Container) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from andromede.audit import HEADER, Draft
-from andromede.db import Tx
+from andromede.db import Reach, Tx
 from andromede.errors import Error
 from andromede.objects.batch import Batch
 from andromede.objects.model import Container, Trace, Version
@@ -71,7 +71,7 @@ def answered(objects: Objects, draft: Draft, response: Response) -> Response | C
     """The answer to a read, naming the place of its event: now, or after the commit that it must wait for."""
     place = objects.place(draft)
     if place is None:
-        return Commit(_recording(draft), lambda _: response)
+        return Commit(_recording(draft), lambda _: response, reach=Reach.EVENTS)
     response.headers.append((HEADER, place))
     return response
 
@@ -84,7 +84,7 @@ def refused(objects: Objects, draft: Draft, error: Error) -> Commit[Any]:
         def render(_: Any) -> NoReturn:
             raise error
 
-        return Commit(_recording(draft), render)
+        return Commit(_recording(draft), render, reach=Reach.EVENTS)
     error.detail["headers"] = [*error.detail.get("headers", ()), (HEADER, place)]
     raise error
 

@@ -11,6 +11,8 @@ from andromede.objects.codec import PART_COLUMNS, VERSION_COLUMNS
 from andromede.objects.container_store import Reader
 from andromede.objects.model import Location, Part, Version
 
+Name = tuple[int, str]
+Newest = tuple[Version, int]
 LISTED_INDEXED, LISTED_MARKER, LISTED_SCANNED, NOT_NEWEST = 1, 2, 3, 0
 
 _MARKS = ", ".join("?" * 20)
@@ -80,15 +82,14 @@ def replace(tx: Tx, old: Version, new: Version, listed: int) -> None:
 
 
 _REST = VERSION_COLUMNS.split(", ")[3:]
-_OVERWRITE = (
-    f"UPDATE version SET {', '.join(name + ' = ?' for name in _REST)} WHERE container_id = ? AND key = ? AND seq = ?"
+_IN_PLACE = (
+    f"ON CONFLICT (container_id, key, seq) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _REST)}"
 )
 
 
-def overwrite(tx: Tx, version: Version, listed: int) -> None:
-    """Write every column of the row with this version's container, key and sequence number."""
-    row = codec.version_row(version, listed)
-    tx.run(_OVERWRITE, (*row[3:], *row[:3]))
+def lay(tx: Tx, rows: Sequence[Row]) -> None:
+    """Write rows of VERSION_COLUMNS, each in place of the one with its container, key and sequence number."""
+    tx.insert(f"version ({VERSION_COLUMNS})", rows, _IN_PLACE)
 
 
 def set_listed(tx: Tx, version: Version, listed: int) -> None:

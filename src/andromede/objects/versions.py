@@ -41,7 +41,7 @@ def check_room(batch: Batch, state: State, newest: tuple[Version, int] | None, s
 def put(batch: Batch, draught: Draught, conditions: Conditions, trace: Trace) -> Version:
     """Put one version: conditions, quota, legacy versioning, row, counters, event."""
     state = batch.state(draught.container_id)
-    newest = version_store.current(batch, draught.container_id, draught.key)
+    newest = batch.newest(draught.container_id, draught.key)
     current = rules.visible(newest[0], batch.now_us) if newest else None
     rules.check_put(current, conditions, draught.key)
     if draught.body is not None:

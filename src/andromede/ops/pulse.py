@@ -6,7 +6,7 @@ import threading
 
 from andromede.audit import Recorder
 from andromede.audit.leases import recover
-from andromede.db import Database
+from andromede.db import Database, Reach
 from andromede.errors import Error
 from andromede.ids import Ids, request_id
 from andromede.log import Log
@@ -43,7 +43,7 @@ class Pulse:
 
     def _mark(self, word: str) -> None:
         try:
-            with self._db.write() as tx:
+            with self._db.write(Reach.EVENTS) as tx:
                 if word == "start":  # what the process before this one held in stock
                     recover(tx, self._recorder, self._recorder.source)
                 self._recorder.mark(tx, word, request_id(self._ids))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from andromede.clock import Clock
-from andromede.db import Database, Tx
+from andromede.db import Database, Reach, Tx
 from andromede.errors import Error, Fatal
 from andromede.ledger.note import checkpoint_text
 from andromede.ledger.receipt import entry_of
@@ -224,7 +224,7 @@ class Sequencer:
             return
         self._parts.reached("read")
         now_us = self._parts.clock.now_us()
-        with self._parts.db.write() as tx:
+        with self._parts.db.write(Reach.EVENTS) as tx:
             try:
                 tx.guarded(partial(self._write, [growth.step for growth in grown], now_us))
                 done = grown
@@ -303,7 +303,7 @@ class Sequencer:
     def _publish(self, notes: list[tuple[str, int, str]]) -> None:
         if not notes:
             return
-        with self._parts.db.write() as tx:
+        with self._parts.db.write(Reach.EVENTS) as tx:
             store.publish(tx, notes)
             self._parts.reached("publishing")
         self._parts.reached("published")

@@ -11,7 +11,7 @@ import pytest
 
 from andromede import keys
 from andromede.audit import Recorder
-from andromede.db import Database, Tx
+from andromede.db import Database, Reach, Tx
 from andromede.engines.disk import DiskEngine
 from andromede.engines.memory import MemoryEngine, unavailable
 from andromede.errors import (
@@ -402,8 +402,8 @@ def test_a_commit_that_may_have_been_durable_is_not_repeated(made: Vault, monkey
     write, deaf = type(made.db).write, [True]
 
     @contextmanager
-    def silenced(db: Database) -> Iterator[Tx]:
-        with write(db) as tx:
+    def silenced(db: Database, *reach: Reach) -> Iterator[Tx]:
+        with write(db, *reach) as tx:
             yield tx
         if deaf:
             deaf.clear()

@@ -45,7 +45,7 @@ def of_request(call: S3Call, keys: sse.Keys, acl: bytes | None, lock: Lock) -> A
     content_type = headers.get("content-type") or DEFAULT_TYPE
     other = kind & kinds.OTHER
     if not kind & (kinds.STORED | kinds.META | kinds.OTHER) and keys is sse.NOTHING and lock is UNLOCKED and not acl:
-        return _plain(content_type)
+        return plain(content_type)
     tagging = headers.get("x-amz-tagging") if other else None
     return Attributes(
         content_type=content_type,
@@ -61,7 +61,7 @@ def of_request(call: S3Call, keys: sse.Keys, acl: bytes | None, lock: Lock) -> A
 
 
 @lru_cache(maxsize=256)
-def _plain(content_type: str) -> Attributes:
+def plain(content_type: str) -> Attributes:
     """An object of which nothing but its type is said; shared, since it cannot change."""
     return Attributes(content_type=content_type)
 
@@ -137,23 +137,32 @@ def checksum_headers(checksum: Checksum | None, kind: str | None = None) -> Pair
     return [(digest.HEADER[checksum.algorithm], checksum.value), ("x-amz-checksum-type", kind or checksum.kind)]
 
 
-def of_version(call: S3Call, version: Version) -> Pairs:
-    """The headers of a read: everything but length, range and status."""
+def described(request_id: str, container: Container, version: Version) -> Pairs:
+    """The headers of a read of any version that say what it is, whoever asks."""
     about = version.attributes
     pairs: Pairs = [
-        *call.identified(),
+        ("x-amz-request-id", request_id),
+        ("x-amz-id-2", request_id),
         ("ETag", shown_etag(version)),
         ("Last-Modified", last_modified(version.created_us // US)),
         ("Content-Type", about.content_type),
         ("Accept-Ranges", "bytes"),
     ]
-    pairs += version_headers(call.bucket, version)
+    if container.versioning is not Versioning.OFF:
+        pairs.append(("x-amz-version-id", version.shown_id))
     if about.headers:
         pairs += [(SHOWN[name], value) for name, value in about.headers.items() if name in SHOWN]
     if about.metadata:
         pairs += [("x-amz-meta-" + name, value) for name, value in about.metadata.items()]
     if about.tags:
         pairs.append(("x-amz-tagging-count", str(len(about.tags))))
+    return pairs
+
+
+def of_version(call: S3Call, version: Version) -> Pairs:
+    """The headers of a read: everything but length, range and status."""
+    about = version.attributes
+    pairs = described(call.request.request_id, call.bucket, version)
     if about.encryption.mode != "default":
         pairs += sse.answer_headers(about.encryption)
     if about.lock.mode is not None or about.lock.legal_hold:

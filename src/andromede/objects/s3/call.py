@@ -12,7 +12,7 @@ from andromede.objects.commit import Footprint
 from andromede.objects.model import Container, Trace, Version
 from andromede.objects.s3 import digest
 from andromede.objects.s3.conditions import ConditionKeys, Value
-from andromede.objects.s3.kinds import kinds_of
+from andromede.objects.s3.kinds import identified, kinds_of
 from andromede.objects.s3.xml import Node, document, parse
 from andromede.web.actor import Actor
 from andromede.web.stream.message import Headers, Response
@@ -229,5 +229,4 @@ class S3Call:
 
     def identified(self) -> list[tuple[str, str | bytes]]:
         """The headers of every answer."""
-        request_id = self.request.request_id
-        return [("x-amz-request-id", request_id), ("x-amz-id-2", request_id)]
+        return identified(self.request.request_id)

@@ -11,6 +11,7 @@ from andromede.objects.context import Context
 from andromede.objects.s3 import bucket_operations, cors, errors, object_operations, operations, place
 from andromede.objects.s3.auth import Authentication
 from andromede.objects.s3.call import S3Call
+from andromede.objects.s3.express import Express
 from andromede.objects.s3.opening import open_bucket
 from andromede.web.stream.message import Commit, Request, Response
 
@@ -27,6 +28,7 @@ class S3Door:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._authentication = Authentication(context)
+        self._express = Express(context, self._authentication)
 
     def quick(self, request: Request) -> bool:
         """Whether `handle` never waits: a plain object request with its small body in memory. Buckets are not
@@ -42,6 +44,8 @@ class S3Door:
 
     def handle(self, request: Request) -> Response | Commit[Any]:
         """Answer one request."""
+        if request.inline and (answer := self._express.answer(request)) is not None:
+            return answer
         where = place.locate(request, self._context.config)
         call = S3Call(self._context, request, where, place.parse_query(request.query))
         call.authentication = self._authentication

@@ -1,4 +1,5 @@
-"""Which kinds of header a request carries, found in one pass, so that a plain request asks for none of them."""
+"""Which kinds of header a request carries, found in one pass, so that a plain request asks for none of them; and
+which every answer carries."""
 
 from __future__ import annotations
 
@@ -52,6 +53,11 @@ def kinds_of(headers: Headers) -> int:
         elif name[:6] == b"x-amz-":
             found |= _by_prefix(name)
     return found
+
+
+def identified(request_id: str) -> list[tuple[str, str | bytes]]:
+    """The headers of every answer."""
+    return [("x-amz-request-id", request_id), ("x-amz-id-2", request_id)]
 
 
 def _by_prefix(name: bytes) -> int:

@@ -24,9 +24,9 @@ from andromede.objects.s3.writing import (
     DEFAULT_CHECKSUM,
     OBJECT_MAX,
     commit,
-    made_headers,
     verifier,
     wish_of,
+    written_headers,
 )
 from andromede.objects.s3.xml import DECLARATION, elements, parse
 from andromede.web.stream.message import Commit, Headers, Response
@@ -253,7 +253,7 @@ def form_headers(call: S3Call, fields: dict[str, str]) -> Headers:
 
 def answer(call: S3Call, fields: dict[str, str], version: Version) -> Response:
     """204, or what `success_action_redirect` or `success_action_status` asks for."""
-    pairs = made_headers(call, version)
+    pairs = written_headers(call, version)
     bucket, key = call.place.bucket or "", call.name
     target = fields.get("success_action_redirect") or fields.get("redirect")
     if target and target.startswith(("http://", "https://")) and target.isprintable():

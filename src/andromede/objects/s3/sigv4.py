@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 from andromede.clock import US
@@ -252,9 +253,21 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
+@lru_cache(maxsize=4096)
+def _begun(key: bytes) -> tuple[Any, Any]:
+    """The two hashes of HMAC with their padded keys in (RFC 2104), to be copied: a third of the time of a new one."""
+    block = key.ljust(64, b"\0")
+    return hashlib.sha256(bytes(x ^ 0x36 for x in block)), hashlib.sha256(bytes(x ^ 0x5C for x in block))
+
+
 def sign(key: bytes, text: bytes) -> str:
-    """HMAC-SHA256 in hex."""
-    return hmac.digest(key, text, "sha256").hex()
+    """HMAC-SHA256 in hex, under a key of 32 bytes."""
+    begun = _begun(key)
+    inner, outer = begun[0].copy(), begun[1].copy()
+    inner.update(text)
+    outer.update(inner.digest())
+    found: str = outer.hexdigest()
+    return found
 
 
 def verify(request: Request, claimed: Claimed, secret: str) -> bytes:

@@ -131,15 +131,21 @@ class verifier:
 def commit(call: S3Call, wish: Wish, stored: Stored, conditions: Conditions) -> Commit[Version]:
     """Make the object in the next group commit."""
     step = call.objects.put(call.bucket, call.name, stored, wish.attributes, conditions, call.trace())
-    return step.then(lambda version: Response(200, made_headers(call, version)))
+    return step.then(lambda version: Response(200, written_headers(call, version)))
 
 
-def made_headers(call: S3Call, version: Version) -> attributes.Pairs:
-    """The answer's headers after a write."""
-    pairs: attributes.Pairs = [*call.identified(), ("ETag", attributes.shown_etag(version))]
-    if call.bucket.versioning is Versioning.ENABLED:
+def made_headers(request_id: str, container: Container, version: Version) -> attributes.Pairs:
+    """The headers of an answer to a write that say what was made."""
+    pairs = kinds.identified(request_id)
+    pairs.append(("ETag", attributes.shown_etag(version)))
+    if container.versioning is Versioning.ENABLED:
         pairs.append(("x-amz-version-id", version.shown_id))
-    pairs += attributes.checksum_headers(version.checksum)
+    return pairs + attributes.checksum_headers(version.checksum)
+
+
+def written_headers(call: S3Call, version: Version) -> attributes.Pairs:
+    """The answer's headers after a write."""
+    pairs = made_headers(call.request.request_id, call.bucket, version)
     if version.attributes.encryption.mode != "default":
         pairs += sse.answer_headers(version.attributes.encryption)
     if "lifecycle" in call.bucket.documents:

@@ -32,6 +32,10 @@ class Body:
         """
         raise NotImplementedError
 
+    def peek(self) -> bytes | None:
+        """The whole body where it is in memory and nothing of it was read; it stays to be read. Else None."""
+        return None
+
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, all of the rest when negative (the caller bounds that); b"" at the end."""
         if size >= 0:
@@ -55,6 +59,9 @@ class BufferedBody(Body):
         self._data = data
         self._at = 0
         self.length = len(data)
+
+    def peek(self) -> bytes | None:
+        return None if self._at else self._data
 
     def readinto(self, view: memoryview) -> int:
         piece = self._data[self._at : self._at + len(view)]

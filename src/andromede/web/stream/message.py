@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from andromede.db import Tx
+from andromede.db import Reach, Tx
 from andromede.web.stream.body import Body
 
 T = TypeVar("T")
@@ -52,6 +52,10 @@ class Headers:
         """The first value of that name as Latin-1 text, or None."""
         value = self._first.get(_LOWER[name])
         return None if value is None else value.decode("latin-1")
+
+    def only(self, names: frozenset[str]) -> bool:
+        """Whether there is no field but of these names (in lower case)."""
+        return names.issuperset(self._first)
 
     def all(self, name: str) -> list[str]:
         """Every value of that name in order."""
@@ -108,12 +112,13 @@ class Commit(Generic[T]):
 
     `record` is what must be durable in the segment log before the transaction; its type belongs to
     the committer. If `work` raises an `errors.Error`, its savepoint is rolled back and the
-    answerer renders the error.
+    answerer renders the error. `reach`: what `work` may change at most.
     """
 
     work: Callable[[Tx], T]
     render: Callable[[T], Response]
     record: Any = None
+    reach: Reach = Reach.EVERYTHING
 
 
 Outcome = Response | BaseException | Callable[[], Response]
