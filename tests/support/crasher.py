@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from andromede.clock import SystemClock
-from andromede.db import Database, Tx, open_database
+from andromede.db import Database, Reach, Tx, open_database
 from andromede.engines.disk import DiskEngine
 from andromede.ids import RandomIds
 from andromede.objects.blobs import BlobWriter, Extent
@@ -76,11 +76,11 @@ class FusedEngine(DiskEngine):
 
 def fused(db: Database, fuse: Fuse) -> Database:
     """The database with the fuse around every commit."""
-    plain: Callable[[], AbstractContextManager[Tx]] = db.write
+    plain: Callable[..., AbstractContextManager[Tx]] = db.write
 
     @contextmanager
-    def write() -> Iterator[Tx]:
-        with plain() as tx:
+    def write(*reach: Reach) -> Iterator[Tx]:
+        with plain(*reach) as tx:
             yield tx
             fuse.pass_by("commit.before")
         fuse.pass_by("commit.after")

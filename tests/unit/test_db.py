@@ -11,7 +11,7 @@ import pytest
 from andromede import audit
 from andromede.audit import Draft, Recorder
 from andromede.audit import store as audit_store
-from andromede.db import Database, Migration, Tx, migrate, open_database
+from andromede.db import Database, Migration, Reach, Tx, migrate, open_database
 from andromede.errors import Invalid
 from tests.support.clock import FakeClock
 
@@ -114,6 +114,64 @@ def test_the_version_differs_after_every_commit_of_anybody(tmp_path: Path) -> No
     assert two.version() == seen[-1]
     one.close()
     two.close()
+
+
+def test_who_remembers_objects_sees_their_changes_and_all_wider_ones(tmp_path: Path) -> None:
+    one, two = (open_database(f"sqlite:///{tmp_path}/v.db") for _ in range(2))
+    one.script(["CREATE TABLE t (a INTEGER)"])
+
+    def both() -> tuple[bytes | None, bytes | None]:
+        return two.version(), two.version(Reach.OBJECTS)
+
+    before = both()
+    assert None not in before
+    with one.write(Reach.EVENTS) as tx:
+        tx.run("INSERT INTO t VALUES (1)")
+        assert both() == before
+    assert both() == before
+    with one.write(Reach.OBJECTS) as tx:
+        tx.run("INSERT INTO t VALUES (2)")
+        assert both() == (before[0], None)
+    after = both()
+    assert after[0] == before[0]
+    assert after[1] not in (None, before[1])
+    with one.write() as tx:
+        tx.run("INSERT INTO t VALUES (3)")
+        assert both() == (None, None)
+    last = both()
+    assert last[0] not in (None, after[0])
+    assert last[1] not in (None, before[1], after[1])
+    one.close()
+    two.close()
+
+
+def test_any_write_heals_the_count_of_one_that_died(tmp_path: Path) -> None:
+    made = open_database(f"sqlite:///{tmp_path}/v.db")
+    made.script(["CREATE TABLE t (a INTEGER)"])
+    for place in (0, 8):
+        before = made.version(Reach.OBJECTS)
+        assert before is not None
+        with open(f"{tmp_path}/v.db.lock", "r+b") as file:
+            file.seek(place)
+            file.write((int.from_bytes(before[place : place + 8], "little") + 1).to_bytes(8, "little"))
+        assert made.version(Reach.OBJECTS) is None
+        with made.write(Reach.EVENTS) as tx:
+            tx.run("INSERT INTO t VALUES (1)")
+        assert made.version(Reach.OBJECTS) not in (None, before)
+    made.close()
+
+
+def test_rows_go_in_whatever_their_number(db: Database) -> None:
+    db.script(["CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"])
+    for count in (0, 1, 3, 64, 65, 200):
+        with db.write() as tx:
+            tx.run("DELETE FROM t")
+            tx.insert("t (a, b)", [(n, str(n)) for n in range(count)])
+            tx.insert(
+                "t (a, b)", [(n, "new") for n in range(0, count, 7)], "ON CONFLICT (a) DO UPDATE SET b = excluded.b"
+            )
+        rows = db.all("SELECT a, b FROM t ORDER BY a")
+        assert rows == [(n, "new" if n % 7 == 0 else str(n)) for n in range(count)]
 
 
 def test_a_writer_that_died_leaves_no_version_until_the_next_write(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from andromede.objects.s3.door import S3Door
 from andromede.objects.service import Step
 from andromede.web.actor import Actor
 from andromede.web.stream.body import BufferedBody
+from andromede.web.stream.faults import NotQuick
 from andromede.web.stream.message import Commit, Headers, Request, Response
 
 HOST = "127.0.0.1:8701"
@@ -81,7 +82,9 @@ class Answer:
 
 
 class Client:
-    """Calls the door as one caller; `key` None is anonymous."""
+    """Calls the door as one caller; `key` None is anonymous. `quick`: plain requests as on the loop's thread."""
+
+    quick = True
 
     def __init__(self, context: Context, key: str | None = "KEY1") -> None:
         self.context = context
@@ -136,10 +139,15 @@ class Client:
 
     def send(self, request: Request) -> Answer:
         """What the edge would do: handle, commit, render, or render the error."""
+        request.inline = self.quick and self.door.quick(request)
         try:
-            answer = self.door.handle(request)
+            try:
+                answer = self.door.handle(request)
+            except NotQuick:
+                request.inline = False
+                answer = self.door.handle(request)
             if isinstance(answer, Commit):
-                answer = answer.render(self.context.objects.run(Step(answer.work, answer.record)))
+                answer = answer.render(self.context.objects.run(Step(answer.work, answer.record, answer.reach)))
             return rendered(answer)
         except Exception as error:
             return rendered(self.door.error(request, error))

@@ -49,7 +49,7 @@ class Express:
         self._context = context
         self._authentication = authentication
         self._objects = context.objects
-        self._served = not settings.s3_domains and not settings.website_domains
+        self._hosts = tuple("." + name.lower() for name in (*settings.s3_domains, *settings.website_domains))
 
     def answer(self, request: Request) -> Response | Commit[Any] | None:
         """The whole answer, or None with nothing done."""
@@ -61,7 +61,9 @@ class Express:
         else:
             return None
         path = request.path
-        if not self._served or not request.headers.only(said) or path.translate(None, _PATH):
+        if not request.headers.only(said) or path.translate(None, _PATH):
+            return None
+        if self._hosts and self._named_by_host(request):
             return None
         bucket, _, key = path.decode("ascii")[1:].partition("/")
         if not bucket or not key or len(key) > KEY_BYTES:
@@ -70,6 +72,12 @@ class Express:
             return self._answer(request, bucket, key)
         except Error:
             return None
+
+    def _named_by_host(self, request: Request) -> bool:
+        """Whether the bucket stands in the host's name."""
+        host = (request.headers.get("host") or "").lower()
+        name, _, port = host.rpartition(":")
+        return (name if port.isdigit() else host).endswith(self._hosts)
 
     def _answer(self, request: Request, bucket: str, key: str) -> Response | Commit[Any] | None:
         admitted = self._admitted(request)
