@@ -54,10 +54,8 @@ class Authentication:
     def identify(self, access_key: str, peer: str) -> tuple[str, Actor]:
         """Secret and actor of an access key. Raises `Denied` (InvalidAccessKeyId), or `OverQuota` after too many
         wrong signatures by this key from the address: a right guess must not shine through."""
-        if self._failures:
-            self._failures.check(f"{caller(peer)} {access_key}")
         try:
-            return self._auth.ec2(access_key)
+            return self.known(access_key, peer)
         except Unauthenticated as unknown:
             self._failures.take(caller(peer))
             raise Denied(
@@ -65,6 +63,12 @@ class Authentication:
                 "access_key",
                 fields={"AWSAccessKeyId": access_key},
             ) from unknown
+
+    def known(self, access_key: str, peer: str) -> tuple[str, Actor]:
+        """The same without counting an unknown key: raises `Unauthenticated`, or `OverQuota`."""
+        if self._failures:
+            self._failures.check(f"{caller(peer)} {access_key}")
+        return self._auth.ec2(access_key)
 
     def missed(self, access_key: str, peer: str) -> None:
         """Count a signature that does not match."""

@@ -99,7 +99,7 @@ class Express:
         claimed = sigv4.from_header(request, authorization)
         self._authentication.check_scope(claimed.scope, "auth_header")
         sigv4.check_time(claimed, self._context.clock.now_us())
-        secret, actor = self._context.auth.ec2(claimed.scope.access_key)
+        secret, actor = self._authentication.known(claimed.scope.access_key, request.peer)
         sigv4.verify(request, claimed, secret)
         return actor, claimed.payload
 
