@@ -148,12 +148,12 @@ def test_who_remembers_objects_sees_their_changes_and_all_wider_ones(tmp_path: P
 def test_any_write_heals_the_count_of_one_that_died(tmp_path: Path) -> None:
     made = open_database(f"sqlite:///{tmp_path}/v.db")
     made.script(["CREATE TABLE t (a INTEGER)"])
-    for place in (0, 8):
+    for place, at in ((0, 0), (16, 8)):
         before = made.version(Reach.OBJECTS)
         assert before is not None
         with open(f"{tmp_path}/v.db.lock", "r+b") as file:
             file.seek(place)
-            file.write((int.from_bytes(before[place : place + 8], "little") + 1).to_bytes(8, "little"))
+            file.write((int.from_bytes(before[at : at + 8], "little") + 1).to_bytes(8, "little"))
         assert made.version(Reach.OBJECTS) is None
         with made.write(Reach.EVENTS) as tx:
             tx.run("INSERT INTO t VALUES (1)")

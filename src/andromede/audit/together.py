@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from andromede.audit.event import Draft
 from andromede.audit.service import Recorder
-from andromede.db import Database, Tx
+from andromede.db import Database, Reach, Tx
 
 Make = Callable[[Tx], Draft]
 
@@ -44,7 +44,7 @@ class Together:
 
     def _write(self, events: list[_Event]) -> None:
         try:
-            with self._db.write() as tx:
+            with self._db.write(Reach.EVENTS) as tx:
                 self._recorder.record(tx, [event.make(tx) for event in events])
         except BaseException as error:
             if len(events) == 1 or not isinstance(error, Exception):
