@@ -16,6 +16,7 @@ import os
 import queue
 import shutil
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -59,6 +60,37 @@ class State:
                     with contextlib.suppress(OSError):
                         sockets += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
         return cls(memory(pids), descriptors, threads, sockets)
+
+
+class Curve(threading.Thread):
+    """The memory of each role while the attack goes on, to tell a leak from caches that fill."""
+
+    def __init__(self, installation: Installation, every: float = 15.0) -> None:
+        super().__init__(daemon=True)
+        self._data, self._every, self._stop_asked = installation.data, every, threading.Event()
+        self.points: list[dict[str, float]] = []
+
+    def run(self) -> None:
+        while not self._stop_asked.wait(self._every):
+            point: dict[str, float] = {}
+            for pid, role in processes(self._data).items():
+                point[role] = point.get(role, 0.0) + memory({pid}) / (1 << 20)
+            self.points.append(point)
+
+    def __enter__(self) -> Curve:
+        self.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stop_asked.set()
+        self.join()
+
+    def lines(self, most: int = 10) -> list[str]:
+        """At most so many points, evenly over the time."""
+        step = max(1, -(-len(self.points) // most))
+        return [
+            ", ".join(f"{role} {size:.0f}" for role, size in sorted(point.items())) for point in self.points[::step]
+        ]
 
 
 def settled(installation: Installation, seconds: float = 20.0) -> State:
@@ -199,7 +231,8 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
     _say(f"warm-up: {warm.answered + warm.raw} requests, {before.bytes >> 20} MiB, {before.descriptors} descriptors")
     pids = with_children(list(processes(installation.data)))
     start, cpu = time.monotonic(), processor_seconds(pids)
-    total = attack(to, str(options.seed), options.requests, options.clients)
+    with Curve(installation) as curve:
+        total = attack(to, str(options.seed), options.requests, options.clients)
     seconds, spent = time.monotonic() - start, processor_seconds(pids) - cpu
     after = settled(installation)
     total.findings += warm.findings
@@ -212,6 +245,8 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
         f"memory {before.bytes >> 20} -> {after.bytes >> 20} MiB ({grown:+.1f}); descriptors {before.descriptors} -> "
         f"{after.descriptors}; threads {before.threads} -> {after.threads}"
     )
+    for line in curve.lines():
+        _say(f"  MiB over time: {line}")
     for line in wrong:
         _say(f"WRONG: {line}")
     _say(
