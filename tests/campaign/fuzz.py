@@ -41,7 +41,7 @@ OUT = ROOT / "build" / "campaign" / "fuzz"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an installation holds at rest."""
+    """What an installation holds at rest. `bytes`: memory without the pages of mapped files."""
 
     bytes: int
     descriptors: int
@@ -59,7 +59,7 @@ class State:
                     descriptors += 1
                     with contextlib.suppress(OSError):
                         sockets += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
-        return cls(memory(pids), descriptors, threads, sockets)
+        return cls(memory(pids, "Pss_Anon"), descriptors, threads, sockets)
 
 
 class Curve(threading.Thread):
@@ -74,7 +74,7 @@ class Curve(threading.Thread):
         while not self._stop_asked.wait(self._every):
             point: dict[str, float] = {}
             for pid, role in processes(self._data).items():
-                point[role] = point.get(role, 0.0) + memory({pid}) / (1 << 20)
+                point[role] = point.get(role, 0.0) + memory({pid}, "Pss_Anon") / (1 << 20)
             self.points.append(point)
 
     def __enter__(self) -> Curve:

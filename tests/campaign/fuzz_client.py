@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.campaign.fuzz_words import Chance
 from tests.support.world import World
 
 DEPTH = 8
-OBJECT_WIRES, API_WIRES, RAW_CASES = 3, 1, 6
+OBJECT_WIRES, API_WIRES, RAW_CASES = 3, 1, 8
 LIFE = 3000
 """Rounds after which buckets are left for fresh ones: documents in them may have locked everybody out."""
 
@@ -46,7 +46,7 @@ class Tally:
 class Client:
     """Sends rounds of requests until it has its quota of answers."""
 
-    def __init__(self, seed: str, to: Target, share: dict[str, float] | None = None) -> None:
+    def __init__(self, seed: str, to: Target) -> None:
         self.seed = seed
         self.to = to
         self.chance = Chance(random.Random(seed))
@@ -54,7 +54,7 @@ class Client:
         self.sites = fuzz_identity.sites(World(None, "", to.ids))  # type: ignore[arg-type]
         self.tls = ssl.create_default_context(cafile=to.ca) if to.ca else None
         self.wires: dict[tuple[str, int], Wire] = {}
-        self.recent: deque[Ask] = deque(maxlen=2 * DEPTH)
+        self.used: set[tuple[str, int]] = set()
         self.era = -1
         self.buckets: tuple[str, ...] = ()
         self.rounds = 0
@@ -131,6 +131,7 @@ class Client:
             self._wire(place).send(data)
 
     def _drop(self, place: tuple[str, int]) -> None:
+        self.used.discard(place)
         self.wires.pop(place).close()
 
     def _read(self, place: tuple[str, int], asks: list[Ask], start: float) -> None:
@@ -145,12 +146,17 @@ class Client:
                 return
             self.tally.slowest = max(self.tally.slowest, time.monotonic() - start)
             if reply is None:
-                if not wire.reset and (last is None or not last.closes):
-                    self._found("closed without an answer", ask, asks[:at])
+                used = place in self.used
                 self._drop(place)
+                if last is None and used:  # it had been idle, and its end and these requests have crossed
+                    self._send(place, asks)
+                    self._read(place, asks, start)
+                else:
+                    self._found("reset" if wire.reset else "closed without an answer", ask, asks[:at])
                 return
             self._account(ask, reply)
             last = reply
+            self.used.add(place)
             if reply.closes:
                 self._drop(place)
                 return

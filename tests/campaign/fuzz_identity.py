@@ -112,7 +112,8 @@ def _part(chance: Chance, site: Site, name: str, ids: dict[str, str]) -> str:
     if own and chance.maybe(0.6):
         return str(chance.one(own))
     if chance.maybe(0.1):
-        return escaped(chance.odd())[:600] or "x"
+        odd = escaped(chance.odd())[:600] or "x"
+        return "x" if odd == "default" else odd  # without its domain nobody could log in any more
     if destructive:
         return str(chance.one(own)) if own else "0" * 32
     fixed = {"tag": "red", "section": "identity", "option": "driver", "log": ids.get("project_id", "x"), "index": "0"}

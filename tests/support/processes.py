@@ -47,15 +47,16 @@ def with_children(pids: list[int]) -> set[int]:
     return family
 
 
-def memory(pids: set[int]) -> int:
-    """Proportional set size in bytes: shared pages counted once among the processes."""
+def memory(pids: set[int], field: str = "Pss") -> int:
+    """Proportional set size in bytes: shared pages counted once among the processes. `Pss_Anon` is the part that
+    no file stands behind: SQLite maps its database, and those pages grow with it."""
     total = 0
     for pid in pids:
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{field}:"))
     return total * 1024
 
 
