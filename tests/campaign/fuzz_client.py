@@ -179,8 +179,8 @@ class Client:
 
     def _raw(self) -> None:
         case = fuzz_raw.case(self.chance)
-        wire = Wire(self.to.address(case.door), tls=self.tls)
-        outcome = fuzz_raw.play(case, wire)
+        wire = Wire(self.to.address(case.door))
+        outcome = fuzz_raw.play(case, wire) if self.tls is None else fuzz_raw.play_in_the_clear(case, wire)
         wire.close()
         self.tally.raw += max(1, len(outcome.replies))
         for reply in outcome.replies:

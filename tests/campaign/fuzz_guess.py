@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +97,20 @@ def prey(installation: Installation) -> Prey:
     return Prey(tenant, made["id"], made["secret"], installation.s3["AWS_REGION"])
 
 
+def _guesses(address: str, source: str, proofs: list[dict[str, Any]]) -> list[tuple[int, dict[str, str], bytes]]:
+    """The answers to so many guesses, four at a time: one by one they could stay below the rate that is allowed."""
+
+    def some(part: list[dict[str, Any]]) -> list[tuple[int, dict[str, str], bytes]]:
+        guesser = Guesser(address, source)
+        try:
+            return [guesser.login(proof) for proof in part]
+        finally:
+            guesser.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        return [answer for answers in pool.map(some, [proofs[at::4] for at in range(4)]) for answer in answers]
+
+
 def throttled(installation: Installation, attempts: int) -> list[str]:
     """Guess at each credential from one address; then use the right one from there and from elsewhere."""
     found = prey(installation)
@@ -114,8 +129,7 @@ def throttled(installation: Installation, attempts: int) -> list[str]:
         ("one-time code", lambda n: code(f"{n:06d}"), None),
     )
     for name, guess, right in trials:
-        guesser = Guesser(installation.api, here)
-        answers = [guesser.login(guess(number)) for number in range(attempts)]
+        answers = _guesses(installation.api, here, [guess(number) for number in range(attempts)])
         statuses = Counter(status for status, _, _ in answers)
         print(f"{name}: {attempts} guesses, {dict(statuses)}", flush=True)
         if not statuses[429]:
@@ -130,7 +144,6 @@ def throttled(installation: Installation, attempts: int) -> list[str]:
             elsewhere.close()
             if status != 201:
                 wrong.append(f"{name}: the right one from elsewhere got {status} {read[:200]!r}")
-        guesser.close()
     return wrong + _signatures(installation, found, attempts, (here, there))
 
 
@@ -216,7 +229,7 @@ def enumeration(installation: Installation, pairs: int) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--attempts", type=int, default=400)
+    parser.add_argument("--attempts", type=int, default=600)
     parser.add_argument("--names", type=int, default=1_000_000)
     parser.add_argument("--live", type=int, default=3_000)
     parser.add_argument("--pairs", type=int, default=400)

@@ -216,6 +216,21 @@ def play(case: Case, wire: Wire) -> Outcome:
     return Outcome(replies, verdict(expected, replies))
 
 
+def play_in_the_clear(case: Case, wire: Wire) -> Outcome:
+    """Send a case to a port that speaks TLS: it says nothing that HTTP would, and ends the connection."""
+    for piece in case.pieces:
+        if not wire.send(piece):
+            break
+    wire.half_close()
+    try:
+        reply = wire.read("GET")
+    except Late as late:
+        return Outcome([], f"a port of TLS does not end a connection in the clear: {late}")
+    except Malformed:  # an alert of TLS
+        return Outcome([])
+    return Outcome([], "a port of TLS answered in the clear" if reply is not None else "")
+
+
 def verdict(expected: fuzz_strict.Stream, replies: list[Reply]) -> str:
     """What is wrong with the answers, or nothing."""
     count = len(expected.methods)
