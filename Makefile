@@ -66,7 +66,7 @@ clients: $(VENV)/.dev  ## real clients (boto3, rclone, restic, ...) and others' 
 conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, SCS=checkout of SovereignCloudStack/standards
 	$(BIN)/python -m tests.conformance.run $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)
 
-bench: $(VENV)/.dev  ## paired rounds against peers on this machine (ARGS="--rounds 3 --peers nginx,swift")
+bench: $(VENV)/.dev  ## paired rounds beside peers, which are installed or named; floors judged (ARGS="--peers nginx,rgw --wide ''")
 	$(BIN)/python -m bench $(ARGS)
 
 wheel: $(VENV)/.dev  ## the wheel, in dist/: the same bytes on every machine

@@ -44,7 +44,7 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "keystone": Keystone,
 }
 RIVALS = "nginx,swift,rgw,rclone,keystone"
-CASES = "put+get:4KiB:1+16+64,put+get:64MiB:1+4,crc:64MiB:4,issue:1:4,validate:1:16,validate:300:16"
+CASES = "put+get:4KiB:1+16+64,put+get:64MiB:1+4,crc:64MiB:4,issue:1:1+4,validate:1:16,validate:300:16"
 WIDE = (
     "put+get:4KiB:4,put+get:64KiB+1MiB:1+4+16+64,put+get:64MiB:16+64,"
     "head+delete+mixed:4KiB:16,list:1000:4,multipart:64MiB:4"

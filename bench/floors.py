@@ -10,7 +10,7 @@ from bench.figures import Case, Results
 
 MIB = 1 << 20
 PUT, GET, BIG_PUT, BIG_CRC, BIG_GET = "put:4KiB:64", "get:4KiB:64", "put:64MiB:4", "crc:64MiB:4", "get:64MiB:4"
-ISSUE, CACHED, COLD = "issue:1:4", "validate:1:16", "validate:300:16"
+ISSUE, CACHED, COLD = "issue:1:1", "validate:1:16", "validate:300:16"
 # what is compared -> case, the peer's case, and for each peer floor and goal of the ratio
 RATIOS: Mapping[str, tuple[str, str, Mapping[str, tuple[float, float]]]] = {
     "PUT 4 KiB ×64": (PUT, PUT, {"swift": (40, 100), "rgw": (10, 25), "nginx": (1.5, 4)}),

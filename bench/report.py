@@ -45,18 +45,28 @@ def cell(results: Results, peer: str, case: str) -> str:
     return f"{figure(rate)}; {times}; {figure(spent)}"
 
 
+def grid(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
 def table(results: Results, names: list[str]) -> str:
-    """All cases: figures of each system, then this program's ratios to each peer, of the rate and of CPU."""
-    ours, rivals = names[0], names[1:]
-    heads = [*names, *(f"rate ÷ {name}; CPU {name} ÷ ours" for name in rivals)]
-    lines = [" | ".join(["| case", *heads]) + " |", "|" + "---|" * (1 + len(heads))]
+    """The figures of each system, case by case."""
+    return grid(["case", *names], [[case, *(cell(results, name, case) for name in names)] for case in results.cases])
+
+
+def ratios(results: Results, names: list[str]) -> str:
+    """This program beside each peer: its rate over the peer's, and the peer's CPU over its own."""
+    ours, rows = names[0], []
     for case in results.cases:
-        cells = [cell(results, name, case) for name in names]
-        for name in rivals:
+        cells = []
+        for name in names[1:]:
             less = results.ratio(ours, name, case, "cpu_us")
-            cells.append(f"{figure(results.ratio(ours, name, case, 'rate'))}; {figure(1 / less if less else None)}")
-        lines.append(f"| {case} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            pair = (results.ratio(ours, name, case, "rate"), 1 / less if less else None)
+            cells.append("–" if pair[0] is None else "; ".join(map(figure, pair)))
+        rows.append([case, *cells])
+    return grid(["case", *names[1:]], rows)
 
 
 def system(rig: Rig) -> dict[str, Any]:
@@ -74,26 +84,30 @@ def systems(found: list[dict[str, Any]]) -> list[str]:
 def limit_lines(found: Mapping[str, Mapping[str, float]]) -> str:
     """The machine's limits: wall time and CPU of one processor."""
     walls, spent = found["wall_seconds"], found["cpu_seconds"]
-    lines = ["| limit | one thread | CPU |", "|---|---|---|"]
-    lines.append(
-        f"| durable write of 4 KiB (fdatasync) | {walls['flush'] * 1e6:,.0f} µs | {spent['flush'] * 1e6:,.0f} µs |"
-    )
-    for name, seconds in walls.items():
-        if name != "flush":
-            rate = 1.048576 / seconds
-            lines.append(f"| {name.replace('_', ' ')} | {rate:,.0f} MB/s | {spent[name] * 1e3:.3f} ms/MiB |")
+    rows = [
+        ["durable write of 4 KiB (fdatasync)", f"{walls['flush'] * 1e6:,.0f} µs", f"{spent['flush'] * 1e6:,.0f} µs"]
+    ]
+    for name in [name for name in walls if name != "flush"]:
+        rate = 1.048576 / walls[name]
+        rows.append([name.replace("_", " "), f"{rate:,.0f} MB/s", f"{spent[name] * 1e3:.3f} ms/MiB"])
     for name, seconds in found["password_hashes_cpu_seconds"].items():
-        lines.append(f"| password hash, {name} | | {seconds * 1e3:,.1f} ms |")
-    return "\n".join(lines)
+        rows.append([f"password hash, {name}", "", f"{seconds * 1e3:,.1f} ms"])
+    return grid(["limit", "one thread", "CPU"], rows)
 
 
 def whole(
     results: Results, names: list[str], limits: Mapping[str, Mapping[str, float]], floors: str, parts: list[str]
 ) -> str:
     """Everything that a run prints at its end."""
-    cells = "Each cell: operations/s or MB/s; p50/p99 in ms; server CPU in µs an operation or ms a MiB."
-    beside = ["\n".join(parts), cells, table(results, names), f"failed requests: {results.failures}"]
-    return "\n\n".join(["", *beside, limit_lines(limits), floors])
+    sections = ["\n".join(parts)]
+    sections += ["Each cell: operations/s or MB/s; p50/p99 in ms; server CPU in µs an operation or ms a MiB."]
+    sections += [table(results, names)]
+    if names[1:]:
+        sections += [
+            "Rate ÷ the peer's; CPU of the peer ÷ ours. Medians of the rounds' own ratios.",
+            ratios(results, names),
+        ]
+    return "\n\n".join(["", *sections, f"failed requests: {results.failures}", limit_lines(limits), floors])
 
 
 def judged(verdict: Verdict) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_what_is_measured_alone() -> None:
     quiet = {"put": {"p50": 5.0}, "get": {"p50": 2.0}}
     pressed = {"put": {"p99": 49.0}, "get": {"p99": 30.0}}
     pressure = {"quiet": quiet, "pressed": pressed, "backups": 2, "logs_compacted": 3, "objects_expired": 0}
-    lines = [line("andromede", "issue:1:4", 40, cpu=22_000), line("andromede", "put:4KiB:16", 9, p99=14)]
+    lines = [line("andromede", "issue:1:1", 40, cpu=22_000), line("andromede", "put:4KiB:16", 9, p99=14)]
     ledger = {"put": -0.02, "get": 0.2}
     found = by_name(Evidence(Results(lines), {}, 0.02, memory, pressure, ledger))
     assert found["memory, whole cloud at rest"].word == "floor"
