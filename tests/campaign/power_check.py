@@ -76,7 +76,7 @@ class Inside:
     """An installation without its roles."""
 
     def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
-        self.config = load(data, environment)
+        self.config = load(data, {**environment, "ANDROMEDE_SERVER_LOG_LEVEL": "error"})
         app.initialise(self.config)
         self.base = app.Base.open(self.config, "objects-0")
         for source in SOURCES:  # what each role does when it starts

@@ -12,8 +12,8 @@ from andromede.durable import make_folder
 from andromede.engines.disk import DiskEngine
 from andromede.identity.keyring import KeyRing
 from andromede.keys.custody import write_once
-from andromede.ops.layout import private_write
-from tests.support.clock import FakeIds
+from andromede.ops.layout import Layout, prepare, private_write
+from tests.support.clock import FakeClock, FakeIds
 
 
 @pytest.fixture
@@ -84,3 +84,10 @@ def test_private_files_root_keys_and_folders(tmp_path: Path, open_names: set[Pat
 def test_the_folders_of_blobs(tmp_path: Path, open_names: set[Path]) -> None:
     DiskEngine(tmp_path / "blobs", "objects-0").close()
     assert open_names == set()
+
+
+def test_a_first_start_that_the_power_cut_off_may_be_repeated(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "installation.json.part").write_bytes(b"")
+    (tmp_path / "run").mkdir()
+    assert prepare(Layout(tmp_path), clock, FakeIds())
+    assert (tmp_path / "installation.json").exists()

@@ -123,7 +123,8 @@ def private_write(path: Path, content: str | bytes) -> None:
 
 
 def _refuse_foreign(data: Path) -> None:
-    known = {"andromede.toml", "run", "log", "lost+found"}
+    cut_off = "installation.json.part"  # by a first start that did not come to its end
+    known = {"andromede.toml", "run", "log", "lost+found", cut_off}
     strangers = sorted(entry.name for entry in data.iterdir() if entry.name not in known)
     if strangers:
         raise Conflict(
