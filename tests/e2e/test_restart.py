@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 from datetime import datetime
 from pathlib import Path
@@ -47,9 +46,9 @@ def test_a_rolling_restart_drops_no_request(own: Installation) -> None:
     before, shown = pids(own), certificate(own)
     Path(own.data / "tls" / "server.pem").unlink()  # a new one is made
     settings(own, "[identity]\ntoken_seconds = 1234\n")
-    found = rolling.run(own, 2, times=1)
+    found = rolling.run(own, 1, times=1)
     assert found["failures"] == []
-    assert int(str(found["all"])) > 300
+    assert int(str(found["all"])) > 100
     after = pids(own)
     assert after["supervisor"] == before["supervisor"]
     assert not set(after.values()) & {pid for name, pid in before.items() if name != "supervisor"}
@@ -68,7 +67,6 @@ def test_what_a_restart_cannot_do_is_refused_and_changes_nothing(own: Installati
     for text, words in (
         ("[server]\nobject_workers = 3\n", "3 object workers"),
         ("[server]\nregionn = 1\n", "regionn"),
-        ('[server]\ntls = true\ntls_certificate = "/none.pem"\ntls_key = "/none.pem"\n', "TLS on"),
         ('[storage]\ns3_bucket = "elsewhere"\n', "storage"),
     ):
         settings(own, text)
@@ -76,8 +74,5 @@ def test_what_a_restart_cannot_do_is_refused_and_changes_nothing(own: Installati
         assert (done.returncode, words in done.stdout, "nothing was changed" in done.stdout) == (1, True, True), done
     assert pids(own) == before
     (own.data / "andromede.toml").unlink()
-    own.run("restart")
-    assert not set(pids(own).values()) & (set(before.values()) - {before["supervisor"]})
-    os.kill(pids(own)["supervisor"], 15)
     own.stop()
     assert processes(own.data) == {}
