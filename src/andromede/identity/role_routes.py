@@ -130,9 +130,11 @@ def delete_implied(call: IdentityCall) -> None:
 
 @routes.add("GET", "/v3/role_inferences", "identity:list_role_inference_rules", target=own_scope)
 def list_inferences(call: IdentityCall) -> dict[str, Any]:
-    """Every inference."""
+    """Every inference from a global role, and for a domain's reader those from the roles of that domain."""
+    reach = TABLE.reach(call.who, call.action)
     rows = [
         {"prior_role": short(call, prior), "implies": [short(call, role) for role in implied]}
         for prior, implied in call.services.roles.inferences()
+        if reach.everything or prior.domain_id in ("", reach.domain_id)
     ]
     return {"role_inferences": rows, "links": self_link(call, "role_inferences")}
