@@ -170,6 +170,19 @@ RULES: tuple[tuple[str, Rule], ...] = (
 """In order; the first that answers decides. The public access block acts inside the last three."""
 
 
+def refusal(request: AccessRequest, decision: Decision) -> Denied:
+    """What the caller reads. Which statement denies is for those to know who may read the owner's project; to all
+    others a refusal reads the same whatever the bucket holds, and of a key that is not there as of one that is."""
+    actor = request.actor
+    inside = actor is not None and request.in_owner_project and actions.powers(actor.roles).reads
+    reason = f": {decision.reason}" if inside and not decision.allowed else ""
+    return Denied(
+        f"{request.action} on {request.label} is denied{reason}. "
+        "Ask the owner of the bucket for a policy statement or an ACL grant.",
+        "access",
+    )
+
+
 class Evaluator:
     """Answers access requests from the documents that they carry; holds no state but a cache of parsed ones."""
 
@@ -199,8 +212,4 @@ class Evaluator:
         """Raise Denied (reason="access") unless it may happen."""
         decision = self.allowed(request)
         if not decision.allowed:
-            raise Denied(
-                f"{request.action} on {request.label} is denied: {decision.reason}. "
-                "Ask the owner of the bucket for a policy statement or an ACL grant.",
-                "access",
-            )
+            raise refusal(request, decision)

@@ -221,7 +221,7 @@ def _object(call: S3Call) -> Version:
     try:
         call.version = call.objects.head(call.bucket, call.name, call.version_id)
     except NotFound as missing:
-        may_know(call, missing)
+        may_know(call, missing, _versioned(call, call.operation.action))
         raise described(missing) from missing
     return call.version
 

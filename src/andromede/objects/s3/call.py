@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from andromede.errors import Denied, Invalid, TooLarge
 from andromede.objects import trail
 from andromede.objects.access import AccessRequest
+from andromede.objects.access.evaluator import refusal
 from andromede.objects.commit import Footprint
 from andromede.objects.model import Container, Trace, Version
 from andromede.objects.s3 import digest
@@ -150,6 +151,11 @@ class S3Call:
     def require(self, action: str | None = None, **about: Any) -> None:
         """Raises `Denied` unless the caller may do `action` (arguments as `access`)."""
         self.context.evaluator.require(self.access(action, **about))
+
+    def refusal(self, action: str, **about: Any) -> Denied:
+        """The refusal of `action` on what is not there, word by word as on what is."""
+        asked = self.access(action, **about)
+        return refusal(asked, self.context.evaluator.allowed(asked))
 
     def conditions(self) -> Mapping[str, Value]:
         """Condition keys of the request for policies (IAM reference, "Condition keys for Amazon S3")."""

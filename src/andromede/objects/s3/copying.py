@@ -47,7 +47,7 @@ def source_of(call: S3Call) -> Source:
         version = call.objects.head(container, key, version_id)
     except NotFound as missing:
         if not call.allowed("s3:ListBucket", container=container):
-            raise Denied("access to the copy source is denied", "access") from missing
+            raise call.refusal(action, container=container, key=key) from missing
         raise NotFound(missing.public, missing.reason) from missing
     call.require(action, container=container, key=key, version=version)
     if version.is_marker:

@@ -45,7 +45,7 @@ def find(call: S3Call, action: str, version_action: str) -> Version:
     try:
         version = call.objects.head(call.bucket, call.name, version_id)
     except NotFound as missing:
-        may_know(call, missing)
+        may_know(call, missing, wanted)
         raise described(missing) from missing
     call.version = version
     call.require(wanted, version=version)
@@ -70,7 +70,8 @@ def may_read(call: S3Call) -> Callable[[Container, Version], None]:
     """The right to every object that a symlink or a large object leads to."""
 
     def check(container: Container, version: Version) -> None:
-        call.require("s3:GetObject", container=container, key=version.key, version=version)
+        if not call.allowed("s3:GetObject", container=container, key=version.key, version=version):
+            raise _led_astray()
         call.reached(container, version.key)
 
     return check
@@ -85,15 +86,21 @@ def may_know_target(call: S3Call) -> MayKnow:
         else:
             known = call.actor is not None and call.actor.project_id == project_id
         if not known:
-            raise Denied("access to the target of the symlink is denied", "access")
+            raise _led_astray()
 
     return check
 
 
-def may_know(call: S3Call, missing: NotFound) -> None:
-    """A caller who may not list the bucket (at this key) does not learn that an object is absent."""
+def _led_astray() -> Denied:
+    """The same for what is there and what is not."""
+    return Denied("access to what the object leads to is denied; ask its owner for the right to read it", "access")
+
+
+def may_know(call: S3Call, missing: NotFound, action: str) -> None:
+    """A caller who may not list the bucket (at this key) does not learn that an object is absent: it reads what
+    a refusal of `action` on a present one says."""
     if not call.allowed("s3:ListBucket", container=call.bucket, extra={"s3:prefix": call.key or ""}):
-        raise Denied("access denied", "access") from missing
+        raise call.refusal(action) from missing
 
 
 def described(missing: NotFound) -> NotFound:

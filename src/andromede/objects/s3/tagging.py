@@ -26,7 +26,7 @@ def _version(call: S3Call, extra: Mapping[str, Value] | None = None) -> Version:
     try:
         version = call.version = call.objects.head(call.bucket, call.name, call.version_id)
     except NotFound as missing:
-        may_know(call, missing)
+        may_know(call, missing, action)
         raise described(missing) from missing
     call.require(action, version=version, extra=extra)
     return version

@@ -12,7 +12,7 @@ from andromede.objects import trail
 from andromede.objects.access.actions import role_allows
 from andromede.objects.access.request import AccessRequest, Narrowing
 from andromede.objects.commit import Footprint
-from andromede.objects.manifests import ACCOUNT_PREFIX, Opener
+from andromede.objects.manifests import Opener
 from andromede.objects.model import Account, Container, Trace, Version
 from andromede.objects.swift.place import Place, parse_query
 from andromede.web.actor import Actor
@@ -154,7 +154,7 @@ class Call:
     ) -> None:
         """Raises `Unauthenticated` for nobody, `Denied` for somebody, unless it may be done."""
         if not self.allowed(action, container, key, version):
-            raise self.refusal(f"{action} on {container.name}{'/' + key if key else ''}")
+            raise self.refusal(f"{action} on container {container.name}")  # word by word as of one that is not there
 
     def allowed(
         self, action: str, container: Container, key: str | None = None, version: Version | None = None
@@ -247,15 +247,21 @@ class Call:
     def opener(self) -> Opener:
         """Resolves manifests and links with this caller's rights."""
 
+        def astray() -> Denied | Unauthenticated:
+            return self.refusal("s3:GetObject on what the object leads to")  # whether or not it is there
+
         def may_read(container: Container, version: Version) -> None:
-            self.require("s3:GetObject", container, version.key, version)
+            if not self.allowed("s3:GetObject", container, version.key, version):
+                raise astray()
             self.reached(container, version.key)
 
         def may_know(project_id: str, container: Container | None, key: str) -> None:
             if container is not None:
-                self.require("s3:GetObject", container, key)
-            elif not self.is_reseller and (self.actor is None or self.actor.project_id != project_id):
-                raise self.refusal(f"s3:GetObject on account {ACCOUNT_PREFIX}{project_id}")
+                known = self.allowed("s3:GetObject", container, key)
+            else:
+                known = self.is_reseller or (self.actor is not None and self.actor.project_id == project_id)
+            if not known:
+                raise astray()
 
         return Opener(self.objects, may_read, may_know)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from andromede.audit import Draft
 from andromede.errors import Denied, Error, Unauthenticated, Unsupported
 from andromede.objects import trail
-from andromede.objects.model import Container
+from andromede.objects.model import Container, ListQuery
 from andromede.objects.swift import (
     access,
     account,
@@ -95,6 +95,12 @@ def _event(call: Call, container: Container | None, outcome: str) -> Draft:
     return trail.read_event(container, trace, label, outcome)
 
 
+def _holds_something(call: Call) -> bool:
+    """Whether the account of the path has metadata or containers, and so a log."""
+    found = call.objects.list_containers(call.place.project_id, ListQuery(limit=1))
+    return bool(found.entries) or call.account().exists
+
+
 class SwiftDoor:
     """One per process. Refusals are `errors.Error`, which the edge hands to `error`."""
 
@@ -170,8 +176,9 @@ class SwiftDoor:
     @staticmethod
     def _refused(call: Call, error: Error) -> Commit[Any]:
         """Raise the refusal, or commit its event first where something of a tenant was asked for. What was asked
-        wrongly, or of what is not there, leaves none: a made-up account must not begin a log."""
-        if call.container is None and not call.account().exists:
+        wrongly leaves none, nor what was asked of an account that holds nothing: a made-up one must not begin a log.
+        In one that holds something a container leaves it whether or not it exists, so that the header tells nobody."""
+        if call.container is None and not _holds_something(call):
             raise error
         return trail.refused(call.objects, _event(call, call.container, "denied"), error)
 
