@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from andromede.errors import Denied, Invalid, NotFound, TooLarge, Unauthenticated
 from andromede.objects import trail
 from andromede.objects.access.actions import role_allows
+from andromede.objects.access.keys import request_keys
 from andromede.objects.access.request import AccessRequest, Narrowing
 from andromede.objects.commit import Footprint
 from andromede.objects.manifests import Opener
@@ -161,20 +162,28 @@ class Call:
     ) -> bool:
         """Whether the caller may do the S3 action that this request amounts to."""
         return self.context.evaluator.allowed(
-            AccessRequest(self.actor, action, container, key, version, self._conditions(), self.narrowing)
+            AccessRequest(self.actor, action, container, key, version, self._conditions(container), self.narrowing)
         ).allowed
 
-    def _conditions(self) -> dict[str, str]:
-        keys = {
-            "aws:SourceIp": self.request.peer,
-            "aws:SecureTransport": "true" if self.request.scheme == "https" else "false",
-        }
-        if referer := self.header("referer"):
-            keys["aws:Referer"] = referer
-        for name in ("prefix", "delimiter"):
-            if name in self.params:
-                keys[f"s3:{name}"] = self.params[name]
-        return keys
+    def _conditions(self, container: Container) -> dict[str, str | tuple[str, ...]]:
+        """What policies may look at: all that this request has, or a Deny would bind S3 alone. Without a policy
+        only the referrer counts."""
+        if "policy" not in container.documents:
+            referer = self.header("referer")
+            return {"aws:Referer": referer} if referer else {}
+        return request_keys(
+            self._condition_header, self._condition_query, peer=self.request.peer,
+            secure=self.request.scheme == "https", now_us=self.now_us,
+        )  # fmt: skip
+
+    def _condition_header(self, name: str) -> str | None:
+        """Those that mean the same at both doors; the headers of S3 mean nothing here."""
+        if name == "user-agent":
+            return self.request.headers.get(name)
+        return self.header(name) if name in ("referer", "if-match", "if-none-match") else None
+
+    def _condition_query(self, name: str) -> str | None:
+        return self.params.get({"max-keys": "limit", "versionId": "version-id"}.get(name, name))
 
     def refusal(self, what: str) -> Denied | Unauthenticated:
         """401 for nobody, 403 for somebody: whether or not the thing exists."""
