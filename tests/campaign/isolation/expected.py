@@ -108,4 +108,3 @@ LEDGER: Table = {
     "sovereignty:set_policy": ADMINS | {"project manager"},
 }
 """On the victim's log by name. Role auditor of the system reads every log; a project's own people read theirs."""
-OWN_LEDGER: Table = {"sovereignty:erase_event": frozenset({"project manager"}) | ADMINS}

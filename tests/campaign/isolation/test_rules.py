@@ -14,9 +14,17 @@ from tests.support.house import House
 WORLDS_AT_DOORS = 40
 
 
-@settings(max_examples=1000, deadline=None, database=None, derandomize=True)
+def test_evaluator_and_model_say_the_same_of_many_worlds() -> None:
+    rng = random.Random(5)
+    for _ in range(1500):
+        _, _, found = asking.differences(rng)
+        assert found == [], "\n".join(found)
+
+
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
 @given(st.randoms(use_true_random=False))
 def test_evaluator_and_model_say_the_same(rng: random.Random) -> None:
+    """By hypothesis, which makes what differs small."""
     _, _, found = asking.differences(rng)
     assert found == [], "\n".join(found)
 
@@ -35,7 +43,7 @@ def test_the_generator_reaches_every_part_of_the_rules() -> None:
     """Each rule decides in some world: were one left out of the model, its questions would be answered otherwise."""
     rng = random.Random(3)
     seen = set()
-    for _ in range(1500):
+    for _ in range(700):
         world = worlds.world(rng)
         for _ in range(4):
             ask = worlds.ask(rng)
