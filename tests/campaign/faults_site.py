@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import http.client
@@ -112,6 +113,11 @@ class Faulty(Installation):
         """The address of its database."""
         return str(self.settings.get("storage.database") or f"sqlite:///{self.data}/andromede.db")
 
+    @property
+    def log_size(self) -> int:
+        """Where the next line of its log goes."""
+        return (self.data / "log" / "andromede.log").stat().st_size
+
     def pids(self, role: str) -> list[int]:
         return [pid for pid, found in processes(self.data).items() if found == role]
 
@@ -175,6 +181,11 @@ class Site:
         self.admin.http.close()
 
 
+def md5_of(body: bytes) -> str:
+    """The value of Content-MD5."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
 def content(name: str, size: int) -> bytes:
     """Bytes of their own for every name."""
     seed = hashlib.sha256(name.encode()).digest()
@@ -219,10 +230,7 @@ def _multipart(site: Site, name: str) -> Answer:
 def _bulk(site: Site, name: str) -> Answer:
     keys = "".join(f"<Object><Key>{name}-{n}</Key></Object>" for n in range(3))
     body = f"<Delete>{keys}</Delete>".encode()
-    import base64
-
-    md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-    done = site.s3("POST", "/box?delete=", body, content_md5=md5)
+    done = site.s3("POST", "/box?delete=", body, content_md5=md5_of(body))
     if done.status == 200 and b"<Error>" in done.body:
         return Answer(503, done.text, {**done.headers, "retry-after": "-"}, done.body)
     return done
@@ -397,9 +405,9 @@ def alerts(installation: Installation, since: int = 0) -> list[dict[str, Any]]:
 def fsck(installation: Installation, deep: bool = True) -> list[dict[str, Any]]:
     """What `andromede fsck` finds wrong (errors only)."""
     done = installation.run("fsck", *(["--deep"] if deep else []), "--json", check=False)
-    text = done.stdout[done.stdout.find("{") :]
+    text = done.stdout[done.stdout.find("{\n") :]
     try:
-        found = json.loads(text)
+        found, _ = json.JSONDecoder().raw_decode(text)
     except ValueError as failure:
         raise AssertionError(f"fsck ended with {done.returncode}: {done.stdout[-3000:]}") from failure
     return [problem for problem in found["problems"] if problem["severity"] == "error"]

@@ -11,14 +11,45 @@ from typing import Any, Literal, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
+from andromede.clock import SystemClock
 from andromede.db.base import Reach, Row, Tx
-from andromede.errors import Unavailable
+from andromede.errors import Fatal, NoCapacity, Unavailable
 
 T = TypeVar("T")
 
 _GATE = 0x616E6472  # the advisory lock that stands for the writer gate
+
+
+WAIT_SECONDS = 4.0
+"""How long a call waits for a connection. Reconnecting begins anew as often, so that a database that is back is found
+soon."""
+REST_SECONDS = 1.0
+"""How long calls are refused at once after one has waited in vain: they would queue behind one another."""
+_PATIENCE = {
+    "connect_timeout": 4,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+}
+"""After which time a server that went away without a word counts as gone; what the address says comes first."""
+
+
+def _failure(error: psycopg.Error) -> Exception:
+    """What a client may know of a failed statement; programming errors stay what they are."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        text = "the storage is full; delete something or ask the operator for room"
+        return NoCapacity(text, "disk", cause=str(error))
+    if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
+        text = "the database is damaged: restore the newest sound backup"
+        return Fatal(text, "database", cause=str(error))
+    gone = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+    if isinstance(error, gone):
+        text = "the database does not answer; the call may be repeated"
+        return Unavailable(text, "database", cause=str(error))
+    return error
 
 
 @lru_cache(maxsize=4096)
@@ -90,18 +121,24 @@ class PostgresDatabase:
         self._dsn = dsn
         self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
             dsn, min_size=1, max_size=max_connections, open=True, configure=_configure,
-            kwargs={"prepare_threshold": 2, "autocommit": True},
+            timeout=WAIT_SECONDS, reconnect_timeout=WAIT_SECONDS,
+            kwargs={**_PATIENCE, **conninfo_to_dict(dsn), "prepare_threshold": 2, "autocommit": True},
         )  # fmt: skip
+        self._clock = SystemClock()
+        self._away_until = 0.0
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Row]]:
+        if self._clock.monotonic() < self._away_until:
+            raise _failure(psycopg.OperationalError("it did not answer a moment ago"))
         try:
             with self._pool.connection() as conn:
                 yield conn
-        except psycopg.OperationalError as error:
-            raise Unavailable(
-                "the database does not answer; the call may be repeated", "database", cause=str(error)
-            ) from error
+        except PoolTimeout as error:
+            self._away_until = self._clock.monotonic() + REST_SECONDS
+            raise _failure(error) from error
+        except psycopg.Error as error:
+            raise _failure(error) from error
 
     @contextmanager
     def _transaction(self, opening: str) -> Iterator[psycopg.Connection[Row]]:

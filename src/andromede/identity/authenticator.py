@@ -17,7 +17,7 @@ from cryptography.fernet import InvalidToken
 
 from andromede.clock import Clock
 from andromede.db import Database, Tx
-from andromede.errors import NotFound, Unauthenticated
+from andromede.errors import Fatal, NotFound, Unauthenticated
 from andromede.identity import credentials_store, principals_store, roles_store
 from andromede.identity.keyring import KeyRing
 from andromede.identity.model import AccessRule, ApplicationCredential, Credential, Project, Role, Trust, User
@@ -208,10 +208,13 @@ def _pattern(text: str) -> str:
 
 
 def open_blob(vault: KeyRing, credential: Credential) -> dict[str, Any]:
-    """The decrypted JSON of an EC2 credential; empty when it cannot be read."""
+    """The decrypted JSON of an EC2 credential; empty when it is none. Raises `Fatal` when no key opens it."""
     try:
         found = json.loads(vault.decrypt(credential.blob))
-    except (InvalidToken, ValueError):
+    except InvalidToken as error:
+        text = f"the credential {credential.id} does not open: it was altered, or its key in keys/credential was"
+        raise Fatal(f"{text}; restore a backup", "credential") from error
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -79,8 +79,15 @@ class KeyRing:
                 self._seen = self._state()
                 numbers = [number for number in self._numbers() if number != STAGED]
                 order = [*numbers[::-1], STAGED]
-                self._fernet = MultiFernet([Fernet((self._folder / str(n)).read_bytes()) for n in order])
+                self._fernet = MultiFernet([self._key(n) for n in order])
         return self._fernet
+
+    def _key(self, number: int) -> Fernet:
+        path = self._folder / str(number)
+        try:
+            return Fernet(path.read_bytes())
+        except ValueError as error:
+            raise Fatal(f"the key {path} is damaged; restore it from a backup", "keys") from error
 
     def _write(self, number: int, ids: Ids) -> None:
         path = self._folder / f".{number}.new"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from andromede.db import Row
+from andromede.errors import Fatal
 from andromede.objects.model import (
     Account,
     Attributes,
@@ -103,12 +104,19 @@ def pack_wide(a: Attributes) -> str:
 @lru_cache(maxsize=8192)
 def unpack_wide(text: str, content_type: str, kind: str, delete_at: int | None) -> Attributes:
     """Read `pack_wide` back, with the attributes that have columns of their own. Values are never changed,
-    and many objects share theirs: equal ones are made once."""
-    w = _decode_wide(text)
+    and many objects share theirs: equal ones are made once. Raises `Fatal` reason `damage`."""
+    try:
+        return _attributes(_decode_wide(text), content_type, _KINDS[kind], delete_at)
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
+        told = f"the row of an object is damaged: {kind!r} {text[:200]!r} does not read; restore it from a backup"
+        raise Fatal(told, "damage", cause=repr(error)) from error
+
+
+def _attributes(w: Wide, content_type: str, kind: Kind, delete_at: int | None) -> Attributes:
     lock = Lock(w.lock_mode, w.lock_until, w.hold) if w.lock_mode or w.hold else _NO_LOCK
     enc = _NO_ENCRYPTION if w.enc == "default" else Encryption(w.enc, w.enc_key, w.enc_md5)
     acl = None if w.acl is None else base64.b64decode(w.acl)
-    return Attributes(content_type, w.h, w.m, w.s, w.t, acl, lock, w.cls, delete_at, enc, _KINDS[kind])
+    return Attributes(content_type, w.h, w.m, w.s, w.t, acl, lock, w.cls, delete_at, enc, kind)
 
 
 def pack_checksum(checksum: Checksum | None) -> str | None:

@@ -112,9 +112,13 @@ def _versions(scope: Scope, blobs: dict[str, BlobInfo]) -> Iterator[Finding]:
     while rows := fsck_store.versions(scope.db, at, PAGE):
         for row in rows:
             scope.step()
-            version = codec.version(row)
-            at = (version.container_id, version.key, version.seq)
-            subject = f"container {version.container_id} {version.key!r} version {version.id}"
+            at = (row[0], row[1], row[2])
+            subject = f"container {row[0]} {row[1]!r} version {row[3]}"
+            try:
+                version = codec.version(row)
+            except Error as error:
+                yield Finding("error", "damage", subject, error.public)
+                continue
             if version.parts:
                 count, size = fsck_store.part_sums(scope.db, version.id)
                 if (count, size) != (version.parts, version.size) and _still(scope.db, version):

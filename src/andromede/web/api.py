@@ -171,7 +171,7 @@ class Api:
     def _error(self, request: _Request, error: Error) -> HttpResponse:
         dialect = request.mount.dialect if request.mount else self._plain
         status, headers, body = dialect.render(error, request.base + "/v3", request.id)
-        if error.reason in ("database", "disk"):
+        if error.kind == "fatal" or error.reason in ("database", "disk"):
             self.parts.log.alert("storage.failed", request_id=request.id, text=error.public, cause=error.cause)
         elif error.cause or status >= 500:
             self.parts.log.event(
