@@ -95,6 +95,10 @@ class Peer(Protocol):
     @property
     def prefix(self) -> str: ...
     @property
+    def unhashed(self) -> str:
+        """The path of the bucket whose ETags need no MD5, where there is such a thing; else that of the bucket."""
+
+    @property
     def login(self) -> Login | None: ...
     def headers(self, method: str, target: str, more: Mapping[str, str] = ...) -> Mapping[str, str]: ...
 
@@ -106,6 +110,7 @@ class Andromede:
     dialect = "s3"
     prefix = "/bench"
     durability = "flushed (data, row, audit event) before the answer; encrypted; one copy"
+    unhashed = "/bench-opaque"
 
     def __init__(self, source: Path = ROOT / "src", settings: Mapping[str, Any] | None = None) -> None:
         self.cloud: Installation | None = None
@@ -118,6 +123,12 @@ class Andromede:
         self.cloud.start()
         self.signer = Signer.of(self.cloud.s3)
         make_bucket(self)
+        answer = httpx.put(
+            f"http://{self.address}{self.unhashed}",
+            headers={**self.headers("PUT", self.unhashed), "x-andromede-etag": "opaque"},
+            **PLAIN,
+        )
+        assert answer.status_code == 200, answer.text[:300]
 
     def stop(self) -> None:
         if self.cloud is not None:
@@ -156,6 +167,10 @@ class Started:
 
     name = version = ""
     prefix = "/bench"
+
+    @property
+    def unhashed(self) -> str:
+        return self.prefix
 
     def __init__(self) -> None:
         self.children: list[subprocess.Popen[bytes]] = []

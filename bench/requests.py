@@ -48,7 +48,8 @@ def request(peer: Peer, method: str, target: str, size: int = 0, crc: str = "") 
 
 
 def key_of(peer: Peer, size: int, number: int, word: str = "object") -> str:
-    return f"{peer.prefix}/{word}-{size}-{number:05d}"
+    prefix = peer.unhashed if word == "crc" else peer.prefix
+    return f"{prefix}/{word}-{size}-{number:05d}"
 
 
 def listing(peer: Peer, keys: int) -> str:

@@ -49,23 +49,24 @@ def _sha(algorithm: str, data: bytes | memoryview) -> Any:
 class Digests:
     """Running MD5 and checksums."""
 
-    def __init__(self, algorithms: Sequence[str]) -> None:
-        self._md5 = hashlib.md5(usedforsecurity=False)
+    def __init__(self, algorithms: Sequence[str], md5: bool = True) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
         self._crc = {name: 0 for name in algorithms if name in _CRC}
         self._sha = {name: _sha(name, b"") for name in algorithms if name not in _CRC}
         self._order = tuple(algorithms)
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes."""
-        self._md5.update(data)
+        if self._md5 is not None:
+            self._md5.update(data)
         for name, value in self._crc.items():
             self._crc[name] = _CRC[name][0](data, value)
         for digest in self._sha.values():
             digest.update(data)
 
-    def md5(self) -> str:
-        """Hex MD5 so far."""
-        return self._md5.hexdigest()
+    def md5(self) -> str | None:
+        """Hex MD5 so far, if it is computed."""
+        return None if self._md5 is None else self._md5.hexdigest()
 
     def checksums(self) -> dict[str, str]:
         """Base64 values so far, in the order asked for."""
@@ -96,5 +97,5 @@ def combine_composite(algorithm: str, values: Sequence[str]) -> str:
 
 
 def combine_etags(etags: Sequence[str]) -> str:
-    """The ETag of a multipart object: MD5 of the parts' binary MD5s, with `-N`."""
-    return f"{md5(b''.join(bytes.fromhex(etag) for etag in etags))}-{len(etags)}"
+    """The ETag of a multipart object: MD5 of the parts' binary MD5s, with `-N`. Of an opaque one the digits count."""
+    return f"{md5(b''.join(bytes.fromhex(etag[:32]) for etag in etags))}-{len(etags)}"

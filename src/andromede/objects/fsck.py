@@ -125,7 +125,8 @@ def _versions(scope: Scope, blobs: dict[str, BlobInfo]) -> Iterator[Finding]:
                     text = f"{version.parts} parts of {version.size} bytes expected, {count} of {size} found"
                     yield Finding("error", "reference", subject, text)
             elif version.body is not None and version.size:
-                md5 = version.etag if version.attributes.encryption.mode != "SSE-C" else ""
+                told = version.attributes.encryption.mode != "SSE-C" and "-" not in version.etag  # else it is no MD5
+                md5 = version.etag if told else ""
                 for finding in _body(scope, blobs, subject, version.body, (version.size, md5)):
                     if _still(scope.db, version):
                         yield finding

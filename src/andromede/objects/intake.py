@@ -62,6 +62,11 @@ class Lanes:
             lane.shutdown()
 
 
+def opaque_etag(blob_id: str) -> str:
+    """The ETag of bytes whose MD5 nobody computed: another for each upload, and by its dash no MD5 to anyone."""
+    return f"{blob_id}-0"
+
+
 def short_body(got: int, wanted: int | None) -> Invalid:
     """The error of a body that is shorter or longer than declared."""
     return Invalid(f"short body: {got} bytes came of {wanted} declared; nothing was stored", "short_body")
@@ -109,9 +114,9 @@ class Intake:
                 raise
         return stored
 
-    def receive_small(self, state: State, data: bytes, algorithm: str) -> Stored:
+    def receive_small(self, state: State, data: bytes, algorithm: str, opaque: bool) -> Stored:
         """Take a body of 1 to SMALL bytes that is in memory."""
-        return self._small(data, Receive(algorithms=(algorithm,)), self._secret(state, NO_WISH))
+        return self._small(data, Receive(algorithms=(algorithm,), opaque=opaque), self._secret(state, NO_WISH))
 
     def discard(self, stored: Stored) -> None:
         """Drop received bytes that will not be part of anything."""
@@ -137,7 +142,10 @@ class Intake:
         return _Secret(blob_id, data_key, kek.id, wrapped)
 
     def _small(self, data: bytes | memoryview, want: Receive, secret: _Secret) -> Stored:
-        md5 = digests.md5(data) if data else _EMPTY_MD5
+        if want.opaque and data:
+            md5 = opaque_etag(secret.blob_id)
+        else:
+            md5 = digests.md5(data) if data else _EMPTY_MD5
         sums = {name: digests.checksum(name, data) for name in want.algorithms}
         record = SmallRecord(Sealer(secret.data_key, secret.blob_id).seal_one(data)) if data else None
         return Stored(len(data), md5, sums, secret.blob_id, secret.kek, secret.wrapped, "", record)
@@ -198,7 +206,7 @@ class _Stream:
         self._secret = secret
         self._buffers = buffers
         self._lane = lane
-        self._digests = Digests(want.algorithms)
+        self._digests = Digests(want.algorithms, not want.opaque)
         self._hashing: list[Future[None] | None] = [None] * RING
 
     def run(self, first: int, writer: BlobWriter) -> Stored:
@@ -210,7 +218,7 @@ class _Stream:
         secret = self._secret
         return Stored(
             size,
-            self._digests.md5(),
+            self._digests.md5() or opaque_etag(secret.blob_id),
             self._digests.checksums(),
             secret.blob_id,
             secret.kek,

@@ -63,6 +63,10 @@ class Container:
     documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
+ETAG_SETTING, OPAQUE = "x-container-etag", "opaque"
+"""The setting of a container whose S3 uploads get ETags that are no MD5 (docs/decisions/0016)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Counters, exact at every commit. `objects` and `bytes` count current, visible objects."""
@@ -149,7 +153,7 @@ class Part(msgspec.Struct, frozen=True):
 class Version(msgspec.Struct, frozen=True):
     """One version of one key. `id` is unique and internal; clients see `shown_id`.
 
-    `etag` is bare (`md5hex`, `md5hex-N`). `parts` is the count of multipart parts, 0 otherwise.
+    `etag` is bare (`md5hex`, `md5hex-N`, or an opaque `<hex>-0`). `parts` is the count of multipart parts, 0 otherwise.
     `seq` orders the versions of a key: higher is newer."""
 
     id: str
@@ -407,7 +411,8 @@ class SmallRecord:
 class Stored(msgspec.Struct, frozen=True):
     """Bytes received, hashed, sealed and (beyond 64 KiB) durable, not yet part of any object.
 
-    `md5` is hex, `checksums` maps algorithm names to base64 values. The rest belongs to the core."""
+    `md5` is hex (or an opaque ETag, which is no hex MD5), `checksums` maps algorithm names to base64 values.
+    The rest belongs to the core."""
 
     size: int
     md5: str
@@ -423,7 +428,8 @@ class Stored(msgspec.Struct, frozen=True):
 class Receive:
     """How to take a body. `length`: as declared, None when unknown; a body of another length is
     refused. `algorithms`: checksums to compute beside MD5. `verify` sees the result before it counts;
-    when it raises, the bytes are dropped. `source_customer_key`: of the object that is being copied."""
+    when it raises, the bytes are dropped. `source_customer_key`: of the object that is being copied. `opaque`: no
+    MD5 is promised, nor computed; the ETag is one of these bytes' own."""
 
     length: int | None = None
     max_length: int = 5 << 30
@@ -432,6 +438,7 @@ class Receive:
     customer_key: bytes | None = field(default=None, repr=False)
     verify: Callable[[Stored], None] | None = None
     source_customer_key: bytes | None = field(default=None, repr=False)
+    opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,9 +394,9 @@ class Objects:
         """Take bytes: hashed, sealed and, beyond 64 KiB, durable. They count once a step commits them."""
         return self._intake.receive(self._lookup.state(container), body, want)
 
-    def receive_small(self, container: Container, data: bytes, algorithm: str) -> Stored:
+    def receive_small(self, container: Container, data: bytes, algorithm: str, opaque: bool) -> Stored:
         """The same of bytes in memory, 1 to 64 KiB, under the container's own key; one checksum beside MD5."""
-        return self._intake.receive_small(self._lookup.state(container), data, algorithm)
+        return self._intake.receive_small(self._lookup.state(container), data, algorithm, opaque)
 
     def discard(self, stored: Stored) -> None:
         """Drop received bytes that no step will use."""

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from andromede.clock import iso_milli
 from andromede.errors import Conflict, Denied, Invalid
 from andromede.objects.access.actions import powers
-from andromede.objects.model import Container, ContainerChange, ListQuery, NewContainer, Versioning
+from andromede.objects.model import (
+    ETAG_SETTING,
+    OPAQUE,
+    Container,
+    ContainerChange,
+    ListQuery,
+    NewContainer,
+    Versioning,
+)
 from andromede.objects.s3 import acl, listing, ownership, place
 from andromede.objects.s3.operations import operation
 from andromede.objects.s3.xml import document, element, elements, malformed, parse
@@ -53,6 +61,14 @@ def list_buckets(call: S3Call) -> Response:
     return call.xml("ListAllMyBucketsResult", f"{owner}<Buckets>{''.join(rows)}</Buckets>{more}{shown}")
 
 
+def _etags(call: S3Call) -> dict[str, str]:
+    """`x-andromede-etag: opaque` at the creation of a bucket."""
+    asked = call.header("x-andromede-etag") or "md5"
+    if asked not in ("md5", OPAQUE):
+        raise Invalid(f"x-andromede-etag must be md5 or {OPAQUE}, not {asked[:32]!r}", "invalid_argument")
+    return {ETAG_SETTING: OPAQUE} if asked == OPAQUE else {}
+
+
 @operation("CreateBucket", "PUT", on="bucket", action="s3:CreateBucket", form="unopened")
 def create_bucket(call: S3Call) -> Commit[tuple[Container, bool]]:
     """Make a bucket, or (one's own, again) only overwrite its ACL."""
@@ -72,6 +88,7 @@ def create_bucket(call: S3Call) -> Commit[tuple[Container, bool]]:
     if granted is not None:
         documents["acl"] = granted
     new = NewContainer(
+        settings=_etags(call),
         project_id=project,
         name=name,
         owner_id=project,

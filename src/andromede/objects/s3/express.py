@@ -4,7 +4,7 @@ It answers only what it answers exactly as the long way does (`door.S3Door`), as
 evaluator and core, and leaves the same event. At the first thing that is not plain (a header or document with a
 meaning of its own, another kind of object, a refusal) it returns None with nothing done, and the long way begins
 from the start; so errors, and everything rare, have one home. A test sends generated requests both ways.
-docs/decisions/0014 says what it buys.
+docs/decisions/0015 says what it buys.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from andromede.objects.access.ownership import upload_owner
 from andromede.objects.model import NO_CONDITIONS, Container, Kind, Trace, Version
 from andromede.objects.s3 import attributes, digest, sigv4
 from andromede.objects.s3.place import KEY_BYTES
-from andromede.objects.s3.writing import DEFAULT_CHECKSUM, made_headers
+from andromede.objects.s3.writing import DEFAULT_CHECKSUM, made_headers, opaque
 from andromede.web.stream.message import Commit, Request, Response
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Express:
             return None
         claim = digest.claimed(headers)
         algorithm = claim.algorithm or DEFAULT_CHECKSUM
-        stored = self._objects.receive_small(container, data, algorithm)
+        stored = self._objects.receive_small(container, data, algorithm, opaque(container))
         if claim.value is not None:
             digest.compare(algorithm, claim.value, stored.checksums[algorithm])
         owner = upload_owner(container, actor, None)

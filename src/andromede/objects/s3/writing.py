@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from andromede.errors import Invalid
 from andromede.objects.access.ownership import upload_owner
-from andromede.objects.model import Attributes, Conditions, Container, Receive, Stored, Version, Versioning
+from andromede.objects.model import (
+    ETAG_SETTING,
+    OPAQUE,
+    Attributes,
+    Conditions,
+    Container,
+    Receive,
+    Stored,
+    Version,
+    Versioning,
+)
 from andromede.objects.s3 import acl, attributes, digest, encryption, kinds, lifecycle, locks, preconditions, sse
 from andromede.objects.s3.operations import operation
 from andromede.web.stream.message import Commit, Response
@@ -96,10 +106,16 @@ def take(call: S3Call, keys: sse.Keys, claim: digest.Claim, container: Container
         encryption=keys.encryption,
         customer_key=keys.customer_key,
         verify=verifier(body, md5, claim),
+        opaque=md5 is None and opaque(container or call.bucket),
     )
     if want.length is not None and want.length > OBJECT_MAX:
         raise Invalid("your proposed upload exceeds the maximum allowed size of 5 GiB; use multipart", "too_large")
     return call.objects.receive(container or call.bucket, body, want)
+
+
+def opaque(container: Container) -> bool:
+    """Whether uploads into the bucket get ETags that are no MD5. One that brings its MD5 along keeps it."""
+    return container.settings.get(ETAG_SETTING) == OPAQUE
 
 
 class verifier:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from andromede.errors import Invalid, NotFound
 from andromede.objects.access import swiftacl
-from andromede.objects.model import Container, ContainerChange, NewContainer, Versioning
+from andromede.objects.model import ETAG_SETTING, OPAQUE, Container, ContainerChange, NewContainer, Versioning
 from andromede.objects.swift import listing, metadata, quota
 from andromede.objects.swift.access import KEY_NAMES
 from andromede.objects.swift.answers import Pairs, empty, worded
@@ -47,6 +47,8 @@ def headers(call: Call, container: Container) -> Pairs:
     for name in LOCATIONS:
         if name in container.settings:
             found.append((metadata.title(name), quote(container.settings[name])))
+    if ETAG_SETTING in container.settings:
+        found.append(("X-Container-Etag", container.settings[ETAG_SETTING]))
     if container.versioning is not Versioning.OFF:
         found.append(("X-Versions-Enabled", str(container.versioning is Versioning.ENABLED)))
     return found
@@ -74,6 +76,10 @@ def _wanted(call: Call, old: Container | None) -> ContainerChange:
             text = value.encode("latin-1").decode("utf-8", "replace")
             settings[name] = swiftacl.cleaned(text, write=name == "x-container-write") or None
     settings.update(_locations(call))
+    if (asked := call.header(ETAG_SETTING)) is not None:
+        if asked not in ("", "md5", OPAQUE):
+            raise Invalid(f"X-Container-Etag must be md5 or {OPAQUE}", "header_form")
+        settings[ETAG_SETTING] = OPAQUE if asked == OPAQUE else None
     versioning = _versioning(call, old, settings)
     return ContainerChange(metadata=meta, settings=settings, versioning=versioning)
 
