@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# what a start imports late is imported here, once: every state is looked at in a fork
+import andromede.identity.bootstrap
+import andromede.identity.recovery
+import andromede.objects.fsck
+import andromede.ops.migration
+import andromede.sovereignty.check  # noqa: F401
 from andromede import app
 from andromede.app.ledger import log_key_file
 from andromede.audit import Recorder
@@ -30,6 +36,8 @@ from tests.campaign.crash_control import GONE, SEALED
 from tests.campaign.crash_doors import Promise
 from tests.campaign.crash_load import FADING, LARGE
 from tests.campaign.crash_model import ABSENT, MARKER, Change, State, Version, fits, shown
+
+app.preload()
 
 SOURCES = ("api-0", "objects-0", "objects-1", "work-0")
 
