@@ -144,9 +144,11 @@ def _new_buckets(side: Side, count: int, chance: random.Random) -> Iterator[byte
         yield side.request("PUT", f"/fresh-{chance.randbytes(8).hex()}")
 
 
+COLD = "GET 1 KiB, bytes on the disk"
 OPERATIONS: dict[str, tuple[Make, int]] = {
     "PUT 4 KiB": (_puts, 3000),
     "GET 1 KiB": (_reads("GET"), 6000),
+    COLD: (_reads("GET"), 1500),
     "HEAD": (_reads("HEAD"), 6000),
     "list, first 1,000 keys": (_lists(""), 200),
     "list, 1,000 keys from the middle": (_lists("start-after={middle}"), 200),
@@ -160,6 +162,19 @@ OPERATIONS: dict[str, tuple[Make, int]] = {
 }
 
 
+def in_memory(side: Side, wanted: bool) -> None:
+    """Have the database and the segment logs in the kernel's page cache, or the logs out of it."""
+    files = [*(side.cloud.data / "blobs" / "log").iterdir(), *([side.cloud.data / "andromede.db"] if wanted else [])]
+    for path in files:
+        with path.open("rb") as file:
+            if wanted:
+                while file.read(4 * MIB):
+                    pass
+            else:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def operations(sides: Sequence[Side], rounds: int, only: str) -> dict[str, dict[str, list[float]]]:
     """Microseconds of CPU by operation and side, one value a round."""
     found: dict[str, dict[str, list[float]]] = {}
@@ -169,6 +184,7 @@ def operations(sides: Sequence[Side], rounds: int, only: str) -> dict[str, dict[
                 continue
             for side in sorted(sides, key=lambda side: side.name, reverse=bool(number % 2)):
                 requests = list(make(side, count, random.Random(f"{number} {name}")))
+                in_memory(side, name != COLD)
                 before = side.settled()
                 send(side.cloud.objects, requests)
                 spent = (side.settled() - before) / count * 1e6

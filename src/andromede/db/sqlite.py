@@ -37,7 +37,7 @@ _PRAGMAS = (
     "PRAGMA secure_delete=FAST",
     "PRAGMA busy_timeout=20000",
     "PRAGMA cache_size=-16384",
-    "PRAGMA mmap_size=1073741824",
+    "PRAGMA mmap_size=2147418112",  # the most that SQLite is built for
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA temp_store=MEMORY",
 )
