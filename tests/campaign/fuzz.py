@@ -35,7 +35,7 @@ from tests.support.sigv4 import Signer
 
 CLIENTS = 6
 WARM_UP = 0.1
-GROWTH_MIB = 96
+GROWTH_MIB = 160
 THREADS_MOST = 190
 """The bounds of all pools: 64 in each of two object workers, 14 at the API port, and those that are always there."""
 OUT = ROOT / "build" / "campaign" / "fuzz"
