@@ -3,9 +3,10 @@
 Paired and interleaved: all systems are started fresh and filled with the same objects; then, in each round, every one
 of them runs each case before the next case begins, in alternating order, while the others are at rest. Requests are
 signed beforehand. Small bodies are sent by wrk, those from 1 MiB on by threads. Processor time is that of all processes
-of a system, from the beginning of a case until its next one begins, so that what is done later for these requests
-counts, less what it uses at rest. Printed are medians over the rounds and the median of the rounds' own ratios, the
-limits of the machine, and every figure that the design sets a floor for. A JSON file goes to build/bench/.
+of a system, from the beginning of a case until it is at rest again, two seconds after the load at least, so that what
+is done later for these requests counts, less what it uses at rest. Printed are medians over the rounds and the median
+of the rounds' own ratios, the limits of the machine, and every figure that the design sets a floor for. A JSON file
+goes to build/bench/.
 
 A case is operation:size:connections, with `+` between alternatives. Operations: put, get, crc (PUT with a CRC64NVME of
 its own, where no MD5 is wanted), head, delete, list (size: keys), mixed (45 % GET, 30 % HEAD, 25 % PUT), multipart

@@ -82,13 +82,17 @@ class Evidence:
 
 
 def ratios(found: Evidence) -> list[Verdict]:
-    """Rates over those of the peers that took part."""
+    """Rates over those of the peers that took part; the note has the peer's CPU over ours."""
     lines = []
     for what, (case, theirs, bounds) in RATIOS.items():
         note = "the MD5 was made all the same" if case == BIG_CRC and found.hashed else ""
         for peer, (floor, goal) in bounds.items():
             ratio = found.results.ratio(found.ours, peer, case, "rate", theirs)
-            lines.append(Verdict(f"{what}, rate ÷ {peer}", ratio, floor, goal, "×", note=note))
+            spent = found.results.ratio(found.ours, peer, case, "cpu_us", theirs)
+            less = f"CPU {1 / spent:,.1f} ×" if spent else ""
+            lines.append(
+                Verdict(f"{what}, rate ÷ {peer}", ratio, floor, goal, "×", note="; ".join(filter(None, (less, note))))
+            )
     return lines
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tests.support.installation import ROOT
 
 BUSY = 0.08  # of one core: what is less is rest
 WINDOW, REST, LONGEST = 0.25, 1.2, 20.0
+TAIL = 2.0
 LONGEST_CASE, MANY = 5.0, 8
 MOST_DELETED, LEAST_DELETED = 4000, 200
 CANNOT = {
@@ -80,8 +82,7 @@ class Rig:
     peer: Peer
     scratch: Path
     idle: float = 0.0  # processor seconds a second, before any load
-    ended: float = 0.0
-    pending: tuple[Line, float, float] | None = None  # a measured line, processor seconds and instant at its beginning
+    closing: threading.Timer | None = None
     fill_rate: float = 0.0
     hashed: bool = True  # whether a PUT with a checksum of its own still has an MD5 for its ETag
     lines: list[Line] = field(default_factory=list)
@@ -96,6 +97,16 @@ class Rig:
         stored = [case for case in cases if case.operation in STORING]
         for size in sorted({4096 if case.operation == "list" else case.size for case in stored}):
             self._fill(size)
+            body, whole = fetch(self.peer, requests.key_of(self.peer, size, 0)), requests.PIECE
+            if len(body) != size or any(
+                body[at : at + len(whole)] != whole[: size - at] for at in range(0, size, len(whole))
+            ):
+                raise RuntimeError(f"{self.peer.name}: an object of {size} bytes does not come back as it was put")
+        for case in stored:
+            if case.operation == "list" and self.can(case):
+                listed = fetch(self.peer, requests.listing(self.peer, case.size)).count(b"object-4096-0")
+                if listed < case.size:
+                    raise RuntimeError(f"{self.peer.name}: a page of {case.size} keys has {listed}")
         if self.peer.dialect == "s3":
             target = requests.key_of(self.peer, 4096, 0, "crc")
             self.hashed = re.fullmatch("[0-9a-f]{32}", etag(self.peer, target, 4096, requests.crc64(4096))) is not None
@@ -114,17 +125,20 @@ class Rig:
             self.fill_rate = len(puts) / (time.perf_counter() - began)
 
     def settled(self) -> None:
-        """Close the books of the case before: all that the peer did since it began, less its rest."""
-        now, instant = settle(self.peer, self.ended), time.perf_counter()
-        if self.pending is not None:
-            line, before, began = self.pending
-            spent = max(0.0, now - before - self.idle * (instant - began))
-            line["cpu_us"] = spent / max(1, line["operations"] + line.get("cut", 0)) * 1e6
-            self.lines.append(line)
-            self.pending = None
+        """The books of the case before are closed."""
+        if self.closing is not None:
+            self.closing.join()
+            self.closing = None
+
+    def _close(self, line: Line, before: float, began: float) -> None:
+        """All that the peer did since a case began, less what it does at rest."""
+        spent = processor_seconds(self.peer.pids()) - before - self.idle * (time.perf_counter() - began)
+        line["cpu_us"] = max(0.0, spent) / max(1, line["operations"] + line.get("cut", 0)) * 1e6
+        self.lines.append(line)
 
     def run(self, case: Case, seconds: float, number: int) -> Line:
-        """Measure; the processor time follows with `settled`."""
+        """Measure, and return when the peer is at rest. Its processor time is read two seconds after the load's end,
+        while the next peer is measured already, so that what is done at a slow rhythm for these requests counts."""
         self.settled()
         send = self._sender(case, seconds)
         if case.operation in ("delete", *TOKENS):
@@ -132,10 +146,12 @@ class Rig:
         os.sync()
         before, began = processor_seconds(self.peer.pids()), time.perf_counter()
         found = send()
-        self.ended = time.perf_counter()
+        ended = time.perf_counter()
         line = {"peer": self.peer.name, "case": str(case), "round": number, **found}
-        self.pending = (line, before, began)
         settle(self.peer)
+        wait = max(0.0, ended + TAIL - time.perf_counter())
+        self.closing = threading.Timer(wait, self._close, (line, before, began))
+        self.closing.start()
         return line
 
     def _long_enough(self, case: Case, seconds: float) -> float:
@@ -187,6 +203,13 @@ def rest(rigs: list[Rig], seconds: float = 5.0) -> None:
     time.sleep(seconds)
     for rig, spent in zip(rigs, before, strict=True):
         rig.idle = (processor_seconds(rig.peer.pids()) - spent) / seconds
+
+
+def fetch(peer: Peer, target: str) -> bytes:
+    """The body of a GET; AssertionError when it is refused."""
+    answer = httpx.get(f"http://{peer.address}{target}", headers=dict(peer.headers("GET", target)), **PLAIN)
+    assert answer.status_code == 200, f"{peer.name} {target}: {answer.status_code} {answer.text[:300]}"
+    return answer.content
 
 
 def etag(peer: Peer, target: str, size: int, crc: str) -> str:

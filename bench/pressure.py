@@ -33,7 +33,7 @@ from bench.replay import replay
 
 SETTINGS: Mapping[str, Any] = {
     "objects.worker_seconds": 1,
-    "objects.garbage_grace_seconds": 1,
+    "objects.garbage_grace_seconds": 5,
     "objects.test_mode": True,
     "objects.day_seconds": 1,
 }
@@ -83,13 +83,13 @@ class Backups:
 
     def _run(self) -> None:
         assert self.peer.cloud is not None
-        while not self._stop.is_set():
+        while not self._stop.is_set() and len(self.failures) < 5:
             folder = self.scratch / f"backup-{self.done}"
             made = self.peer.cloud.run("backup", str(folder), check=False)
             if made.returncode:
                 self.failures.append(made.stdout[-300:])
-                return
-            self.done += 1
+            self.done += made.returncode == 0
+            folder.with_name(folder.name + ".key").unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
 
     def __enter__(self) -> Backups:
@@ -140,7 +140,7 @@ def measure(connections: int = 16, seconds: float = 5.0) -> dict[str, Any]:
         rounds, end = [], time.perf_counter() + LONGEST
         counts = dict.fromkeys(("backups", "logs_compacted", "objects_expired"), 0)
         with Backups(peer, scratch) as backups:
-            while not all(counts.values()) and time.perf_counter() < end and not backups.failures:
+            while not all(counts.values()) and time.perf_counter() < end:
                 rounds.append(both(peer, files, connections, seconds))
                 gone, removed = len(before - logs(peer)), existed - left(peer)
                 counts = {"backups": backups.done, "logs_compacted": gone, "objects_expired": removed}

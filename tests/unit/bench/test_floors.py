@@ -48,8 +48,8 @@ def test_ratios_to_peers_use_the_rate() -> None:
 def test_a_put_without_md5_stands_beside_the_peers_usual_put() -> None:
     lines = [line("andromede", BIG_CRC, 900), line("andromede", BIG_PUT, 1), line("nginx", BIG_PUT, 300)]
     found = by_name(Evidence(Results(lines), hashed=True))["PUT 64 MiB ×4 without MD5, rate ÷ nginx"]
-    assert (found.figure, found.word, found.note) == (3.0, "goal", "the MD5 was made all the same")
-    assert not by_name(Evidence(Results(lines), hashed=False))[found.what].note
+    assert (found.figure, found.word, found.note) == (3.0, "goal", "CPU 1.0 ×; the MD5 was made all the same")
+    assert by_name(Evidence(Results(lines), hashed=False))[found.what].note == "CPU 1.0 ×"
 
 
 def test_the_share_of_the_limit_is_that_of_processor_time() -> None:
