@@ -200,14 +200,18 @@ def run_all(suite: Suite, choice: argparse.Namespace) -> list[Result]:
         conf = write_conf(suite.scratch / "given.conf", running, choice.day)
         return suite.run(conf, suite.collect(conf, choice.all), suite.workers)
     found: list[Result] = []
+    apart = set(results.read_ids(LISTS / "s3" / "own_account.txt"))
     for name, day, workers in (("usual", 86400, suite.workers), ("short-days", DAY_SECONDS, 8)):
         settings = {**SETTINGS, "objects.day_seconds": day}
         with Installation(suite.scratch / name, tls=choice.tls, settings=settings) as installation:
             suite.ca = installation.ca or ""
             conf = write_conf(suite.scratch / f"{name}.conf", installation, DAY_SECONDS)
             ids = [i for i in suite.collect(conf, choice.all) if is_slow(i) == (day == DAY_SECONDS)]
-            if ids:
-                found += suite.run(conf, ids, workers)
+            if shared := [i for i in ids if i not in apart]:
+                found += suite.run(conf, shared, workers)
+            for number, alone in enumerate(i for i in ids if i in apart):
+                fresh = write_conf(suite.scratch / f"{name}-{number}.conf", installation, DAY_SECONDS)
+                found += suite.run(fresh, [alone], 1)
     return found
 
 
