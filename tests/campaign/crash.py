@@ -160,9 +160,15 @@ class Campaign:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(self.chance.random() * 1.5)
-        self._end(sorted({process.pid, *with_children(list(self._ours()))}))
+        process.kill()
         process.wait()
-        wait_until("the end of a killed start", lambda: not self._ours(), 60, 0.02)
+        wait_until("the end of a killed start", self._ended, 60, 0.02)
+
+    def _ended(self) -> bool:
+        """Kill what is there: a start forks while one looks. Whether nothing was left."""
+        left = self._ours()
+        self._end(sorted(with_children(list(left))))
+        return not left
 
     def _start(self) -> bool:
         words = ("up", "--listen", self.installation.api, "--objects", self.installation.objects, "--detach")
