@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -47,7 +47,11 @@ class Report:
         return [f"{row.fault} / {row.operation}: {text}" for row in self.rows for text in row.wrong]
 
     def document(self) -> dict[str, Any]:
-        return {"rows": [asdict(row) for row in self.rows], "skipped": self.skipped, "wrong": self.wrong}
+        rows = [
+            {"fault": r.fault, "operation": r.operation, "outcomes": dict(r.outcomes), "wrong": r.wrong, "note": r.note}
+            for r in self.rows
+        ]
+        return {"rows": rows, "skipped": self.skipped, "wrong": self.wrong}
 
     def table(self) -> str:
         """Text for people."""

@@ -45,8 +45,7 @@ def _failure(error: psycopg.Error) -> Exception:
     if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
         text = "the database is damaged: restore the newest sound backup"
         return Fatal(text, "database", cause=str(error))
-    gone = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
-    if isinstance(error, gone):
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         text = "the database does not answer; the call may be repeated"
         return Unavailable(text, "database", cause=str(error))
     return error
