@@ -38,7 +38,7 @@ MARK_SECONDS, LONG_SECONDS = 20, 60
 """Reads that last longer than LONG_SECONDS are made known to the garbage collector every MARK_SECONDS."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step(Generic[T]):
     """A write, not yet done. `reach`: what it may change at most."""
 

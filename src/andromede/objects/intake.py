@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
 
 from andromede.clock import Clock
 from andromede.errors import Invalid, TooLarge
@@ -24,12 +26,11 @@ from andromede.objects.frames import Sealer, sealed_size
 from andromede.objects.model import Readable, Receive, SmallRecord, Stored
 
 SMALL = 64 << 10
-NO_WISH = Receive()
+_NOTHING = Receive()
 _EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
+class _Secret(msgspec.Struct, frozen=True):
     """Identifier and data key of one body."""
 
     blob_id: str
@@ -60,6 +61,11 @@ class Lanes:
         """End the threads."""
         for lane in self._free:
             lane.shutdown()
+
+
+@lru_cache(maxsize=64)
+def _wish(algorithm: str, opaque: bool) -> Receive:
+    return Receive(algorithms=(algorithm,), opaque=opaque)
 
 
 def opaque_etag(blob_id: str) -> str:
@@ -116,7 +122,7 @@ class Intake:
 
     def receive_small(self, state: State, data: bytes, algorithm: str, opaque: bool) -> Stored:
         """Take a body of 1 to SMALL bytes that is in memory."""
-        return self._small(data, Receive(algorithms=(algorithm,), opaque=opaque), self._secret(state, NO_WISH))
+        return self._small(data, _wish(algorithm, opaque), self._secret(state, _NOTHING))
 
     def discard(self, stored: Stored) -> None:
         """Drop received bytes that will not be part of anything."""

@@ -56,19 +56,25 @@ class Cache:
         self._size = size
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int, int], BucketAccess] = OrderedDict()
+        self._last: tuple[tuple[int, int, int], BucketAccess] | None = None
 
     def of(self, container: Container) -> BucketAccess:
         """The documents of this very generation of the container."""
         # the creation time keeps a reused id apart from its predecessor
         key = (container.id, container.generation, container.created_us)
+        last = self._last
+        if last is not None and last[0] == key:  # one bucket is asked for many times in a row
+            return last[1]
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
+                self._last = key, found
                 return found
         found = parse(container)
         with self._lock:
             self._kept[key] = found
+            self._last = key, found
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from andromede.objects.model import Container, Version
 from andromede.web.actor import Actor
@@ -26,8 +28,7 @@ class Narrowing:
     actions: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequest:
+class AccessRequest(msgspec.Struct, frozen=True):
     """One question: may `actor` (None: anonymous) do `action` on the container, or on `key` in it?
 
     `version`: the existing version that the action concerns, None when there is none; its owner, ACL and
@@ -38,7 +39,7 @@ class AccessRequest:
     container: Container
     key: str | None = None
     version: Version | None = None
-    context: Context = field(default_factory=dict)
+    context: Context = msgspec.field(default_factory=dict)
     narrowing: Narrowing | None = None
     service: str | None = None
 

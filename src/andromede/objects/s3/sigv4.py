@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
+import msgspec
+
 from andromede.clock import US
 from andromede.errors import Denied, Invalid
 from andromede.web.stream.message import Request
@@ -34,7 +36,7 @@ _QUERY_PLAIN = _UNRESERVED + b"=&"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The credential scope and the signed header names of a signature."""
+    """The credential scope and the signed header names of a signature. `text`: `date/region/service/aws4_request`."""
 
     access_key: str
     date: str
@@ -42,15 +44,10 @@ class Scope:
     service: str
     signed: tuple[bytes, ...]
     signed_set: frozenset[bytes]
-
-    @property
-    def text(self) -> str:
-        """`date/region/service/aws4_request`."""
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+    text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     """A signature as given. `amz_date`: the text that was signed; `expires`: seconds, of presigned requests."""
 
     scope: Scope
@@ -110,7 +107,7 @@ def scope_of(credential: str, signed: str, reason: str) -> Scope:
     names = tuple(name.encode("latin-1", "replace") for name in signed.split(";"))
     if not signed or any(name != name.lower() for name in names):
         raise Invalid("SignedHeaders is empty or not in lower case", reason)
-    return Scope(parts[0], parts[1], parts[2], parts[3], names, frozenset(names))
+    return Scope(parts[0], parts[1], parts[2], parts[3], names, frozenset(names), "/".join(parts[1:]))
 
 
 def from_query(request: Request, query: Mapping[str, str]) -> Claimed:
