@@ -210,3 +210,22 @@ def test_fsck_is_clean_afterwards(own: Installation, writers: list[Writer]) -> N
     assert done.returncode == 0, done.stdout[-3000:]
     own.start()
     check(own, writers)
+
+
+def test_a_start_that_finds_no_keys_of_its_credentials_makes_no_others(
+    own: Installation, writers: list[Writer]
+) -> None:
+    """What a loss of power could leave, before names were flushed: a folder without its files."""
+    own.stop()
+    folder, aside = own.data / "keys" / "credential", own.data.with_name(own.data.name + "-aside")
+    folder.rename(aside)
+    folder.mkdir(mode=0o700)
+    try:
+        done = own.run("up", "--detach", check=False)
+        assert done.returncode == 1 and f"{folder} is missing" in done.stdout
+        assert list(folder.iterdir()) == []
+    finally:
+        folder.rmdir()
+        aside.rename(folder)
+    own.start()
+    check(own, writers)
