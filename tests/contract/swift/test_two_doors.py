@@ -239,3 +239,14 @@ def test_s3_headers_have_no_effect_through_swift(both: Doors, name: str) -> None
     assert both.s3("GET", "bucket", query="object-lock=").status == 404
     assert both.s3("GET", "bucket", signed=False).status == 403
     assert both.swift("DELETE", "box/o", headers=extra).status == 204
+
+
+def test_swift_chooses_the_kind_of_etags_that_s3_gives(both: Doors) -> None:
+    def tag() -> str:
+        return both.s3("PUT", "box/k", b"data").headers["etag"].strip('"')
+
+    for headers, opaque in (({"X-Container-Etag": "opaque"}, True), ({}, True), ({"X-Container-Etag": "md5"}, False)):
+        assert both.swift("POST", "box", headers=headers).status == 204
+        assert tag().endswith("-0") is opaque, headers
+    assert both.swift("POST", "box", headers={"X-Container-Etag": "sha1"}).status == 412
+    assert both.swift("PUT", "box/k", b"data").headers["etag"].strip('"') == hashlib.md5(b"data").hexdigest()

@@ -128,3 +128,17 @@ def the_versioning_of_a_container(scene: Scene, line: Line) -> Fact:
         (partial(post, scene, path, {"X-Versions-Enabled": "true"}), "id"),
         (partial(post, scene, path, {"X-Versions-Enabled": "false"}), "none"),
     ])  # fmt: skip
+
+
+@fact
+def the_etags_of_a_container(scene: Scene, line: Line) -> Fact:
+    path = scene.bucket(line)
+
+    def opaque(line: Line) -> bool:
+        answer = line.ask(scene.owner.s3, "PUT", f"{path}/{scene.name()}", b"x")
+        return good(answer, "PUT").headers["etag"].strip('"').endswith("-0")
+
+    return Fact(opaque, [
+        (partial(post, scene, path, {"X-Container-Etag": "opaque"}), True),
+        (partial(post, scene, path, {"X-Container-Etag": "md5"}), False),
+    ])  # fmt: skip

@@ -31,7 +31,7 @@ HEADERS = frozenset(
     accept access-control-request-headers access-control-request-method content-length content-type
     content-disposition content-encoding content-language cache-control expires etag destination
     destination-account if-match if-none-match if-modified-since if-unmodified-since if-range origin
-    range referer transfer-encoding x-auth-token x-storage-token x-container-read x-container-write
+    range referer transfer-encoding x-auth-token x-storage-token x-container-etag x-container-read x-container-write
     x-copy-from x-copy-from-account x-delete-after x-delete-at x-detect-content-type x-fresh-metadata
     x-history-location x-object-manifest x-robots-tag x-storage-policy x-symlink-target
     x-symlink-target-account x-symlink-target-etag x-versions-enabled x-versions-location x-web-mode
