@@ -10,6 +10,7 @@ Verbauwhede, "Dude, is my code constant time?", 2017; they take |t| > 10 for sur
 from __future__ import annotations
 
 import argparse
+import atexit
 import base64
 import contextlib
 import gc
@@ -17,6 +18,7 @@ import hashlib
 import hmac
 import math
 import random
+import shutil
 import statistics
 import sys
 import tempfile
@@ -130,7 +132,9 @@ def _chunk(claimed: Callable[[str], sigv4.Claimed]) -> Check:
 
 def _token() -> Check:
     """The last 32 bytes of a Fernet token are its HMAC."""
-    ring = KeyRing(Path(tempfile.mkdtemp(prefix="andromede-keys-")))
+    folder = Path(tempfile.mkdtemp(prefix="andromede-keys-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    ring = KeyRing(folder)
     ring.create(FakeIds())
     raw = base64.urlsafe_b64decode(ring.encrypt(b"claims" * 20, 1))
 
