@@ -20,7 +20,7 @@ class Store:
     """A peer that is never started."""
 
     name, dialect, durability, version = "store", "s3", "", ""
-    address, prefix, login = "127.0.0.1:1", "/bench", None
+    address, prefix, unhashed, login = "127.0.0.1:1", "/bench", "/bench-opaque", None
 
     def start(self, scratch: Path) -> None: ...
     def stop(self) -> None: ...
@@ -48,8 +48,9 @@ def test_large_requests_are_heads_alone() -> None:
     assert len(puts) >= 8 and all(one.endswith(b"\r\n\r\n") for one in puts)
 
 
-def test_a_put_with_a_checksum_names_it() -> None:
+def test_a_put_with_a_checksum_names_it_and_goes_where_no_md5_is_wanted() -> None:
     (first, *_) = requests_of(Store(), Case("crc", 4096, 1))
+    assert first.startswith(b"PUT /bench-opaque/crc-4096-00000 ")
     assert f"x-amz-checksum-crc64nvme: {crc64(4096)}\r\n".encode() in first
 
 
