@@ -141,6 +141,15 @@ def _named(site: Site, report: Report, fault: str, key: str) -> None:
     report.check(fault, "fsck --deep", f"{len(problems)} named", *wrong)
 
 
+def noticed(site: Site) -> None:
+    """Change something through the program: what it keeps in memory of rows is looked up again afterwards."""
+    tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+    for bucket in ("box", "ver"):
+        done = site.s3("PUT", f"/{bucket}?tagging=", tags)
+        assert done.ok, done.text
+        site.s3("PUT", f"/{bucket}/tick", b"x")  # refused where the key of the bucket is what is damaged
+
+
 COLUMNS = {
     "wrapped": "refused",
     "kek": "refused",
@@ -166,6 +175,7 @@ def version_rows(site: Site, report: Report) -> None:
         fault = f"bit flip, version.{column}"
         since = site.installation.log_size
         undo = rows.flip("version", column, where)
+        noticed(site)
         answers = [
             site.s3("GET", f"/box/{name}"),
             site.swift("GET", f"/box/{name}"),
@@ -187,6 +197,7 @@ def version_rows(site: Site, report: Report) -> None:
         if wanted != "unseen":
             _named(site, report, fault, name)
         undo()
+        noticed(site)
         again = site.s3("GET", f"/box/{name}")
         report.check(fault, "turned back", again.word, "" if again.ok else again.text[:200])
 
@@ -201,12 +212,14 @@ def keys_and_tenants(site: Site, report: Report) -> None:
         fault = f"bit flip, key.{column}"
         undo = rows.flip("key", column, f"id = '{kek}'") if column != "parent" else _lost_parent(rows, kek)
         rows.count_keys()
+        noticed(site)
         answer = site.s3("GET", f"/ver/{name}")
         report.check(fault, "S3 GET", _cut(answer), _leak(answer, name, SMALL))
         beside = site.s3("GET", "/box/little")
         report.check(fault, "other container", beside.word, "" if beside.ok else beside.text[:200])
         undo()
         rows.count_keys()
+        noticed(site)
         again = site.s3("GET", f"/ver/{name}")
         report.check(fault, "turned back", again.word, "" if again.ok else again.text[:200])
 
