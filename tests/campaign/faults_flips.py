@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -228,6 +229,21 @@ def _lost_parent(rows: Rows, kek: str) -> Undo:
     return rows.set("key", "parent", f"id = '{kek}'", "00000000-0000-0000-0000-000000000000")
 
 
+def _at_rest(rows: Rows, origin: str) -> bool:
+    """Whether the newest checkpoint is over all that there is, and nothing comes for a moment."""
+
+    def state() -> tuple[Any, ...]:
+        log = rows.one("SELECT allocated, size FROM ledger_log WHERE origin = ?", origin)
+        return (
+            *log,
+            *rows.one("SELECT max(size) FROM ledger_checkpoint WHERE origin = ? AND note IS NOT NULL", origin),
+        )
+
+    before = state()
+    time.sleep(1.5)
+    return len(set(before)) == 1 and state() == before
+
+
 def ledger(site: Site, report: Report) -> None:
     """A flipped bit in a tile, in a checkpoint and in an event."""
     installation = site.installation
@@ -241,6 +257,7 @@ def ledger(site: Site, report: Report) -> None:
     for what, (table, column, where) in cases.items():
         fault = f"bit flip, ledger {what}"
         since = installation.log_size
+        wait_until("a ledger at rest", lambda: _at_rest(rows, origin), 30)
         undo = rows.flip(table, column, where)
         problems = fsck(installation, deep=False)
         mine = [p for p in problems if p["kind"] == "ledger"]
