@@ -280,7 +280,7 @@ class SqliteDatabase:
 
     def check(self) -> list[str]:
         try:
-            problems = [str(row[0]) for row in self.all("PRAGMA integrity_check(20)")]
+            problems = [str(row[0]) for row in self._conn().execute("PRAGMA integrity_check(20)")]
         except sqlite3.DatabaseError as error:  # too damaged to be looked through
             return [str(error)]
         return [] if problems == ["ok"] else problems
