@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from andromede.errors import Invalid, NotFound
 from andromede.objects.access.acl import Acl, effective
@@ -68,7 +69,7 @@ def answer(
     request = AccessRequest(None, known, container, key, version)
     because, reasons = [], []
     for where, actor in scopes:
-        asked = replace(request, actor=actor)
+        asked = structs.replace(request, actor=actor)
         decision = evaluator.allowed(asked)
         reasons.append((decision.allowed, decision.reason))
         because += [f"in {where}:", *explain(evaluator, asked)]
