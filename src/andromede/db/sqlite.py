@@ -279,8 +279,9 @@ class SqliteDatabase:
             target.close()
 
     def check(self) -> list[str]:
+        conn = self._opened()
         try:
-            problems = [str(row[0]) for row in self._conn().execute("PRAGMA integrity_check(20)")]
+            problems = [str(row[0]) for row in conn.execute("PRAGMA integrity_check(20)")]
         except sqlite3.DatabaseError as error:  # too damaged to be looked through
             return [str(error)]
         return [] if problems == ["ok"] else problems
