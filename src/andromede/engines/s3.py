@@ -16,11 +16,15 @@ import botocore.session
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from andromede.clock import SystemClock
 from andromede.errors import Error, Fatal, Invalid, Unavailable
 from andromede.ids import Ids
 from andromede.objects.blobs import BlobInfo, BlobReader, BlobWriter, Extent
 
 _PART = 8 << 20
+SILENT_SECONDS, REST_SECONDS = 10, 2.0
+"""How long the store may be silent; and how long calls are refused at once after it was: they would queue behind one
+another, and the writes of everybody with them."""
 _FAILURES = (BotoCoreError, ClientError, HTTPClientError, OSError)
 
 
@@ -60,9 +64,9 @@ def _client(target: S3Target) -> Any:
         verify=str(target.ca) if target.ca else None,
         config=ClientConfig(
             s3={"addressing_style": "path"},
-            connect_timeout=5,
-            read_timeout=60,
-            retries={"max_attempts": 3, "mode": "standard"},
+            connect_timeout=3,
+            read_timeout=SILENT_SECONDS,
+            retries={"max_attempts": 2, "mode": "standard"},
             max_pool_connections=32,
         ),
     )
@@ -166,9 +170,20 @@ class S3Engine:
 
     def __init__(self, target: S3Target, source: str, ids: Ids) -> None:
         self._client = _client(target)
+        self._clock = SystemClock()
+        self._away_until = 0.0
+        self._client.meta.events.register("before-call.s3", self._refuse_away)
+        self._client.meta.events.register("after-call-error.s3", self._found_away)
         self._bucket = target.bucket
         self._source = source
         self._ids = ids
+
+    def _refuse_away(self, **_: Any) -> None:
+        if self._clock.monotonic() < self._away_until:
+            raise Unavailable("the blob store does not answer; the call may be repeated", "blob_store")
+
+    def _found_away(self, **_: Any) -> None:
+        self._away_until = self._clock.monotonic() + REST_SECONDS
 
     def append(self, records: Sequence[Sequence[bytes]]) -> list[Extent]:
         name = f"log/{self._source}-{self._ids.hex()}"
