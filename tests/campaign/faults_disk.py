@@ -169,6 +169,10 @@ def read_only(report: Report, size: int = 400 * MIB) -> None:
                 if answer.ok and operation in CHANGES:
                     wrong.append("acknowledged on a read-only disk")
                 report.check("read-only disk", operation.name, answer.word, *wrong)
+            done = site.installation.run("down", check=False)
+            left = site.installation.pids("up")
+            wrong = [] if done.returncode == 0 and not left else [done.stdout[-300:] or f"{left} still run"]
+            report.check("read-only disk", "andromede down", f"exit code {done.returncode}", *wrong)
 
 
 def slow(report: Report, site: Site, seconds: float = 2.0, writers: int = 16) -> None:

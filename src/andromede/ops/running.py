@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -64,7 +65,7 @@ def acquire(layout: Layout, shared: bool = False) -> int:
 def is_locked(layout: Layout) -> bool:
     """Whether a supervisor or role holds the lock now."""
     try:
-        fd = os.open(_lock_path(layout), os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(_lock_path(layout), os.O_RDONLY | os.O_CLOEXEC)  # a read-only disk must not keep it from ending
     except FileNotFoundError:
         return False
     try:
@@ -98,7 +99,8 @@ def write(layout: Layout, running: Running) -> None:
 
 def clear(layout: Layout) -> None:
     """Forget the state at an orderly end."""
-    (layout.run / "state.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # on a read-only disk it stays, and tells of nobody who runs
+        (layout.run / "state.json").unlink(missing_ok=True)
 
 
 def roles_of(children: Sequence[Child], now_us: int, now: float) -> list[dict[str, Any]]:
