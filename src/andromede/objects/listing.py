@@ -118,17 +118,16 @@ def _skip(left: Window, fold: str, reverse: bool) -> None:
 
 
 def _past_marker(left: Window, q: ListQuery) -> None:
-    """A marker at or under a common prefix: that prefix was shown on an earlier page."""
+    """A marker at or under a common prefix: that prefix was shown on an earlier page. Not so in descending order:
+    there the prefix comes behind all names under it, and the window ends at the marker already."""
     fold = folded(q.after, q.prefix, q.delimiter) if q.after.startswith(q.prefix) else None
-    if fold is None or (q.inside and fold != q.after):
+    if fold is None or q.reverse or (q.inside and fold != q.after):
         return
-    if not q.reverse:
-        bound = upper_bound(fold)
-        left.low = max(left.low, bound) if bound is not None else left.low
-        if bound is None:
-            left.high = left.low
-    elif left.high is None or left.high > fold:
-        left.high = fold
+    bound = upper_bound(fold)
+    if bound is None:
+        left.high = left.low
+    else:
+        left.low = max(left.low, bound)
 
 
 @dataclass(frozen=True, slots=True)

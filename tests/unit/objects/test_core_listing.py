@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from andromede.db import Database
@@ -81,6 +81,8 @@ def test_listings_equal_the_model(made: Vault, versioning: Versioning) -> None:
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(keys=st.sets(KEYS, max_size=14), prefix=SHORT, delimiter=SHORT, after=SHORT, reverse=st.booleans())
+    @example(keys={" "}, prefix="", delimiter=" ", after=" a", reverse=True)
+    @example(keys={"d/1", "d/2", "e"}, prefix="", delimiter="/", after="d/2", reverse=True)
     def check(keys: set[str], prefix: str, delimiter: str, after: str, reverse: bool) -> None:
         empty(made, box)
         fill(made, box, sorted(keys))
