@@ -215,7 +215,8 @@ def test_an_upgrade_without_room_is_the_former_database(former: Installation) ->
     later = "taken = migration._snapshot\nmigration._snapshot = lambda *given: (taken(*given), " + limit + ")[0]"
     for full in (limit.format(size // 2), later.format(1000), later.format(50_000), later.format(100_000)):
         done = die_at(former.data, -1, full)  # at the snapshot, or at the steps
-        assert "andromede.errors." in done.stderr.splitlines()[-1], done.stderr
+        said = done.stderr.partition("Exception ignored in atexit")[0]  # the measure of coverage has no room either
+        assert said.splitlines()[-1].startswith("andromede.errors."), done.stderr
         assert done.returncode == 1, f"{full}: {done.stdout} {done.stderr[-300:]}"
         assert rows(former.data) == before
         assert not list((former.data / "snapshots").glob("*.part*"))
