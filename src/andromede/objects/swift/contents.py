@@ -44,8 +44,8 @@ def objects(call: Call, container: Container, query: Query) -> list[Entry]:
 
 def _cut_group(call: Call, container: Container, q: ListQuery) -> str | None:
     """The common prefix that the marker lies inside of, when names of it follow the marker: Swift shows it
-    again, while the model takes a marker inside a group as standing behind it."""
-    if not q.delimiter or not q.after.startswith(q.prefix):
+    again, while the model takes a marker inside a group as standing behind it (in descending order before it)."""
+    if not q.delimiter or q.reverse or not q.after.startswith(q.prefix):
         return None
     stem, found, rest = q.after[len(q.prefix) :].partition(q.delimiter)
     group = q.prefix + stem + q.delimiter
