@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.support import postgres
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "andromede")
 START_SECONDS = 120
+_WORTH = re.compile(r'"level": "(alert|error|warning)"|^[^{]')  # and what is no line of ours, as a traceback
 
 
 def free_port() -> int:
@@ -81,7 +83,9 @@ class Installation:
             output.seek(0)
             text = output.read()
         if check and done.returncode != 0:
-            raise AssertionError(f"andromede {' '.join(words)} ended with {done.returncode}:\n{text[-4000:]}")
+            alerts = "\n".join(line for line in self.log_text().splitlines() if _WORTH.search(line))
+            told = f"{text[-4000:]}\nthe log's alerts:\n{alerts[-4000:]}"
+            raise AssertionError(f"andromede {' '.join(words)} ended with {done.returncode}:\n{told}")
         return subprocess.CompletedProcess(command, done.returncode, text, "")
 
     def start(self) -> Installation:

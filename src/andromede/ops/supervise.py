@@ -7,6 +7,7 @@ share its pages. It starts no thread, opens no database and waits in the kernel 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import os
 import signal
@@ -274,6 +275,7 @@ def _become(role: Role, ready_fd: int, parent: int, log_fd: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)
+        faulthandler.enable(2)  # a crash in native code leaves every thread's stack in the log
         name_process(role.name, die_with_parent=True)
         if os.getppid() != parent:
             os._exit(0)

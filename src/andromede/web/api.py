@@ -114,6 +114,8 @@ class Api:
         self.parts = parts
         self._mounts = sorted(parts.mounts, key=lambda mount: -len(mount.prefix))
         self._plain = Dialect("andromede")
+        for route in (route for mount in self._mounts for route in mount.routes if route.body is not None):
+            bodies.learn(route.body)
 
     def max_body(self, path: bytes) -> int:
         """The limit for bodies sent to a raw path, in bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -70,6 +71,13 @@ def _check(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check(item)
+
+
+def learn(kind: Any) -> None:
+    """Work out the shape of a route's body type, which `msgspec` otherwise does at its first use: two threads that do
+    so at once crash the process, so every type is learnt before there are threads."""
+    with contextlib.suppress(msgspec.ValidationError):
+        msgspec.convert(None, kind)
 
 
 def convert(document: Any, kind: Any) -> Any:

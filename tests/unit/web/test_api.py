@@ -329,6 +329,34 @@ def test_the_same_route_twice_is_an_error() -> None:
         table.add("GET", "/x", "b")(list_things)
 
 
+class Spy:
+    """Counts how often the annotation of `Watched` is evaluated."""
+
+    count = 0
+
+    @property
+    def kind(self) -> type[int]:
+        self.count += 1
+        return int
+
+
+spy = Spy()
+
+
+class Watched(msgspec.Struct):
+    number: spy.kind  # type: ignore[name-defined]  # evaluated when the shape is worked out
+
+
+def test_shapes_of_bodies_are_worked_out_before_there_are_threads(parts: Parts) -> None:
+    table: Routes[None] = Routes()
+    table.add("POST", "/watched", "thing:fixed", body=Watched, public=True)(lambda call, body: {"n": body.number})
+    api = Api(with_mount(parts, Mount("/own", "volume", table, None, Dialect("test"))))
+    assert spy.count == 1
+    answer = api.handle(HttpRequest("POST", b"/own/watched", b"", {}, b'{"number": 7}'))
+    assert (answer.status, answer.body) == (200, b'{"n": 7}')
+    assert spy.count == 1
+
+
 def test_headers_are_joined() -> None:
     assert headers_of([(b"Accept", b"a"), (b"accept", b"b")]) == {"accept": "a, b"}
 
