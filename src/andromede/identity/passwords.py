@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import hmac
+import re
 import threading
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from andromede.errors import Unavailable
+from andromede.identity.rooms import Rooms
 from andromede.ids import Ids
 
 MEMORY_KIB = 19456
 PASSES = 2
+_SALT, _DIGEST = 16, 32
+_ENCODED = re.compile(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=1\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})")
+"""A hash as this program writes them."""
 
 
 class Passwords:
@@ -24,22 +30,38 @@ class Passwords:
         self._ids = ids
         self._slots = threading.BoundedSemaphore(parallel)
         self._patience = patience
-        salt, digest = (base64.b64encode(ids.secret(size)).decode().rstrip("=") for size in (16, 32))
+        self._rooms = Rooms(MEMORY_KIB)
+        salt, digest = (base64.b64encode(ids.secret(size)).decode().rstrip("=") for size in (_SALT, _DIGEST))
         self._nobody = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${salt}${digest}"
 
     def hash(self, secret: str) -> str:
         """The encoded hash of a secret with a salt of its own."""
         with self._slot():
-            return self._hasher.hash(secret, salt=self._ids.secret(16))
+            return self._hasher.hash(secret, salt=self._ids.secret(_SALT))
 
     def verify(self, encoded: str | None, secret: str) -> bool:
         """Whether the secret fits; False for None after the same work, so that time tells nothing about users."""
         with self._slot():
-            try:
-                self._hasher.verify(encoded or self._nobody, secret)
-            except (VerificationError, InvalidHashError):
-                return False
-        return encoded is not None
+            right = self._fits(encoded or self._nobody, secret)
+        return right and encoded is not None
+
+    def _fits(self, encoded: str, secret: str) -> bool:
+        found = _ENCODED.fullmatch(encoded)
+        if found is None or int(found[1]) != self._rooms.kib:
+            return self._fits_elsewhere(encoded, secret)
+        salt, digest = base64.b64decode(found[3] + "=="), base64.b64decode(found[4] + "=")
+        try:
+            with self._rooms.room() as room:
+                return hmac.compare_digest(room.derive(secret.encode(), salt, int(found[2]), _DIGEST), digest)
+        except (OSError, MemoryError):  # there is no room to have
+            return self._fits_elsewhere(encoded, secret)
+
+    def _fits_elsewhere(self, encoded: str, secret: str) -> bool:
+        """The same in memory of the C library's, and for hashes of other parameters."""
+        try:
+            return self._hasher.verify(encoded, secret)
+        except (VerificationError, InvalidHashError):
+            return False
 
     def _slot(self) -> _Slot:
         return _Slot(self._slots, self._patience)
