@@ -83,6 +83,15 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
+def summary(seconds: Sequence[float], failures: Sequence[str], took: float, each: float = 1.0) -> Line:
+    """A load of `took` seconds, from the seconds of each good answer and the words of each failure.
+
+    Operations, rate a second with `each` for an operation, failures, p50 and p99 in milliseconds, the first failure."""
+    found: Line = {"operations": len(seconds), "rate": len(seconds) * each / took, "failures": len(failures)}
+    found |= {"p50": percentile(seconds, 0.5) * 1e3, "p99": percentile(seconds, 0.99) * 1e3}
+    return {**found, "why": list(failures[:1])}
+
+
 def milliseconds(text: str) -> float:
     """wrk's `1.25ms`, `310.00us`, `2.10s` or `1.02m` in milliseconds."""
     found = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import threading
 import time
+from functools import partial
 from pathlib import Path
 
-from bench.figures import percentile
 from bench.requests import PIECE, read
+from bench.threads import Threads
 
 WINDOW = memoryview(PIECE)
 
@@ -37,15 +37,14 @@ def read_head(wire: socket.socket) -> tuple[int, int, int]:
     return status, length, len(rest)
 
 
-class Load:
-    """What the threads share."""
+class Load(Threads):
+    """The requests of a file, dealt out over connections."""
 
-    def __init__(self, address: str, method: str, size: int) -> None:
+    def __init__(self, address: str, method: str, size: int, requests: list[bytes]) -> None:
+        super().__init__(size)
         host, _, port = address.rpartition(":")
         self.address = (host, int(port))
-        self.method, self.size = method, size
-        self.seconds: list[float] = []
-        self.failures: list[str] = []
+        self.method, self.requests = method, requests
 
     def one(self, wire: socket.socket, request: bytes, buffer: bytearray) -> None:
         began = time.perf_counter()
@@ -66,9 +65,9 @@ class Load:
         else:
             self.seconds.append(time.perf_counter() - began)
 
-    def connection(self, requests: list[bytes], first: int, step: int, end: float) -> None:
+    def connection(self, step: int, first: int, end: float) -> None:
         """Every `step`th request, in turn until `end`; each once with an `end` of 0."""
-        buffer, turn, wire = bytearray(1 << 20), first, None
+        buffer, turn, wire, requests = bytearray(1 << 20), first, None, self.requests
         while (time.perf_counter() < end if end else turn < len(requests)) and len(self.failures) < 100:
             try:
                 if wire is None:
@@ -77,26 +76,18 @@ class Load:
                 self.one(wire, requests[turn % len(requests)], buffer)
             except OSError as failure:
                 self.failures.append(str(failure))
+                if wire is not None:
+                    wire.close()
                 wire = None
             turn += step
+        if wire is not None:
+            wire.close()
 
 
 def main(path: str, address: str, method: str, *numbers: str) -> None:
     size, connections, seconds = int(numbers[0]), int(numbers[1]), float(numbers[2])
-    load, requests, began = Load(address, method, size), read(Path(path)), time.perf_counter()
-    end = began + seconds if seconds else 0.0
-    threads = [
-        threading.Thread(target=load.connection, args=(requests, number, connections, end))
-        for number in range(connections)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took, count = time.perf_counter() - began, len(load.seconds)
-    found = {"operations": count, "rate": count * size / took / 1e6, "failures": len(load.failures)}
-    found |= {"p50": percentile(load.seconds, 0.5) * 1e3, "p99": percentile(load.seconds, 0.99) * 1e3}
-    print(json.dumps({**found, "why": load.failures[:1]}))
+    load = Load(address, method, size, read(Path(path)))
+    print(json.dumps(load.run(partial(load.connection, connections), connections, seconds)))
 
 
 if __name__ == "__main__":

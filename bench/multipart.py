@@ -5,24 +5,23 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import threading
 import time
 from collections.abc import Mapping
 
-from bench.figures import Line, percentile
+from bench.figures import Line
 from bench.peers import Peer
 from bench.requests import PIECE
+from bench.threads import Threads
 
 PART = 8 << 20
 
 
-class Uploads:
-    """What the threads share."""
+class Uploads(Threads):
+    """Uploads to one peer, `size` bytes each."""
 
     def __init__(self, peer: Peer, size: int) -> None:
-        self.peer, self.size = peer, size
-        self.seconds: list[float] = []
-        self.failures: list[str] = []
+        super().__init__(size)
+        self.peer = peer
 
     def call(self, wire: http.client.HTTPConnection, method: str, target: str, body: int | bytes) -> tuple[bytes, str]:
         """The answer's body and ETag; the request has the bytes given or that many. ConnectionError on a refusal."""
@@ -62,7 +61,7 @@ class Uploads:
             segments.append({"path": f"/{container}/{name}-part-{number}", "etag": etag, "size_bytes": PART})
         self.call(wire, "PUT", f"{key}?multipart-manifest=put", json.dumps(segments).encode())
 
-    def run(self, number: int, end: float) -> None:
+    def connection(self, number: int, end: float) -> None:
         upload = self.swift if self.peer.dialect == "swift" else self.s3
         wire, turn = http.client.HTTPConnection(self.peer.address, timeout=60), 0
         while time.perf_counter() < end and len(self.failures) < 10:
@@ -79,13 +78,5 @@ class Uploads:
 
 def multipart(peer: Peer, size: int, connections: int, seconds: float) -> Line:
     """Uploads of `size` bytes in parts of 8 MiB for that long; the rate in megabytes a second."""
-    load, began = Uploads(peer, size), time.perf_counter()
-    threads = [threading.Thread(target=load.run, args=(at, began + seconds)) for at in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took, count = time.perf_counter() - began, len(load.seconds)
-    found = {"operations": count, "rate": count * size / took / 1e6, "failures": len(load.failures)}
-    found |= {"p50": percentile(load.seconds, 0.5) * 1e3, "p99": percentile(load.seconds, 0.99) * 1e3}
-    return {**found, "why": load.failures[:1]}
+    uploads = Uploads(peer, size)
+    return uploads.run(uploads.connection, connections, seconds)

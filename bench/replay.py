@@ -15,9 +15,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from bench.figures import Line, percentile
+from bench.figures import Line, summary
 from bench.requests import read
 
 
@@ -124,10 +123,7 @@ def replay(address: str, requests: list[bytes], connections: int, seconds: float
     began = time.perf_counter()
     load = Replay(address, requests, began + seconds if seconds else 0.0)
     load.run(connections)
-    took = time.perf_counter() - began
-    found: dict[str, Any] = {"operations": len(load.seconds), "rate": len(load.seconds) / took}
-    found |= {"p50": percentile(load.seconds, 0.5) * 1e3, "p99": percentile(load.seconds, 0.99) * 1e3}
-    return {**found, "failures": len(load.failures), "why": load.failures[:1]}
+    return summary(load.seconds, load.failures, time.perf_counter() - began)
 
 
 def main(path: str, address: str, connections: str, seconds: str) -> None:

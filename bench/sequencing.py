@@ -37,6 +37,7 @@ from andromede.ledger.receipt import Receipt, entry_of
 from andromede.ledger.tree import EMPTY_ROOT
 from andromede.sovereignty import store
 from andromede.sovereignty.tiles import Edge
+from bench.figures import percentile
 from tests.support import postgres
 from tests.support.ledger import Bench, origin_of
 
@@ -92,11 +93,6 @@ def sequence(
     sequencer.run(stop, every)
     spent = time.process_time() - begin
     pipe.send((published, spent, time.monotonic() - wall, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
-
-
-def percentile(values: list[float], part: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
 def pace(folder: Path, choice: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import requests
+from bench import large, requests
 from bench.figures import Case
 from bench.replay import Wire, replay
 from bench.requests import PIECE, crc64, deletions, read, requests_of, write
@@ -143,3 +144,13 @@ def test_each_request_is_sent_once_over_connections_that_end_now_and_then(server
 def test_a_load_for_a_time_wraps_around(server: str) -> None:
     found = replay(server, [b"GET / HTTP/1.1\r\n\r\n"], 2, 0.2)
     assert found["operations"] > 2 and found["failures"] == 0
+
+
+def test_threads_send_each_request_once_and_tell_megabytes(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [f"{method} / HTTP/1.1\r\n\r\n".encode() for method in ("GET", "GET", "DELETE", "GET", "GET")]
+    large.main(str(write(tmp_path / "file", asked)), server, "GET", "3", "2", "0")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["operations"], found["failures"], found["why"]) == (4, 1, ["500, 3 bytes"])
+    assert 0 < found["rate"] < 12 / 1e6 / (found["p50"] / 1e3) and found["p99"] >= found["p50"] > 0
