@@ -14,7 +14,6 @@ import argparse
 import base64
 import contextlib
 import hashlib
-import json
 import os
 import platform
 import random
@@ -30,13 +29,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.campaign import driver
 from tests.campaign.crash_checks import Checks
 from tests.campaign.crash_control import Buckets, Keys, Projects
 from tests.campaign.crash_doors import Api, Doors
 from tests.campaign.crash_load import FADING, LARGE, PLAIN, VERSIONED, Fading, Large, Plain, Versioned
 from tests.campaign.crash_model import Journal, Violations
 from tests.campaign.crash_worker import SILENCE_SECONDS, Fleet
-from tests.support import postgres
 from tests.support.installation import COMMAND, ROOT, Installation, wait_until
 from tests.support.keystone import Keystone
 from tests.support.processes import processes, with_children
@@ -308,15 +307,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("--check-every", type=int, default=CHECK_EVERY, help="kills between whole checks")
     parser.add_argument("--workers", type=int, default=3, help="workers on the unversioned bucket, beside six others")
     parser.add_argument("--postgres", action="store_true", help="on a throw-away PostgreSQL instead of SQLite")
-    parser.add_argument("--output", type=Path, default=ROOT / "build" / "campaign" / "crash.json")
+    parser.add_argument("--output", type=Path, default=driver.OUT / "crash.json")
     choice = parser.parse_args(words)
-    if choice.postgres and not os.environ.get(postgres.VARIABLE):
-        own = [sys.executable, "-m", "tests.campaign.crash", *words]
-        command = [sys.executable, str(ROOT / "tools" / "postgres"), *own]
-        return subprocess.run(command, env={**os.environ, "ANDROMEDE_REQUIRE_POSTGRES": "1"}, cwd=ROOT).returncode
+    if choice.postgres and (code := driver.on_postgres("tests.campaign.crash", words)) is not None:
+        return code
     found = execute(choice.kills, choice.seed, choice.check_every, choice.workers)
-    choice.output.parent.mkdir(parents=True, exist_ok=True)
-    choice.output.write_text(json.dumps(found, indent=1, default=str) + "\n", encoding="utf-8")
+    driver.write(choice.output, found)
     print(f"{found['kills in all']} kills, {len(found['violations'])} violations; summary in {choice.output}")
     return 1 if found["violations"] else 0
 

@@ -7,21 +7,17 @@ runs one section; `--step N` lets only every n-th system call fail.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tests.campaign import faults_calls, faults_clock, faults_database, faults_disk, faults_flips
+from tests.campaign import driver, faults_calls, faults_clock, faults_database, faults_disk, faults_flips
 from tests.campaign.faults_report import Report
 from tests.campaign.faults_site import Site, running
 from tests.support import faultshim
-
-OUTPUT = Path(__file__).resolve().parents[2] / "build" / "campaign" / "faults.json"
 
 
 def calls(report: Report, step: int = 1) -> None:
@@ -127,12 +123,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=sorted(SECTIONS))
     parser.add_argument("--step", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--output", type=Path, default=driver.OUT / "faults.json")
     chosen = parser.parse_args()
     report = run(chosen.only or list(SECTIONS), chosen.step)
-    document: dict[str, Any] = report.document()
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    chosen.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    driver.write(chosen.output, report.document())
     print(report.table())
     print(f"{len(report.rows)} rows, {sum(sum(row.outcomes.values()) for row in report.rows)} observations, "
           f"{len(report.wrong)} wrong; written to {chosen.output}")  # fmt: skip

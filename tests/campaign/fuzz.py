@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 
-from tests.campaign import fuzz_identity, fuzz_reduce
+from tests.campaign import driver, fuzz_identity, fuzz_reduce
 from tests.campaign.fuzz_ask import Target
 from tests.campaign.fuzz_client import Tally, work
 from tests.support.installation import ROOT, Installation
@@ -38,7 +38,7 @@ WARM_UP = 0.1
 GROWTH_MIB = 160
 THREADS_MOST = 190
 """The bounds of all pools: 64 in each of two object workers, 14 at the API port, and those that are always there."""
-OUT = ROOT / "build" / "campaign" / "fuzz"
+OUT = driver.OUT / "fuzz"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from tests.campaign.driver import verdict
 from tests.campaign.fuzz_timing import welch
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
@@ -249,9 +250,7 @@ def main() -> int:
             wrong += enumeration(installation, options.pairs)
     finally:
         shutil.rmtree(installation.data, ignore_errors=True)
-    for line in wrong:
-        print(f"WRONG: {line[:1000]}")
-    return 1 if wrong else 0
+    return verdict(wrong)
 
 
 if __name__ == "__main__":

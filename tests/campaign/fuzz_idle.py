@@ -19,6 +19,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from tests.campaign.driver import verdict
 from tests.support.installation import Installation
 from tests.support.load import S3Door
 from tests.support.processes import memory, processes, processor_seconds, with_children
@@ -205,9 +206,7 @@ def main() -> int:
             wrong += [line for line in installation.log_text().splitlines() if '"alert": true' in line]
     finally:
         shutil.rmtree(installation.data, ignore_errors=True)
-    for line in wrong:
-        print(f"WRONG: {line[:1000]}")
-    return 1 if wrong else 0
+    return verdict(wrong)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from tests.campaign import driver
+from tests.campaign.driver import OUT
 from tests.campaign.history_kinds import buckets, facts, objects, versions
 from tests.campaign.history_models import existence, register, stored, versioned
 from tests.campaign.history_round import Client, Round, run
@@ -37,7 +39,6 @@ from tests.support.installation import ROOT, Installation, wait_until
 from tests.support.processes import processes
 from tests.support.workers import workers
 
-OUT = ROOT / "build" / "campaign"
 SECONDS, FACTS_AT_ONCE = 4.0, 4
 ROLES = ("objects", "objects", "objects", "api", "work")
 KINDS = {
@@ -153,10 +154,9 @@ def campaign(seed: int, count: int = 3) -> Iterator[Campaign]:
 
 def report(database: str, summary: dict[str, object]) -> Path:
     """Put the summary of one database into the file that holds those of both."""
-    OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / "history.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**known, database: summary}, indent=2) + "\n", encoding="utf-8")
+    driver.write(path, {**known, database: summary})
     return path
 
 
@@ -211,9 +211,8 @@ def carry_out(found: Campaign, choice: argparse.Namespace) -> int:
 
 def main(words: list[str]) -> int:
     choice = arguments(words)
-    if choice.postgres and not os.environ.get(postgres.VARIABLE):
-        command = [sys.executable, str(ROOT / "tools" / "postgres"), sys.executable, "-m", "tests.campaign.history"]
-        return subprocess.run([*command, *words], cwd=ROOT, check=False).returncode
+    if choice.postgres and (code := driver.on_postgres("tests.campaign.history", words)) is not None:
+        return code
     database = "postgresql" if os.environ.get(postgres.VARIABLE) else "sqlite"
     began = time.monotonic()
     with campaign(choice.seed, choice.workers) as found:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -25,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from andromede.ledger.note import checkpoint_fields, split_note
+from tests.campaign import driver
 from tests.campaign.crash import SETTINGS, Campaign, versions
 from tests.campaign.crash_control import Keys
 from tests.campaign.crash_doors import Answer, Api, Lost
 from tests.campaign.crash_model import ABSENT, Journal, Version, Violations, shown
 from tests.campaign.power_check import Promised, apart, broken_promises, possible
 from tests.support import powerlog
-from tests.support.installation import ROOT, Installation
+from tests.support.installation import Installation
 from tests.support.keystone import Keystone
 from tests.support.load import S3Door
 from tests.support.powerlog import Counter, Loss, Replay, operations
@@ -303,14 +303,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the recorded load")
     parser.add_argument("--workers", type=int, default=2, help="workers on the unversioned bucket, beside six others")
-    parser.add_argument("--output", type=Path, default=ROOT / "build" / "campaign" / "power.json")
+    parser.add_argument("--output", type=Path, default=driver.OUT / "power.json")
     choice = parser.parse_args(words)
     if reason := powerlog.missing():
         print(f"loss of power: NOT RUN, {reason}")
         return 1
     found = execute(choice.states, choice.seed, choice.seconds, choice.workers)
-    choice.output.parent.mkdir(parents=True, exist_ok=True)
-    choice.output.write_text(json.dumps(found, indent=1, default=str) + "\n", encoding="utf-8")
+    driver.write(choice.output, found)
     print(f"{found['states']} states, {len(found['violations'])} violations; summary in {choice.output}")
     return 1 if found["violations"] else 0
 

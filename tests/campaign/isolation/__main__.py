@@ -7,7 +7,6 @@ with the model; and random changes of the rows of two tenants. What differs is p
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import random
 import sys
@@ -18,12 +17,13 @@ from pathlib import Path
 from andromede.clock import SystemClock
 from andromede.db import Database, open_database
 from andromede.engines.memory import MemoryEngine
+from tests.campaign import driver
 from tests.campaign.isolation import asking, atdoors, rows
 from tests.support.clock import FakeClock
 from tests.support.house import house
 from tests.support.vault import vault
 
-REPORT = Path("build/campaign/isolation.json")
+REPORT = driver.OUT / "isolation.json"
 AT_DOORS, AT_ROWS = 20, 100
 """One question in so many goes to the doors; one change of rows for so many questions."""
 SHOWN = 20
@@ -86,8 +86,7 @@ def main() -> int:
         report[name] = {**counts, "seconds": round(clock.monotonic() - begun, 1)}
         print(name, report[name], flush=True)
     report["differences"] = len(found)
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    driver.write(REPORT, report)
     print("\n".join(found[:SHOWN]), f"{len(found)} differences; {REPORT}", sep="\n" if found else "")
     return 1 if found else 0
 
