@@ -40,6 +40,22 @@ def answer_of(response: HttpResponse) -> Answer:
     return Answer(response.status, {k.lower(): v for k, v in response.headers}, response.body)
 
 
+def request_of(
+    method: str, path: str, headers: dict[str, str], body: Any = None, peer: str = "192.0.2.1"
+) -> HttpRequest:
+    """A request to the API port; `path` with its query, `body` as bytes or as what JSON is made of."""
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    where, _, query = path.partition("?")
+    return HttpRequest(method, where.encode(), query.encode(), {"host": "cloud.test", **headers}, raw, peer=peer)
+
+
+def ask(api: Api, request: HttpRequest, log: io.StringIO) -> Answer:
+    """The API port's answer; a 500 fails the test and shows the log."""
+    answer = answer_of(api.handle(request))
+    assert answer.status != 500, log.getvalue()
+    return answer
+
+
 class Cloud:
     """The API port with the identity service on a database of its own, bootstrapped."""
 
@@ -69,13 +85,8 @@ class Cloud:
         self, method: str, path: str, token: str | None = None, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """One request below /identity; any 500 fails the test."""
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        sent = {"host": "cloud.test", **(headers or {}), **({"x-auth-token": token} if token else {})}
-        where, _, query = path.partition("?")
-        request = HttpRequest(method, b"/identity" + where.encode(), query.encode(), sent, raw, peer=self.peer)
-        answer = answer_of(self.api.handle(request))
-        assert answer.status != 500, self.log.getvalue()
-        return answer
+        sent = {**(headers or {}), **({"x-auth-token": token} if token else {})}
+        return ask(self.api, request_of(method, f"/identity{path}", sent, body, self.peer), self.log)
 
     def login(self, name: str, password: str, scope: Any = None, domain: str = "default") -> Answer:
         user = {"name": name, "domain": {"id": domain}, "password": password}

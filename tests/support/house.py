@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -39,11 +38,10 @@ from andromede.sovereignty.logkeys import LogKeys
 from andromede.sovereignty.service import Ledger, Tools
 from andromede.sovereignty.witness_server import WitnessServer
 from andromede.web.api import Api, Parts
-from andromede.web.call import HttpRequest
 from andromede.web.stream.body import BufferedBody
 from andromede.web.stream.message import Commit, Headers, Request, Response
 from tests.support.clock import FakeClock
-from tests.support.cloud import Answer, Cloud, answer_of
+from tests.support.cloud import Answer, Cloud, ask, request_of
 from tests.support.leaves import flush
 from tests.support.sigv4 import Signer
 from tests.support.vault import Vault, committed, vault
@@ -120,13 +118,8 @@ class House:
         self, method: str, path: str, token: str | None = None, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """One request to the API port; `path` with the prefix of its service."""
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        sent = {"host": "cloud.test", **(headers or {}), **({"x-auth-token": token} if token else {})}
-        where, _, query = path.partition("?")
-        request = HttpRequest(method, where.encode(), query.encode(), sent, raw, peer="192.0.2.1")
-        answer = answer_of(self.api.handle(request))
-        assert answer.status != 500, self.log.getvalue()
-        return answer
+        sent = {**(headers or {}), **({"x-auth-token": token} if token else {})}
+        return ask(self.api, request_of(method, path, sent, body), self.log)
 
     def s3(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ from andromede.sovereignty.sequencer import Parts as Sequencing
 from andromede.sovereignty.sequencer import Sequencer
 from andromede.sovereignty.service import Ledger, Tools
 from andromede.web.api import Api, Parts
-from andromede.web.call import HttpRequest
 from andromede.work import Leases
 from tests.support.clock import FakeClock
-from tests.support.cloud import Answer, Cloud, answer_of, project
+from tests.support.cloud import Answer, Cloud, ask, project, request_of
 
 DAY = 86_400
 
@@ -106,13 +104,8 @@ class TenantLog:
 
     def call(self, method: str, path: str, who: str | None = "demo", body: Any = None) -> Answer:
         """One request below /sovereignty/v1; any 500 fails the test."""
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        headers = {"host": "h", **({"x-auth-token": self.tokens[who]} if who else {})}
-        where, _, query = path.partition("?")
-        request = HttpRequest(method, b"/sovereignty/v1" + where.encode(), query.encode(), headers, raw)
-        answer = answer_of(self.api.handle(request))
-        assert answer.status != 500, self.log.getvalue()
-        return answer
+        headers = {"x-auth-token": self.tokens[who]} if who else {}
+        return ask(self.api, request_of(method, f"/sovereignty/v1{path}", headers, body), self.log)
 
     def get(self, path: str, who: str | None = "demo") -> Answer:
         return self.call("GET", path, who)

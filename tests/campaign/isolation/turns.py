@@ -31,6 +31,11 @@ OWNERSHIP = "<OwnershipControls><Rule><ObjectOwnership>{rule}</ObjectOwnership><
 TAGS = "<Tagging><TagSet><Tag><Key>level</Key><Value>{value}</Value></Tag></TagSet></Tagging>"
 
 
+def fields(words: dict[str, str]) -> dict[str, str]:
+    """Headers from keyword arguments: `x_amz_acl` is x-amz-acl."""
+    return {name.replace("_", "-"): value for name, value in words.items()}
+
+
 @dataclass
 class Scene:
     """Two projects: `owner` has a bucket `box` with the key `k`; `guest` works in the other; `chief` manages the
@@ -63,32 +68,32 @@ class Scene:
         return answer
 
     def put(self, target: str, body: str = "", who: Person | None = None, **headers: str) -> Do:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = body.encode()
-        return lambda: self.done(self.house.s3(who or self.owner, "PUT", target, data, given))
+        return lambda: self.done(self.house.s3(who or self.owner, "PUT", target, body.encode(), fields(headers)))
 
     def delete(self, target: str, who: Person | None = None) -> Do:
         return lambda: self.done(self.house.s3(who or self.owner, "DELETE", target))
 
     def post(self, path: str, **headers: str) -> Do:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
         where = f"{self.owner.account}{path}"
-        return lambda: self.done(self.house.swift(self.owner, "POST", where, headers=given))
+        return lambda: self.done(self.house.swift(self.owner, "POST", where, headers=fields(headers)))
+
+    def identity(self, method: str, path: str, body: Any = None) -> None:
+        """A change by the administrator, at once."""
+        self.done(self.house.world.do(method, path, body))
 
     def api(self, method: str, path: str, body: Any = None) -> Do:
-        return lambda: self.done(self.house.world.do(method, path, body))
+        """The same when it is called for."""
+        return lambda: self.identity(method, path, body)
 
     # --- asking, whose status is looked at
     def s3(self, who: Person | Signer | None, method: str = "GET", target: str = "/box/k", **headers: str) -> Probe:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
         body = b"new" if method == "PUT" else b""
-        return lambda worker: self.house.s3(who, method, target, body, given, worker).status
+        return lambda worker: self.house.s3(who, method, target, body, fields(headers), worker).status
 
     def swift(self, who: Person | str | None, method: str = "GET", path: str = "/box/k", **headers: str) -> Probe:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
         body = b"new" if method == "PUT" else b""
         where = f"{self.owner.account}{path}"
-        return lambda worker: self.house.swift(who, method, where, body, given, worker).status
+        return lambda worker: self.house.swift(who, method, where, body, fields(headers), worker).status
 
     def both(self, who: Person) -> list[Probe]:
         return [self.s3(who), self.swift(who)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from tests.campaign.isolation.turns import Do, Probe, Scene, Turns, rule
+from tests.campaign.isolation.turns import Do, Probe, Scene, Turns, rule, statement
 from tests.support.house import REGION, Person
 from tests.support.sigv4 import Signer
 from tests.support.world import PASSWORD
@@ -17,6 +16,16 @@ def _worker_of(s: Scene, name: str = "lone") -> Person:
     """A user with a role of no power on the project of the bucket, a token and an access key there."""
     s.house.world.roles.setdefault("idle", s.house.world.make("roles", "role", {"name": "idle"})["id"])
     return s.house.person(name, s.own, "idle")
+
+
+def _group(s: Scene) -> str:
+    """A new group without members."""
+    return str(s.house.world.make("groups", "group", {"name": "crew", "domain_id": "default"})["id"])
+
+
+def _token(s: Scene, who: Person) -> str:
+    """A new token on the project of the bucket."""
+    return str(s.house.world.login(who.user_id, {"project": {"id": s.own}}))
 
 
 def _turns(s: Scene, path: str, who: Person, more: list[Probe] | None = None) -> Turns:
@@ -48,17 +57,15 @@ def role_that_reaches_every_account(s: Scene) -> Turns:
 
 @rule
 def role_of_a_group(s: Scene) -> Turns:
-    who, world = _worker_of(s), s.house.world
-    group = world.make("groups", "group", {"name": "crew", "domain_id": "default"})["id"]
-    s.done(world.do("PUT", f"groups/{group}/users/{who.user_id}"))
-    return _turns(s, f"projects/{s.own}/groups/{group}/roles/{world.roles['member']}", who)
+    who, group = _worker_of(s), _group(s)
+    s.identity("PUT", f"groups/{group}/users/{who.user_id}")
+    return _turns(s, f"projects/{s.own}/groups/{group}/roles/{s.house.world.roles['member']}", who)
 
 
 @rule
 def member_of_a_group(s: Scene) -> Turns:
-    who, world = _worker_of(s), s.house.world
-    group = world.make("groups", "group", {"name": "crew", "domain_id": "default"})["id"]
-    s.done(world.do("PUT", f"projects/{s.own}/groups/{group}/roles/{world.roles['member']}"))
+    who, group = _worker_of(s), _group(s)
+    s.identity("PUT", f"projects/{s.own}/groups/{group}/roles/{s.house.world.roles['member']}")
     return _turns(s, f"groups/{group}/users/{who.user_id}", who)
 
 
@@ -67,11 +74,11 @@ def group_itself(s: Scene) -> Turns:
     who, world = _worker_of(s), s.house.world
 
     def give() -> None:
-        s.kept["group"] = world.make("groups", "group", {"name": "crew", "domain_id": "default"})["id"]
-        s.done(world.do("PUT", f"projects/{s.own}/groups/{s.kept['group']}/roles/{world.roles['member']}"))
-        s.done(world.do("PUT", f"groups/{s.kept['group']}/users/{who.user_id}"))
+        s.kept["group"] = _group(s)
+        s.identity("PUT", f"projects/{s.own}/groups/{s.kept['group']}/roles/{world.roles['member']}")
+        s.identity("PUT", f"groups/{s.kept['group']}/users/{who.user_id}")
 
-    return give, lambda: s.done(world.do("DELETE", f"groups/{s.kept['group']}")), s.both(who)
+    return give, lambda: s.identity("DELETE", f"groups/{s.kept['group']}"), s.both(who)
 
 
 @rule
@@ -92,10 +99,10 @@ def role_itself(s: Scene) -> Turns:
 
     def give() -> None:
         s.kept["role"] = world.make("roles", "role", {"name": "porter"})["id"]
-        s.done(world.do("PUT", f"roles/{s.kept['role']}/implies/{world.roles['member']}"))
-        s.done(world.do("PUT", f"projects/{s.own}/users/{who.user_id}/roles/{s.kept['role']}"))
+        s.identity("PUT", f"roles/{s.kept['role']}/implies/{world.roles['member']}")
+        s.identity("PUT", f"projects/{s.own}/users/{who.user_id}/roles/{s.kept['role']}")
 
-    return give, lambda: s.done(world.do("DELETE", f"roles/{s.kept['role']}")), s.both(who)
+    return give, lambda: s.identity("DELETE", f"roles/{s.kept['role']}"), s.both(who)
 
 
 # --- enabled states and existence
@@ -109,19 +116,14 @@ def _enabled(s: Scene, kind: str, object_id: str, probes: list[Probe]) -> Turns:
 @rule
 def user_enabled(s: Scene) -> Turns:
     who = s.house.person("lone", s.own)
-
-    def give() -> None:
-        s.done(s.house.world.do("PATCH", f"users/{who.user_id}", {"user": {"enabled": True}}))
-
-    take = _enabled(s, "user", who.user_id, [])[1]
-    return give, take, [s.s3(who)]
+    return _enabled(s, "user", who.user_id, [s.s3(who)])
 
 
 @rule
 def project_enabled(s: Scene) -> Turns:
     far = s.house.project("farther")
     who = s.house.person("lone", far)
-    s.put("/box?policy", _open_to(far))()
+    s.put("/box?policy", statement(Principal={"AWS": far}))()
     return _enabled(s, "project", far, [s.s3(who)])
 
 
@@ -130,15 +132,8 @@ def domain_enabled(s: Scene) -> Turns:
     domain = s.house.world.make("domains", "domain", {"name": "away"})["id"]
     far = s.house.project("farther", domain)
     who = s.house.person("lone", far, domain_id=domain)
-    s.put("/box?policy", _open_to(far))()
+    s.put("/box?policy", statement(Principal={"AWS": far}))()
     return _enabled(s, "domain", domain, [s.s3(who)])
-
-
-def _open_to(project: str) -> str:
-    """A bucket policy for a whole project."""
-    whole = ["arn:aws:s3:::box", "arn:aws:s3:::box/*"]
-    one = {"Effect": "Allow", "Principal": {"AWS": project}, "Action": "s3:*", "Resource": whole}
-    return json.dumps({"Version": "2012-10-17", "Statement": [one]})
 
 
 class Stand:
@@ -183,7 +178,7 @@ def user_itself(s: Scene) -> Turns:
 
     def take() -> None:
         assert stand.who is not None
-        s.done(s.house.world.do("DELETE", f"users/{stand.who.user_id}"))
+        s.identity("DELETE", f"users/{stand.who.user_id}")
 
     return give, take, [stand.token(), stand.key()]
 
@@ -198,16 +193,12 @@ def project_itself(s: Scene) -> Turns:
         s.kept["project"] = s.house.project(f"brief-{s.turn}")
         who = s.house.person(f"lone-{s.turn}", s.kept["project"])
         stand.who, stand.signer = who, who.signer
-        s.put("/box?policy", _open_to(s.kept["project"]))()
+        s.put("/box?policy", statement(Principal={"AWS": s.kept["project"]}))()
 
-    return (
-        give,
-        lambda: s.done(s.house.world.do("DELETE", f"projects/{s.kept['project']}")),
-        [
-            stand.token(),
-            stand.key(),
-        ],
-    )
+    def take() -> None:
+        s.identity("DELETE", f"projects/{s.kept['project']}")
+
+    return give, take, [stand.token(), stand.key()]
 
 
 # --- tokens, passwords, access keys
@@ -243,7 +234,7 @@ def token_of_before_the_password_changed(s: Scene) -> Turns:
     who = s.house.person("lone", s.own)
 
     def give() -> None:
-        s.done(s.house.world.do("PATCH", f"users/{who.user_id}", {"user": {"password": PASSWORD}}))
+        s.identity("PATCH", f"users/{who.user_id}", {"user": {"password": PASSWORD}})
         s.house.clock.advance(2)
         stand.enter(who.user_id, s.own)
 
@@ -251,7 +242,7 @@ def token_of_before_the_password_changed(s: Scene) -> Turns:
         s.turn += 1
         s.house.clock.advance(2)
         other = {"user": {"password": f"{PASSWORD} {s.turn}"}}
-        s.done(s.house.world.do("PATCH", f"users/{who.user_id}", other))
+        s.identity("PATCH", f"users/{who.user_id}", other)
 
     return give, take, [stand.token()]
 
@@ -266,7 +257,7 @@ def access_key(s: Scene) -> Turns:
 
     def take() -> None:
         assert stand.signer is not None
-        s.done(s.house.world.do("DELETE", f"users/{who.user_id}/credentials/OS-EC2/{stand.signer.access}"))
+        s.identity("DELETE", f"users/{who.user_id}/credentials/OS-EC2/{stand.signer.access}")
 
     return give, take, [stand.key(), stand.key("/box"), stand.key("/")]
 
@@ -309,9 +300,8 @@ def application_credential_until_it_ends(s: Scene) -> Turns:
     who = s.house.person("lone", s.own)
 
     def give() -> None:
-        token = s.house.world.login(who.user_id, {"project": {"id": s.own}})
         ends = f"2026-01-{2 + s.turn:02d}T00:00:00.000000Z"
-        made = _application(s, who, token, expires_at=ends, unrestricted=True)
+        made = _application(s, who, _token(s, who), expires_at=ends, unrestricted=True)
         stand.become(_robot(s, made), who.user_id)
 
     def take() -> None:
@@ -332,8 +322,8 @@ def access_rules_of_an_application_credential(s: Scene) -> Turns:
 
     def become(one: dict[str, str]) -> Do:
         def do() -> None:
-            token = s.house.world.login(who.user_id, {"project": {"id": s.own}})
-            stand.who = Person(who.user_id, s.own, _robot(s, _application(s, who, token, access_rules=[one])))
+            made = _application(s, who, _token(s, who), access_rules=[one])
+            stand.who = Person(who.user_id, s.own, _robot(s, made))
 
         return do
 
@@ -349,9 +339,9 @@ def role_behind_a_delegation(s: Scene) -> Turns:
     stand = Stand(s)
 
     def give() -> None:
-        s.done(s.house.world.do("PUT", path))
-        token = s.house.world.login(who.user_id, {"project": {"id": s.own}})
-        stand.who = Person(who.user_id, s.own, _robot(s, _application(s, who, token, roles=[{"id": role}])))
+        s.identity("PUT", path)
+        made = _application(s, who, _token(s, who), roles=[{"id": role}])
+        stand.who = Person(who.user_id, s.own, _robot(s, made))
 
     return give, s.api("DELETE", path), [stand.token()]
 
@@ -383,8 +373,8 @@ def role_of_a_trustor(s: Scene) -> Turns:
     stand = Stand(s)
 
     def give() -> None:
-        s.done(s.house.world.do("PUT", path))
-        token = s.house.world.login(who.user_id, {"project": {"id": s.own}})
+        s.identity("PUT", path)
+        token = _token(s, who)
         trust = {
             "trustor_user_id": who.user_id, "trustee_user_id": s.guest.user_id, "impersonation": True,
             "project_id": s.own, "roles": [{"id": role}],

@@ -36,11 +36,15 @@ def asking(scene: Scene, method: str, path: str, body: dict[str, Any] | None = N
     return lambda line: scene.identity(method, path, body)
 
 
+def granted(scene: Scene, person: Person, path: str) -> Fact:
+    """What a PUT of the administrator gives to a person's key and a DELETE takes away."""
+    return Fact(partial(by_key, person), [(asking(scene, "PUT", path), 200), (asking(scene, "DELETE", path), 403)])
+
+
 def switched(scene: Scene, path: str, kind: str) -> tuple[Change, Change]:
     """(off, on) of what has an enabled state."""
-    return asking(scene, "PATCH", path, {kind: {"enabled": False}}), asking(
-        scene, "PATCH", path, {kind: {"enabled": True}}
-    )
+    off, on = (asking(scene, "PATCH", path, {kind: {"enabled": value}}) for value in (False, True))
+    return off, on
 
 
 def login(scene: Scene, identity: dict[str, Any], scope: dict[str, Any] | None = None) -> str:
@@ -160,7 +164,7 @@ def a_membership(scene: Scene, line: Line) -> Fact:
     scene.identity("PUT", f"/projects/{person.project}/groups/{group}/roles/{scene.admin.role('member')}")
     scene.identity("DELETE", f"{roles(scene, person)}/{scene.admin.role('member')}")
     path = f"/groups/{group}/users/{person.tenant.user_id}"
-    return Fact(partial(by_key, person), [(asking(scene, "PUT", path), 200), (asking(scene, "DELETE", path), 403)])
+    return granted(scene, person, path)
 
 
 @fact
@@ -170,7 +174,7 @@ def an_implied_role(scene: Scene, line: Line) -> Fact:
     scene.identity("PUT", f"{roles(scene, person)}/{mine}")
     scene.identity("DELETE", f"{roles(scene, person)}/{scene.admin.role('member')}")
     path = f"/roles/{mine}/implies/{scene.admin.role('member')}"
-    return Fact(partial(by_key, person), [(asking(scene, "PUT", path), 200), (asking(scene, "DELETE", path), 403)])
+    return granted(scene, person, path)
 
 
 @fact

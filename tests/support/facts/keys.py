@@ -23,13 +23,19 @@ def named_key(scene: Scene) -> tuple[str, str]:
     return name, str(json.loads(done.stdout)["id"])
 
 
-@fact
-def a_key_of_a_tenant(scene: Scene, line: Line) -> Fact:
-    path = scene.bucket(line)
+def sealed(scene: Scene, line: Line) -> tuple[str, str]:
+    """(path of an object, id of a new key that it is under); the object's bytes are `sealed`."""
+    target = f"{scene.bucket(line)}/k"
     name, key = named_key(scene)
     wanted = {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": name}
-    scene.s3(line, "PUT", f"{path}/k", b"sealed", wanted)
-    return Fact(partial(body, scene, f"{path}/k"), [
+    scene.s3(line, "PUT", target, b"sealed", wanted)
+    return target, key
+
+
+@fact
+def a_key_of_a_tenant(scene: Scene, line: Line) -> Fact:
+    target, key = sealed(scene, line)
+    return Fact(partial(body, scene, target), [
         (lambda line: scene.installation.run("keys", "disable", key), 403),
         (lambda line: scene.installation.run("keys", "enable", key), b"sealed"),
     ])  # fmt: skip
@@ -48,11 +54,8 @@ def a_key_to_write_under(scene: Scene, line: Line) -> Fact:
 
 @fact
 def a_destroyed_key(scene: Scene, line: Line) -> Fact:
-    path = scene.bucket(line)
-    name, key = named_key(scene)
-    wanted = {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": name}
-    scene.s3(line, "PUT", f"{path}/k", b"sealed", wanted)
-    return Fact(partial(body, scene, f"{path}/k"), [
+    target, key = sealed(scene, line)
+    return Fact(partial(body, scene, target), [
         (lambda line: None, b"sealed"),
         (lambda line: scene.installation.run("keys", "destroy", key, "--yes"), 403),
     ], again=False)  # fmt: skip

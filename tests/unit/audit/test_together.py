@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -24,6 +25,35 @@ def together(db: Database, clock: FakeClock) -> Together:
     return Together(db, Recorder("api-0", clock))
 
 
+class Held:
+    """A commit under way that waits, and threads that leave events meanwhile."""
+
+    def __init__(self, together: Together) -> None:
+        self.together = together
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.threads = [threading.Thread(target=together.leave, args=(self.slow,))]
+        self.threads[0].start()
+        assert self.begun.wait(30)
+
+    def slow(self, tx: Tx) -> Draft:
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return event(0)
+
+    def meanwhile(self, leave: Callable[[int], None], count: int) -> None:
+        """`leave(1)` to `leave(count)`, a thread each, until all of them wait for the next commit."""
+        others = [threading.Thread(target=leave, args=(number,)) for number in range(1, count + 1)]
+        for thread in others:
+            thread.start()
+        self.threads += others
+        wait_until("all to wait", lambda: len(self.together._waiting) == count)
+
+    def end(self) -> None:
+        self.go_on.set()
+        for thread in self.threads:
+            thread.join(30)
+
+
 def events(db: Database) -> int:
     row = db.one("SELECT count(*) FROM audit_event")
     return int(row[0]) if row else 0
@@ -36,13 +66,7 @@ def test_an_event_is_there_when_its_caller_goes_on(db: Database, together: Toget
 
 
 def test_what_comes_during_a_commit_shares_the_next(db: Database, together: Together) -> None:
-    begun, go_on = threading.Event(), threading.Event()
     transactions: set[int] = set()
-
-    def slow(tx: Tx) -> Draft:
-        begun.set()
-        assert go_on.wait(30)
-        return event(0)
 
     def quick(number: int) -> None:
         def make(tx: Tx) -> Draft:
@@ -51,29 +75,16 @@ def test_what_comes_during_a_commit_shares_the_next(db: Database, together: Toge
 
         together.leave(make)
 
-    first = threading.Thread(target=together.leave, args=(slow,))
-    first.start()
-    assert begun.wait(30)
-    others = [threading.Thread(target=quick, args=(number,)) for number in range(1, 9)]
-    for thread in others:
-        thread.start()
-    wait_until("all to wait", lambda: len(together._waiting) == 8)
+    held = Held(together)
+    held.meanwhile(quick, 8)
     assert events(db) == 0
-    go_on.set()
-    for thread in (first, *others):
-        thread.join(30)
+    held.end()
     assert len(transactions) == 1
     assert events(db) == 9
 
 
 def test_the_trouble_of_one_is_not_the_others(db: Database, together: Together) -> None:
-    begun, go_on = threading.Event(), threading.Event()
     failed: list[str] = []
-
-    def slow(tx: Tx) -> Draft:
-        begun.set()
-        assert go_on.wait(30)
-        return event(0)
 
     def leave(number: int) -> None:
         def make(tx: Tx) -> Draft:
@@ -86,15 +97,8 @@ def test_the_trouble_of_one_is_not_the_others(db: Database, together: Together) 
         except KeyError:
             failed.append(f"thing:{number}")
 
-    first = threading.Thread(target=together.leave, args=(slow,))
-    first.start()
-    assert begun.wait(30)
-    others = [threading.Thread(target=leave, args=(number,)) for number in range(1, 5)]
-    for thread in others:
-        thread.start()
-    wait_until("all to wait", lambda: len(together._waiting) == 4)
-    go_on.set()
-    for thread in (first, *others):
-        thread.join(30)
+    held = Held(together)
+    held.meanwhile(leave, 4)
+    held.end()
     assert failed == ["thing:2"]
     assert events(db) == 4
