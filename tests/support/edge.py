@@ -44,6 +44,9 @@ class TestAnswerer:
     inline: bool = False
     errors: list[BaseException] = field(default_factory=list)
 
+    def express(self, request: Request) -> None:
+        return None
+
     def quick(self, request: Request) -> bool:
         return self.inline
 

@@ -139,10 +139,11 @@ class Client:
 
     def send(self, request: Request) -> Answer:
         """What the edge would do: handle, commit, render, or render the error."""
-        request.inline = self.quick and self.door.quick(request)
         try:
+            answer = self.door.express(request) if self.quick else None
+            request.inline = answer is None and self.quick and self.door.quick(request)
             try:
-                answer = self.door.handle(request)
+                answer = answer or self.door.handle(request)
             except NotQuick:
                 request.inline = False
                 answer = self.door.handle(request)

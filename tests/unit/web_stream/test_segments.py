@@ -66,6 +66,9 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[Any, ...]] = []
 
+    def express(self, request: Request) -> None:
+        return None
+
     def quick(self, request: Request) -> bool:
         return True
 

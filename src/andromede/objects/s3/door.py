@@ -11,11 +11,10 @@ from andromede.objects.context import Context
 from andromede.objects.s3 import bucket_operations, cors, errors, object_operations, operations, place
 from andromede.objects.s3.auth import Authentication
 from andromede.objects.s3.call import S3Call
-from andromede.objects.s3.express import Express
+from andromede.objects.s3.express import MOST, Express
 from andromede.objects.s3.opening import open_bucket
 from andromede.web.stream.message import Commit, Request, Response
 
-QUICK_BODY = 64 * 1024
 UNTOUCHED = frozenset({"Preflight", "PreflightObject"})
 """Operations that show nothing of a tenant's data and leave no event: a browser asks, unsigned, what the bucket's
 CORS rules allow its page. All others leave one; a test walks the table."""
@@ -30,13 +29,17 @@ class S3Door:
         self._authentication = Authentication(context)
         self._express = Express(context, self._authentication)
 
+    def express(self, request: Request) -> Response | Commit[Any] | None:
+        """The short way."""
+        return self._express.answer(request)
+
     def quick(self, request: Request) -> bool:
         """Whether `handle` never waits: a plain object request with its small body in memory. Buckets are not
         plain: a listing may hold 1,000 rows."""
         path = request.path
         if request.query or not 0 < path.find(b"/", 1) < len(path) - 1:
             return False
-        if not request.body.buffered or (request.body.length or 0) > QUICK_BODY:
+        if not request.body.buffered or (request.body.length or 0) > MOST:
             return False
         if request.method in ("GET", "HEAD", "DELETE"):
             return True
@@ -44,8 +47,6 @@ class S3Door:
 
     def handle(self, request: Request) -> Response | Commit[Any]:
         """Answer one request."""
-        if request.inline and (answer := self._express.answer(request)) is not None:
-            return answer
         where = place.locate(request, self._context.config)
         call = S3Call(self._context, request, where, place.parse_query(request.query))
         call.authentication = self._authentication

@@ -19,7 +19,7 @@ from andromede.objects.access import AccessRequest
 from andromede.objects.access.ownership import upload_owner
 from andromede.objects.model import NO_CONDITIONS, Container, Kind, Trace, Version
 from andromede.objects.s3 import attributes, digest, sigv4
-from andromede.objects.s3.place import KEY_BYTES
+from andromede.objects.s3.place import KEY_BYTES, host_name
 from andromede.objects.s3.writing import DEFAULT_CHECKSUM, made_headers, opaque
 from andromede.web.stream.message import Commit, Request, Response
 
@@ -36,8 +36,11 @@ _SAID = frozenset(("host", "user-agent", "accept", "accept-encoding", "accept-la
 """Headers that change nothing in the answer but by who is signed in and how long the body is."""
 _SAID_OF_READ = _SAID | {"x-amz-checksum-mode"}
 _SAID_OF_PUT = _SAID | {"expect", "x-amz-sdk-checksum-algorithm", *digest.HEADER.values()}
+_SAID_OF = {"GET": _SAID_OF_READ, "HEAD": _SAID_OF_READ, "PUT": _SAID_OF_PUT}
 _INDIFFERENT = frozenset(("acl", "cors", "logging", "ownership", "public_access_block", "tagging", "website"))
 """Documents of a bucket that say nothing to its owner's members who read or write, without an Origin."""
+MOST = 64 << 10
+"""Bytes of a body that is received on the loop's thread."""
 _UNSAID: dict[str, str] = {}
 
 
@@ -53,17 +56,13 @@ class Express:
 
     def answer(self, request: Request) -> Response | Commit[Any] | None:
         """The whole answer, or None with nothing done."""
-        method = request.method
-        if method == "PUT":
-            said = _SAID_OF_PUT
-        elif method in ("GET", "HEAD"):
-            said = _SAID_OF_READ
-        else:
+        said = _SAID_OF.get(request.method)
+        if said is None or request.query or not request.headers.only(said):
             return None
         path = request.path
-        if not request.headers.only(said) or path.translate(None, _PATH):
+        if path.translate(None, _PATH):
             return None
-        if self._hosts and self._named_by_host(request):
+        if self._hosts and host_name(request).endswith(self._hosts):
             return None
         bucket, _, key = path.decode("ascii")[1:].partition("/")
         if not bucket or not key or len(key) > KEY_BYTES:
@@ -72,12 +71,6 @@ class Express:
             return self._answer(request, bucket, key)
         except Error:
             return None
-
-    def _named_by_host(self, request: Request) -> bool:
-        """Whether the bucket stands in the host's name."""
-        host = (request.headers.get("host") or "").lower()
-        name, _, port = host.rpartition(":")
-        return (name if port.isdigit() else host).endswith(self._hosts)
 
     def _answer(self, request: Request, bucket: str, key: str) -> Response | Commit[Any] | None:
         admitted = self._admitted(request)
@@ -93,10 +86,10 @@ class Express:
 
     def _admitted(self, request: Request) -> tuple[Actor, str] | None:
         """Whose signature the header bears, and the payload hash that it covers. Raises `Error` as the long way."""
-        authorization = request.headers.get("authorization")
-        if authorization is None or not authorization.startswith("AWS4-HMAC-SHA256 "):
+        authorization = request.headers.first.get("authorization")
+        if authorization is None or not authorization.startswith(b"AWS4-HMAC-SHA256 "):
             return None
-        claimed = sigv4.from_header(request, authorization)
+        claimed = sigv4.from_header(request, authorization.decode("latin-1"))
         self._authentication.check_scope(claimed.scope, "auth_header")
         sigv4.check_time(claimed, self._context.clock.now_us())
         secret, actor = self._authentication.known(claimed.scope.access_key, request.peer)
@@ -115,7 +108,7 @@ class Express:
         if not self._context.evaluator.allowed(asked).allowed:
             return None
         pairs = attributes.described(request.request_id, container, version)
-        if request.headers.get("x-amz-checksum-mode") == "ENABLED":
+        if request.headers.first.get("x-amz-checksum-mode") == b"ENABLED":
             pairs += attributes.checksum_headers(version.checksum)
         body = b""
         if request.method == "GET" and version.size:
@@ -131,7 +124,7 @@ class Express:
         self, request: Request, actor: Actor, container: Container, key: str, payload: str
     ) -> Commit[Version] | None:
         headers, size = request.headers, request.body.length
-        if not size or headers.get("content-length") is None:
+        if not size or size > MOST or "content-length" not in headers.first:
             return None
         asked = AccessRequest(actor, "s3:PutObject", container, key, None, _UNSAID)
         if not self._context.evaluator.allowed(asked).allowed:
@@ -139,7 +132,7 @@ class Express:
         data = request.body.peek()
         if data is None or not _covers(payload, data):
             return None
-        claim = digest.claimed(headers)
+        claim = digest.NOTHING if headers.only(_SAID) else digest.claimed(headers)
         algorithm = claim.algorithm or DEFAULT_CHECKSUM
         stored = self._objects.receive_small(container, data, algorithm, opaque(container))
         if claim.value is not None:

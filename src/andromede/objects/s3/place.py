@@ -51,13 +51,19 @@ def bad_uri(why: str) -> Invalid:
     return Invalid("Couldn't parse the specified URI.", "invalid_uri", fields={"Reason": why})
 
 
+def host_name(request: Request) -> str:
+    """The host that the request names, in lower case, without a port."""
+    host = (request.headers.get("host") or "").lower()
+    name, _, port = host.rpartition(":")
+    return name if name and port.isdigit() else host
+
+
 def locate(request: Request, config: Config) -> Place:
     """Find bucket and key. The host decides first: `<bucket>.<domain>` for each configured domain."""
     path = decoded(request.path)
     settings = config.objects
     if settings.s3_domains or settings.website_domains:
-        host = (request.headers.get("host") or "").lower()
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = host_name(request)
         for domain in settings.website_domains:
             if name.endswith("." + domain.lower()):
                 return Place(name[: -len(domain) - 1], path[1:] or None, "", website=True, host_bucket=True)

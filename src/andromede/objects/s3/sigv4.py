@@ -36,7 +36,8 @@ _QUERY_PLAIN = _UNRESERVED + b"=&"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The credential scope and the signed header names of a signature. `text`: `date/region/service/aws4_request`."""
+    """The credential scope and the signed header names of a signature. `text`: `date/region/service/aws4_request`;
+    `lines`: how the canonical line of each header begins, and its name; `tail`: what follows these lines."""
 
     access_key: str
     date: str
@@ -45,6 +46,8 @@ class Scope:
     signed: tuple[bytes, ...]
     signed_set: frozenset[bytes]
     text: str
+    lines: tuple[tuple[bytes, str], ...]
+    tail: bytes
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -65,17 +68,19 @@ def from_header(request: Request, authorization: str) -> Claimed:
     else:
         scope, signature = _scope_of_header(head), signature.strip()
     headers = request.headers
-    stamp = headers.get("x-amz-date")
-    if stamp is None:
-        stamp = headers.get("date")
-        when = instant(stamp) if stamp is not None else None
+    date = headers.first.get("x-amz-date")
+    if date is not None:
+        stamp = date.decode("latin-1")
+    else:
+        given = headers.get("date")
+        when = instant(given) if given is not None else None
         if when is None:
             raise Denied("a signed request needs a valid Date or x-amz-date header", "access")
         stamp = _basic(when)  # whatever the form of Date, this is what was signed
-    payload = headers.get("x-amz-content-sha256")
+    payload = headers.first.get("x-amz-content-sha256")
     if payload is None:
         raise Invalid("missing required header for this request: x-amz-content-sha256", "invalid_request")
-    return Claimed(scope, signature, stamp, payload)
+    return Claimed(scope, signature, stamp, payload.decode("latin-1"))
 
 
 @lru_cache(maxsize=4096)
@@ -107,7 +112,9 @@ def scope_of(credential: str, signed: str, reason: str) -> Scope:
     names = tuple(name.encode("latin-1", "replace") for name in signed.split(";"))
     if not signed or any(name != name.lower() for name in names):
         raise Invalid("SignedHeaders is empty or not in lower case", reason)
-    return Scope(parts[0], parts[1], parts[2], parts[3], names, frozenset(names), "/".join(parts[1:]))
+    lines = tuple((name + b":", name.decode("latin-1")) for name in names)
+    tail = b"\n" + b";".join(names)
+    return Scope(parts[0], parts[1], parts[2], parts[3], names, frozenset(names), "/".join(parts[1:]), lines, tail)
 
 
 def from_query(request: Request, query: Mapping[str, str]) -> Claimed:
@@ -206,6 +213,29 @@ def _encoded(raw: bytes) -> bytes:
 
 def canonical_request(request: Request, claimed: Claimed) -> bytes:
     """What the client hashed. Raises `Denied` when a header that must be signed is not."""
+    scope, headers = claimed.scope, request.headers
+    if len(headers.first) == len(headers.raw) and _covers(scope.lines, tuple(headers.first)):
+        first = headers.first
+        text = b"\n".join([
+            request.method.encode(), canonical_path(request.path),
+            canonical_query(request.query, claimed.expires is not None),
+            *[start + first.get(name, b"") for start, name in scope.lines],
+            scope.tail, claimed.payload.encode("latin-1", "replace"),
+        ])  # fmt: skip
+        if b"  " not in text and b"\t" not in text:  # blanks in a row are signed as one
+            return text
+    return _canonical_of_any(request, claimed)
+
+
+@lru_cache(maxsize=1024)
+def _covers(lines: tuple[tuple[bytes, str], ...], names: tuple[str, ...]) -> bool:
+    """Whether the signed lines have the host and every `x-amz-` header of a request with these names."""
+    signed = {name for _, name in lines}
+    return "host" in signed and all(name in signed for name in names if name.startswith("x-amz-"))
+
+
+def _canonical_of_any(request: Request, claimed: Claimed) -> bytes:
+    """The same with repeated headers, blanks in values, or headers that should be signed and are not."""
     signed = claimed.scope.signed_set
     values: dict[bytes, bytes] = {}
     unsigned: list[bytes] = []

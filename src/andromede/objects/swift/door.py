@@ -107,6 +107,9 @@ class SwiftDoor:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    def express(self, request: Request) -> None:
+        """There is no short way through this door."""
+
     def quick(self, request: Request) -> bool:
         """Whether `handle` never waits: a plain request with its small body in memory."""
         if not request.body.buffered or (request.body.length or 0) > QUICK_BODY or request.query:

@@ -52,24 +52,35 @@ class Exchange:
 
     def start(self) -> None:
         """Have the request handled, here or on a thread."""
-        if self.request.body.buffered and self._quick():
-            self.request.inline = True
+        request = self.request
+        outcome: Any = None
+        if request.body.buffered:
             try:
-                outcome: Any = self._core.answerer.handle(self.request)
-                if type(outcome) is Response and type(outcome.body) is not bytes:
-                    outcome = self._gathered(outcome)
-            except NotQuick:
-                self.request.inline = False
-                self._connection.when_drained(self._offload)
-                return
+                outcome = self._core.answerer.express(request)
+                if outcome is None and self._quick():
+                    outcome = self._handled_here()
             except Exception as error:
                 outcome = error
-            try:
-                self.settle(outcome)
-            finally:
-                del outcome  # an error holds this frame by its traceback: without this, a cycle for the collector
-        else:
+        if outcome is None:
             self._connection.when_drained(self._offload)
+            return
+        try:
+            self.settle(outcome)
+        finally:
+            del outcome  # an error holds this frame by its traceback: without this, a cycle for the collector
+
+    def _handled_here(self) -> Any:
+        """What a quick handler says, or None when it needs a thread after all."""
+        request = self.request
+        request.inline = True
+        try:
+            outcome: Any = self._core.answerer.handle(request)
+        except NotQuick:
+            request.inline = False
+            return None
+        if type(outcome) is Response and type(outcome.body) is not bytes:
+            return self._gathered(outcome)
+        return outcome
 
     def settle(self, outcome: Any) -> None:
         """Take what the handler, the committer or a sending thread has come to."""

@@ -30,14 +30,14 @@ class Headers:
     """Header fields of one request, as received.
 
     `raw` holds (name in lower case, value without outer whitespace) in order of arrival: what a
-    signature covers. Look-ups take any case.
+    signature covers. `first` holds the first value of each name in lower case. Look-ups by the methods take any case.
     """
 
-    __slots__ = ("_first", "raw")
+    __slots__ = ("first", "raw")
 
     def __init__(self, raw: tuple[tuple[bytes, bytes], ...], first: dict[str, bytes]) -> None:
         self.raw = raw
-        self._first = first
+        self.first = first
 
     @classmethod
     def of(cls, *pairs: tuple[str, str | bytes]) -> Headers:
@@ -50,12 +50,12 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value of that name as Latin-1 text, or None."""
-        value = self._first.get(_LOWER[name])
+        value = self.first.get(_LOWER[name])
         return None if value is None else value.decode("latin-1")
 
     def only(self, names: frozenset[str]) -> bool:
         """Whether there is no field but of these names (in lower case)."""
-        return names.issuperset(self._first)
+        return names.issuperset(self.first)
 
     def all(self, name: str) -> list[str]:
         """Every value of that name in order."""
@@ -63,7 +63,7 @@ class Headers:
         return [value.decode("latin-1") for found, value in self.raw if found == key]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _LOWER[name] in self._first
+        return isinstance(name, str) and _LOWER[name] in self.first
 
     def __repr__(self) -> str:
         return f"Headers({[name.decode('latin-1') for name, _ in self.raw]})"

@@ -12,6 +12,10 @@ from andromede.web.stream.message import Commit, Outcome, Request, Response
 class Answerer(Protocol):
     """The dialects behind the edge."""
 
+    def express(self, request: Request) -> Response | Commit[Any] | None:
+        """The answer to a plain request whose body is in memory, at once on the loop's thread. None, with nothing
+        done: ask `quick` and `handle`."""
+
     def quick(self, request: Request) -> bool:
         """Whether `handle` may run on the loop's thread: body in memory, no slow look-up. Must be cheap itself."""
 
