@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,28 @@ def test_restores_that_cannot_work_leave_nothing(job: Job, db: Database, tmp_pat
     (job.folder / backup.MANIFEST).unlink()
     with pytest.raises(Invalid, match="no complete backup"):
         backup.restore(goal, "")
+
+
+@pytest.mark.parametrize("name, kind", [
+    ("../outside", tarfile.REGTYPE), ("/outside", tarfile.REGTYPE), ("keys/link", tarfile.SYMTYPE),
+    ("keys/pipe", tarfile.FIFOTYPE),
+])  # fmt: skip
+def test_what_is_no_file_of_an_installation_is_not_restored(
+    job: Job, db: Database, tmp_path: Path, name: str, kind: bytes
+) -> None:
+    if db.dialect != "sqlite":
+        pytest.skip("the same code on either database")
+    migrate(db, [ROWS])
+    backup.take(job, db)
+    entry, whole = tarfile.TarInfo(name), io.BytesIO()
+    entry.type, entry.linkname = kind, "/outside"
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        archive.addfile(entry, io.BytesIO())
+    (job.folder / backup.STATE).write_bytes(sealed(whole.getvalue(), sealing.read_key(job.key_file)))
+    goal = into(job, tmp_path / "second")
+    with pytest.raises(Fatal, match="no file of an installation"):
+        backup.restore(goal, "")
+    assert not goal.place.data.exists() and not (tmp_path / "outside").exists()
 
 
 def test_a_lost_blob_file_is_noticed(job: Job, db: Database, tmp_path: Path) -> None:
