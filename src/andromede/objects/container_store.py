@@ -210,11 +210,6 @@ def delete_account(tx: Tx, project_id: str) -> None:
     tx.run("DELETE FROM account WHERE project_id = ?", (project_id,))
 
 
-def all_ids(reader: Reader) -> list[Row]:
-    """(id, project, name) of every container."""
-    return reader.all("SELECT id, project_id, name FROM container ORDER BY id")
-
-
 def with_document(reader: Reader, kind: str, after: int, limit: int) -> list[Container]:
     """Containers that hold a document, in order of id. Of a kind that is not in `FOLLOWED` all are looked at."""
     where, asked = "d.kind = ? AND d.container_id > ?", (kind, after)

@@ -20,7 +20,6 @@ from andromede.sovereignty.logkeys import LogKeys
 from andromede.sovereignty.store import LogState, Stored
 from andromede.sovereignty.tiles import ENTRIES, Edge
 
-PAGE_TILES = 16
 MOST_A_LOG = 20
 """Findings of one log after which the rest of it is left out."""
 

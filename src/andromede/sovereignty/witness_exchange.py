@@ -11,7 +11,7 @@ from andromede.clock import US
 from andromede.errors import Error
 from andromede.ledger import tree
 from andromede.ledger.contradiction import signed_by_log
-from andromede.ledger.note import BadNote, Verifier, checkpoint_fields, number, open_note, split_note
+from andromede.ledger.note import BadNote, Verifier, number, open_note, split_note
 from andromede.ledger.witness import origin_hash
 from andromede.sovereignty.store import LogState, Stored
 from andromede.sovereignty.witness_http import Answer, Link
@@ -162,8 +162,3 @@ def judge(note: str, logs: LogReader, origin: str, state: tuple[int, bytes]) -> 
         text = f"another history of {seen.size} entries was signed here before: this one is a fork"
         return Judgement("fork", text, note, seen.size)
     return Judgement("agrees", note=note, size=seen.size)
-
-
-def signed_size(note: str) -> int:
-    """The size of a checkpoint's note."""
-    return checkpoint_fields(split_note(note)[0])[1]

@@ -22,7 +22,6 @@ KNOWN = {
 """Operations of S3 that tell outsiders something, with the reason. This list may only shrink."""
 S3_NO_BUCKET = (404, "NoSuchBucket")
 """The other thing that S3 tells: 403 for a bucket of another, 404 for none. Its clients tell the two apart."""
-SECOND_DOOR = "swift"
 DOCUMENTS = (
     ("policy", ""), ("lifecycle", s3.RULE), ("cors", s3.CORS), ("encryption", s3.AES), ("tagging", s3.TAGS),
     ("website", s3.INDEX), ("publicAccessBlock", s3.BLOCK), ("ownershipControls", s3.OWNERSHIP),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
@@ -316,8 +316,3 @@ def verify(request: Request, claimed: Claimed, secret: str) -> bytes:
             },
         )
     return key
-
-
-def encode_component(text: str) -> str:
-    """RFC 3986 encoding of a query component, for tests and redirects."""
-    return quote(text, safe="-._~")
