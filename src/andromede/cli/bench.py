@@ -56,7 +56,8 @@ def identity_of(place: Layout) -> tuple[Target, loads.Tokens]:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A kind of load: `large` ones are told in MiB a second, `once` ones use every key once."""
+    """A kind of load. `size`: bytes that an operation moves, 0 where it moves none; `keys`: objects of each connection;
+    `once`: it goes on until every key was used once, however long that takes."""
 
     name: str
     target: Target

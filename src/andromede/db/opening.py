@@ -9,7 +9,8 @@ from andromede.errors import Invalid
 
 
 def open_database(dsn: str) -> Database:
-    """`sqlite:///path` or `postgresql://...`. Libraries of the other kind are not imported."""
+    """`sqlite:///path` or `postgresql://...`. Libraries of the other kind are not imported.
+    Raises `Invalid` for anything else."""
     if dsn.startswith("sqlite:///"):
         from andromede.db.sqlite import SqliteDatabase
 

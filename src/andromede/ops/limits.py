@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import mmap
 import os
 import socket
@@ -67,6 +68,13 @@ def native(now: Seconds, seconds: float = 0.15) -> dict[str, float]:
 def files(folder: Path, now: Seconds, seconds: float = 0.2) -> dict[str, float]:
     """Seconds a MiB of a write past the page cache (through it where the file system refuses) and of a cached read."""
     path, room = folder / f"limits-{os.getpid()}.file", mmap.mmap(-1, MIB)
+    try:
+        return {"write": _write(path, room, now, seconds), "read": _read(path, room, now, seconds)}
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, room: mmap.mmap, now: Seconds, seconds: float) -> float:
     direct = getattr(os, "O_DIRECT", 0)
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | direct, 0o600)
@@ -74,23 +82,18 @@ def files(folder: Path, now: Seconds, seconds: float = 0.2) -> dict[str, float]:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.posix_fallocate(fd, 0, 64 * MIB)
-        places = [at * MIB for at in range(64)]
-
-        def write() -> None:
-            place = places.pop(0)
-            places.append(place)
-            os.pwritev(fd, [room], place)
-
-        found = {"write": mean(write, now, seconds)}
+        places = itertools.cycle(range(0, 64 * MIB, MIB))
+        return mean(lambda: os.pwritev(fd, [room], next(places)), now, seconds)
     finally:
         os.close(fd)
-    cached = os.open(path, os.O_RDONLY)
+
+
+def _read(path: Path, room: mmap.mmap, now: Seconds, seconds: float) -> float:
+    fd = os.open(path, os.O_RDONLY)
     try:
-        found["read"] = mean(lambda: os.preadv(cached, [room], 0), now, seconds)
+        return mean(lambda: os.preadv(fd, [room], 0), now, seconds)
     finally:
-        os.close(cached)
-        path.unlink()
-    return found
+        os.close(fd)
 
 
 def loopback(now: Seconds, mebibytes: int = 512) -> dict[str, float]:

@@ -40,8 +40,11 @@ class Debt(FlowControl):
 
 
 class StrictProtocol(HttpToolsProtocol):
-    """One connection. `_taken` are the bytes of a head (or of trailers) that has not ended, as far as they are
-    known; `_refusal` is the status and text of an answer that waits for the ones before it."""
+    """One connection.
+
+    `_taken`: bytes of a head (or of trailers) that has not ended, as far as they are known; `_fault`: status and text
+    of what a callback refuses, until the parser has stopped; `_refusal`: status and text of an answer that waits for
+    the ones before it, status 0 where the connection only ends then."""
 
     ids: ClassVar[Ids] = RandomIds()
     _in_head = True
@@ -83,7 +86,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._in_head:
             super().on_header(name, value)
         elif self._taken > HEAD_BYTES:
-            self._stop(431, "the trailers are too long")
+            self._stop(431, f"the trailers are longer than {HEAD_BYTES} bytes; send less")
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
