@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,8 @@ def test_a_named_key_and_its_end(own: Installation) -> None:
 def test_support_bundle_holds_no_secret(own: Installation, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.tar.gz"
     own.run("support-bundle", "-o", str(bundle))
-    shutil.unpack_archive(bundle, tmp_path / "open", filter="data")
-    text = b"".join(path.read_bytes() for path in (tmp_path / "open").rglob("*") if path.is_file())
+    with tarfile.open(bundle) as archive:
+        text = b"".join(archive.extractfile(entry).read() for entry in archive if entry.isfile())  # type: ignore[union-attr]
     assert text
     assert own.s3["AWS_SECRET_ACCESS_KEY"].encode() not in text
     assert own.clouds["andromede-admin"]["auth"]["password"].encode() not in text
@@ -141,7 +142,8 @@ def test_the_program_measures_itself_and_removes_what_it_wrote(own: Installation
     rates = {row["operation"]: row for row in done["results"]}
     assert rates["delete"]["requests"] == 2 * 16
     assert rates["multipart"]["size"] == 9 << 20 and rates["multipart"]["mib_per_second"] > 0
-    assert done["limits"]["flush_us"] > 0 and {"md5", "aes_gcm_seal", "memory_copy", "receive"} <= set(done["limits"])
+    assert done["limits"]["flush_us"] > 0 and done["limits"]["interpreter_us"] > 0
+    assert {"md5", "aes_gcm_seal", "memory_copy", "receive"} <= set(done["limits"])
     assert all(rate > 0 for rate in done["limits"].values())
     assert b"<Name>kept</Name>" in buckets(own) and b"<Name>bench-" not in buckets(own)
     assert not list(own.data.glob("limits-*"))

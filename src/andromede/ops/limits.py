@@ -48,6 +48,25 @@ def flush(folder: Path, now: Seconds, seconds: float = 0.3) -> float:
         path.unlink()
 
 
+def interpreter(now: Seconds, seconds: float = 0.15) -> float:
+    """Seconds of a thousand rounds of what small requests are made of: an object, a text, a look-up. Builds of one
+    Python release differ by half and more."""
+
+    class Named:
+        __slots__ = ("name",)
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    def thousand() -> None:
+        found = {}
+        for number in range(1000):
+            named = Named(f"name {number & 255}: {number}")
+            found[named.name.partition(":")[0]] = named
+
+    return mean(thousand, now, seconds)
+
+
 def native(now: Seconds, seconds: float = 0.15) -> dict[str, float]:
     """Seconds a MiB of hashes, checksums, encryption and memory copy, on reused buffers."""
     data, room = bytearray(b"\x5a" * MIB), bytearray(MIB + 16)
@@ -122,5 +141,7 @@ def loopback(now: Seconds, mebibytes: int = 512) -> dict[str, float]:
 
 
 def all_of(folder: Path, now: Seconds) -> dict[str, float]:
-    """Seconds of one durable write (`flush`) and seconds a MiB of every other part, in about two seconds."""
-    return {"flush": flush(folder, now), **native(now), **files(folder, now), **loopback(now)}
+    """Seconds of one durable write (`flush`), of a thousand rounds of Python (`interpreter`), and a MiB of every other
+    part, in about two seconds."""
+    single = {"flush": flush(folder, now), "interpreter": interpreter(now)}
+    return {**single, **native(now), **files(folder, now), **loopback(now)}

@@ -238,3 +238,26 @@ def test_an_upgrade_takes_a_snapshot_and_goes_back(tmp_path: Path, clock: FakeCl
     assert done.snapshot is not None
     assert done.snapshot.exists()
     assert migration.upgrade(place, dsn, [ROWS, MORE], clock) == migration.Upgrade([], None)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize("name", ["plain", "../out", "/out", "keys/../../out"])
+def test_only_files_and_folders_inside_are_laid(tmp_path: Path, kind: bytes, name: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.mode = kind, "../out", 0o666
+    room = io.BytesIO()
+    with tarfile.open(fileobj=room, mode="w") as archive:
+        archive.addfile(entry)
+    into = tmp_path / "data"
+    into.mkdir()
+    good = name == "plain" and kind in (tarfile.REGTYPE, tarfile.DIRTYPE)
+    with tarfile.open(fileobj=io.BytesIO(room.getvalue())) as archive:
+        read = archive.next()
+        assert read is not None
+        if good:
+            backup._lay(archive, read, into)
+            assert (into / "plain").stat().st_mode & 0o022 == 0
+        else:
+            with pytest.raises(Fatal, match="no file of an installation"):
+                backup._lay(archive, read, into)
+    assert {path.name for path in tmp_path.rglob("*")} == ({"data", "plain"} if good else {"data"})
