@@ -29,12 +29,15 @@ from typing import Any
 
 from andromede.ops import limits
 from bench import floors, hashes, memory, packages, paired, pressure, report
-from bench.ceph import Rgw
 from bench.figures import Case, Line, Results, cases_of, turns
-from bench.keystone import Keystone
 from bench.load import Rig, rest
-from bench.peers import Andromede, Nginx, Peer, Rclone
-from bench.swift import Swift
+from bench.peers.andromede import Andromede
+from bench.peers.base import Peer
+from bench.peers.ceph import Rgw
+from bench.peers.keystone import Keystone
+from bench.peers.nginx import Nginx
+from bench.peers.rclone import Rclone
+from bench.peers.swift import Swift
 
 PEERS: dict[str, Callable[[], Peer]] = {
     "andromede": Andromede,

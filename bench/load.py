@@ -15,12 +15,12 @@ from pathlib import Path
 
 import httpx
 
-from bench import requests
+from bench.clients import requests
+from bench.clients.multipart import multipart
+from bench.clients.replay import replay
 from bench.figures import LARGE, STORING, TOKENS, Case, Line, of_wrk
-from bench.multipart import multipart
 from bench.packages import program
-from bench.peers import PLAIN, Peer, processor_seconds
-from bench.replay import replay
+from bench.peers.base import PLAIN, Peer, processor_seconds
 from tests.support.installation import ROOT
 
 BUSY = 0.08  # of one core: what is less is rest
@@ -50,8 +50,8 @@ def wrk(address: str, file: Path, connections: int, seconds: float, script: str 
     """Requests of a file in turn, as fast as they go, for whole seconds. `cut` are those under way at the end: they
     cost the peer what all cost, and are no operations."""
     words = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "30s"]
-    command = [program("wrk"), *words, "-s", str(ROOT / "bench" / script), f"http://{address}", "--", str(file)]
-    found = of_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    words += ["-s", str(ROOT / "bench" / "clients" / script), f"http://{address}", "--", str(file)]
+    found = of_wrk(subprocess.run([program("wrk"), *words], capture_output=True, text=True, check=True).stdout)
     return {**found, "cut": connections}
 
 
@@ -118,7 +118,7 @@ class Rig:
             found = replay(self.peer.address, puts, 8)
         else:
             file = requests.write(self.scratch / f"{self.peer.name}-fill", puts)
-            found = child("bench.large", file, self.peer.address, "PUT", size, 4, 0)
+            found = child("bench.clients.large", file, self.peer.address, "PUT", size, 4, 0)
         if found["failures"]:
             raise RuntimeError(f"{self.peer.name}: {found['failures']} objects could not be put: {found['why']}")
         if size == 4096:
@@ -174,25 +174,25 @@ class Rig:
             if made["failures"]:
                 raise RuntimeError(f"{peer.name}: objects to delete could not be put: {made['why']}")
             requests.write(file, deletes)
-            return lambda: child("bench.replay", file, address, case.connections, 0)
+            return lambda: child("bench.clients.replay", file, address, case.connections, 0)
         requests.write(file, requests.requests_of(peer, case))
         if case.operation in ("head", "mixed"):
-            return lambda: child("bench.replay", file, address, case.connections, seconds)
+            return lambda: child("bench.clients.replay", file, address, case.connections, seconds)
         if case.operation == "list" or case.size < LARGE:
             return lambda: wrk(address, file, case.connections, self._long_enough(case, seconds))
         method = "GET" if case.operation == "get" else "PUT"
-        return lambda: child("bench.large", file, address, method, case.size, case.connections, seconds)
+        return lambda: child("bench.clients.large", file, address, method, case.size, case.connections, seconds)
 
     def _token_sender(self, case: Case, seconds: float) -> Callable[[], Line]:
         login, file = self.peer.login, self.scratch / f"{self.peer.name}-requests"
         assert login is not None
         if case.operation == "issue":
             requests.write(file, [requests.post(login, login.password_body)])
-            return lambda: child("bench.replay", file, login.address, case.connections, seconds)
+            return lambda: child("bench.clients.replay", file, login.address, case.connections, seconds)
         requests.write(file, requests.validations(login, case.size))
         if case.size == 1:
             return lambda: wrk(login.address, file, case.connections, seconds)
-        return lambda: child("bench.replay", file, login.address, case.connections, 0)
+        return lambda: child("bench.clients.replay", file, login.address, case.connections, 0)
 
 
 def rest(rigs: list[Rig], seconds: float = 5.0) -> None:

@@ -14,10 +14,10 @@ import threading
 import time
 from pathlib import Path
 
-from bench import requests
+from bench.clients import requests
 from bench.figures import Case, Line, size_of
 from bench.load import child, settle
-from bench.peers import Andromede
+from bench.peers.andromede import Andromede
 from tests.support.processes import memory
 
 MIB = 1 << 20
@@ -55,7 +55,7 @@ def measure(uploads: int = 64, size: int = 64 << 20) -> Line:
         puts = list(requests.requests_of(peer, Case("put", size, uploads)))
         file = requests.write(scratch / "puts", [puts[at % len(puts)] for at in range(uploads)])
         with Watch(peer, 0.1) as watch:
-            found = child("bench.large", file, peer.address, "PUT", size, uploads, 0)
+            found = child("bench.clients.large", file, peer.address, "PUT", size, uploads, 0)
         if found["failures"]:
             raise RuntimeError(f"{found['failures']} of {uploads} uploads failed: {found['why']}")
         settle(peer, time.perf_counter())

@@ -25,7 +25,7 @@ from pathlib import Path
 from bench.figures import Line
 from bench.load import settle, small_files, wrk
 from bench.packages import Missing
-from bench.peers import Andromede
+from bench.peers.andromede import Andromede
 from tests.support.installation import ROOT
 
 UNSEQUENCED = "unsequenced"

@@ -25,11 +25,12 @@ from typing import Any
 
 import httpx
 
-from bench import requests
+from bench.clients import requests
+from bench.clients.replay import replay
 from bench.figures import Case, Line
 from bench.load import settle, small_files, wrk
-from bench.peers import PLAIN, Andromede
-from bench.replay import replay
+from bench.peers.andromede import Andromede
+from bench.peers.base import PLAIN
 
 SETTINGS: Mapping[str, Any] = {
     "objects.worker_seconds": 1,

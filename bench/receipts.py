@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 from bench.load import settle, small_files
 from bench.memory import Watch
-from bench.peers import Andromede
+from bench.peers.andromede import Andromede
 from tests.support.installation import ROOT
 from tests.support.keystone import Keystone
 from tests.support.processes import memory, processes
@@ -108,7 +108,7 @@ class Receipts:
 @contextlib.contextmanager
 def load(peer: Andromede, file: Path, seconds: float, pause: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """wrk in the background; with a pause (ms) before each request of a connection, or flat out."""
-    script = ROOT / "bench" / ("replay.lua" if pause is None else "paced.lua")
+    script = ROOT / "bench" / "clients" / ("replay.lua" if pause is None else "paced.lua")
     connections = CONNECTIONS if pause is None else PACED
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, int(seconds))}s", "-s", str(script)]
     words = [f"http://{peer.address}", "--", str(file), *([] if pause is None else [str(pause)])]

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.large import read_head
+from bench.clients.large import read_head
 from bench.scale_fill import BUCKET, Layout, fill
 from tests.support.installation import Installation, wait_until
 from tests.support.processes import memory, processes, processor_seconds, with_children

@@ -32,7 +32,7 @@ from andromede.identity import routes, service
 from andromede.identity.tokens import Claims, seal
 from andromede.web.api import Api, Parts
 from andromede.web.call import HttpRequest
-from bench.peers import Andromede
+from bench.peers.andromede import Andromede
 from tests.support.installation import Installation
 from tests.support.processes import processor_seconds
 

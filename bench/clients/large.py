@@ -1,6 +1,6 @@
 """Large bodies over a few kept-alive connections, one thread each.
 
-    python -m bench.large FILE HOST:PORT METHOD SIZE CONNECTIONS SECONDS
+    python -m bench.clients.large FILE HOST:PORT METHOD SIZE CONNECTIONS SECONDS
 
 FILE holds request heads in the form of replay.lua. With SECONDS 0 each is sent once. Prints one JSON object:
 operations, megabytes a second, p50 and p99 in milliseconds, failures. The buffers are reused and the system calls
@@ -16,8 +16,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from bench.requests import PIECE, read
-from bench.threads import Threads
+from bench.clients.requests import PIECE, read
+from bench.clients.threads import Threads
 
 WINDOW = memoryview(PIECE)
 

@@ -8,10 +8,10 @@ import re
 import time
 from collections.abc import Mapping
 
+from bench.clients.requests import PIECE
+from bench.clients.threads import Threads
 from bench.figures import Line
-from bench.peers import Peer
-from bench.requests import PIECE
-from bench.threads import Threads
+from bench.peers.base import Peer
 
 PART = 8 << 20
 

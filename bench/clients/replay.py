@@ -1,6 +1,6 @@
 """What wrk cannot send: HEAD, each request exactly once, and different methods in one load.
 
-    python -m bench.replay FILE HOST:PORT CONNECTIONS SECONDS
+    python -m bench.clients.replay FILE HOST:PORT CONNECTIONS SECONDS
 
 One process and one loop over all connections. With SECONDS 0 every request of FILE is sent once. Prints one JSON
 object: operations, rate a second, p50 and p99 in milliseconds, failures.
@@ -16,8 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.clients.requests import read
 from bench.figures import Line, summary
-from bench.requests import read
 
 
 @dataclass(slots=True)

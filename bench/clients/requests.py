@@ -10,7 +10,7 @@ from pathlib import Path
 from awscrt import checksums
 
 from bench.figures import LARGE, Case
-from bench.peers import Login, Peer
+from bench.peers.base import Login, Peer
 
 PIECE = random.Random(3).randbytes(1 << 20)  # bodies repeat it: bytes that do not compress
 COUNTS = {4 << 10: 1000, 64 << 10: 400, 1 << 20: 64, 64 << 20: 16}  # size -> objects of that size

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,17 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 
-from bench.packages import Missing, environment
-from tests.support.installation import ROOT, Installation, free_port
-from tests.support.processes import processes, with_children
+from tests.support.installation import free_port
+from tests.support.processes import with_children
 from tests.support.sigv4 import Signer
 
 WORKERS = 2
 ACCESS, SECRET, REGION = "BENCHBENCHBENCHBENCH", "bench/secret/bench/secret/bench/secret/12", "us-east-1"
+PLAIN: dict[str, Any] = {"trust_env": False, "timeout": 60}  # of httpx
 
 
 def wait_port(port: int, child: subprocess.Popen[bytes] | None = None, seconds: float = 60.0) -> None:
@@ -103,63 +101,10 @@ class Peer(Protocol):
     def headers(self, method: str, target: str, more: Mapping[str, str] = ...) -> Mapping[str, str]: ...
 
 
-class Andromede:
-    """This program, through its S3 door, with everything on."""
-
-    name = "andromede"
-    dialect = "s3"
-    prefix = "/bench"
-    durability = "flushed (data, row, audit event) before the answer; encrypted; one copy"
-    unhashed = "/bench-opaque"
-
-    def __init__(self, source: Path = ROOT / "src", settings: Mapping[str, Any] | None = None) -> None:
-        self.cloud: Installation | None = None
-        self.source = source
-        self.settings = {"server.object_workers": WORKERS, **(settings or {})}
-        self.version = f"Andromède of {source.parent.name}" if source != ROOT / "src" else "Andromède, this commit"
-
-    def start(self, scratch: Path) -> None:
-        self.cloud = Installation(scratch / "andromede", settings=self.settings, source=self.source)
-        self.cloud.start()
-        self.signer = Signer.of(self.cloud.s3)
-        make_bucket(self)
-        answer = httpx.put(
-            f"http://{self.address}{self.unhashed}",
-            headers={**self.headers("PUT", self.unhashed), "x-andromede-etag": "opaque"},
-            **PLAIN,
-        )
-        assert answer.status_code == 200, answer.text[:300]
-
-    def stop(self) -> None:
-        if self.cloud is not None:
-            self.cloud.stop()
-
-    def pids(self) -> set[int]:
-        assert self.cloud is not None
-        return with_children(list(processes(self.cloud.data)))
-
-    @property
-    def address(self) -> str:
-        assert self.cloud is not None
-        return self.cloud.objects
-
-    @property
-    def login(self) -> Login:
-        assert self.cloud is not None
-        auth, url = self.cloud.clouds["andromede"]["auth"], urlsplit(self.cloud.identity_url)
-        return Login(url.netloc, f"{url.path}/v3", auth["username"], auth["password"], auth["project_name"])
-
-    def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
-        return self.signer.headers(method, target, {"host": self.address, **more})
-
-
 def make_bucket(peer: Peer) -> None:
     """AssertionError when the store refuses it."""
     answer = httpx.put(f"http://{peer.address}{peer.prefix}", headers=dict(peer.headers("PUT", peer.prefix)), **PLAIN)
     assert answer.status_code in (200, 201, 202, 204), f"{peer.name}: {answer.status_code} {answer.text[:300]}"
-
-
-PLAIN: dict[str, Any] = {"trust_env": False, "timeout": 60}
 
 
 class Started:
@@ -226,54 +171,3 @@ class Signed(Started):
 
     def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
         return self.signer.headers(method, target, {"host": self.address, **more})
-
-
-class Nginx(Started):
-    """nginx as a WebDAV server: no authentication, no hash, no encryption, no fsync. A ceiling, not a rival."""
-
-    name = "nginx"
-    dialect = "dav"
-    durability = "page cache only, never flushed; not encrypted"
-
-    def start(self, scratch: Path) -> None:
-        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            raise Missing("nginx is not installed (Debian: nginx-light)")
-        told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
-        self.version = told.strip().rpartition(": ")[2]
-        base = self.folder(scratch)
-        for folder in ("www/bench", "temporary"):
-            (base / folder).mkdir(parents=True)
-        user = "user root;" if os.geteuid() == 0 else ""
-        (base / "nginx.conf").write_text(
-            f"""{user} daemon off; worker_processes {WORKERS}; pid {base}/pid; error_log {base}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 10000000; client_max_body_size 0;
-  client_body_temp_path {base}/temporary; open_file_cache max=10000;
-  server {{ listen 127.0.0.1:{self.port}; root {base}/www; location / {{ dav_methods PUT DELETE; }} }}
-}}
-"""
-        )
-        wait_port(self.port, self.child(program, "-c", str(base / "nginx.conf"), "-e", str(base / "error.log")))
-
-    def headers(self, method: str, target: str, more: Mapping[str, str] = {}) -> Mapping[str, str]:
-        return {"host": self.address, **more}
-
-
-class Rclone(Signed):
-    """`rclone serve s3` on a folder: signatures are checked; no encryption, no fsync."""
-
-    name = "rclone"
-    durability = "page cache only, never flushed; not encrypted"
-
-    def start(self, scratch: Path) -> None:
-        program = environment("rclone") / "bin" / "rclone"
-        told = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-        self.version = told.splitlines()[0]
-        base = self.folder(scratch)
-        (base / "data").mkdir()
-        words = ["serve", "s3", "--addr", self.address, "--auth-key", f"{ACCESS},{SECRET}", "--vfs-cache-mode", "off"]
-        child = self.child(str(program), *words, "--config", str(base / "none.conf"), str(base / "data"))
-        wait_port(self.port, child)
-        make_bucket(self)

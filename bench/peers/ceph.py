@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from bench.packages import program
-from bench.peers import ACCESS, SECRET, Signed, make_bucket, wait_port
+from bench.peers.base import ACCESS, SECRET, Signed, make_bucket, wait_port
 from tests.support.installation import free_port
 
 BLOCK_GIB = 40

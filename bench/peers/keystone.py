@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.packages import PYPI, environment, program
-from bench.peers import WORKERS, Login, Started, wait_port
+from bench.peers.base import WORKERS, Login, Started, wait_port
 from tests.support.installation import free_port
 
 CONF = """[DEFAULT]

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from bench.packages import PYPI, environment, program
-from bench.peers import PLAIN, WORKERS, Started, make_bucket, wait_port
+from bench.peers.base import PLAIN, WORKERS, Started, make_bucket, wait_port
 from tests.support.installation import free_port
 
 SERVER = """[DEFAULT]

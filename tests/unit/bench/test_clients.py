@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import large, requests
+from bench.clients import large, requests
+from bench.clients.replay import Wire, replay
+from bench.clients.requests import PIECE, crc64, deletions, read, requests_of, write
 from bench.figures import Case
-from bench.replay import Wire, replay
-from bench.requests import PIECE, crc64, deletions, read, requests_of, write
 
 
 class Store:
