@@ -14,10 +14,11 @@ from andromede.keys import KeyRing
 from andromede.keys import store as key_store
 from andromede.objects import codec, container_store, garbage_store, version_store
 from andromede.objects.container_store import State
-from andromede.objects.model import Version
+from andromede.objects.model import Version, Versioning
 from andromede.objects.version_store import Name, Newest
 
 T = TypeVar("T")
+_AT_ONCE = 64
 Mark = tuple[int, dict[int, tuple[int, int]], int]
 
 
@@ -132,6 +133,21 @@ class Batch:
             self._current[name] = version_store.current(self._tx, container_id, key)
         return self._current[name]
 
+    def look_ahead(self, names: Iterable[Name]) -> None:
+        """Read the newest versions that works of this batch are going to ask for, in few statements."""
+        keys: dict[int, list[str]] = {}
+        for container_id, key in names:
+            keys.setdefault(container_id, []).append(key)
+        for container_id, wanted in keys.items():
+            state = self._state(container_id)
+            if state is None or state.container.versioning is not Versioning.OFF:
+                continue
+            for first in range(0, len(wanted), _AT_ONCE):
+                some = wanted[first : first + _AT_ONCE]
+                found = version_store.current_of(self._tx, container_id, some)
+                for key in some:
+                    self._current[(container_id, key)] = found.get(key)
+
     def put_newest(self, version: Version, listed: int) -> None:
         """Write a row that is its key's newest, in place of one with its sequence number if there is one."""
         self.writes += 1
@@ -156,12 +172,15 @@ class Batch:
 
     def state(self, container_id: int) -> State:
         """The container as it is now. Raises NotFound reason `bucket` when it is gone."""
-        if container_id not in self._states:
-            self._states[container_id] = container_store.state(self._tx, container_id)
-        state = self._states[container_id]
+        state = self._state(container_id)
         if state is None:
             raise container_store.no_bucket()
         return state
+
+    def _state(self, container_id: int) -> State | None:
+        if container_id not in self._states:
+            self._states[container_id] = container_store.state(self._tx, container_id)
+        return self._states[container_id]
 
     def changed(self, container_id: int) -> None:
         """The container's row was written: read it again next time."""

@@ -29,6 +29,7 @@ from andromede.objects.model import (
 _EMPTY: dict[str, str] = {}
 _NO_LOCK = Lock()
 _NO_ENCRYPTION = Encryption()
+_NOWHERE = Location("", "", "", b"")
 _KINDS = {str(kind): kind for kind in Kind}
 
 
@@ -131,12 +132,11 @@ def unpack_checksum(text: str | None) -> Checksum | None:
 
 def version_row(v: Version, listed: int) -> tuple[Any, ...]:
     """The values of VERSION_COLUMNS."""
-    a, b = v.attributes, v.body
-    place = (b.blob_id, b.ref, b.kek, b.wrapped) if b else ("", "", "", b"")
+    a, b = v.attributes, v.body or _NOWHERE
     return (
-        v.container_id, v.key, v.seq, v.id, int(v.is_null), listed, str(a.kind), v.size, v.etag,
-        pack_checksum(v.checksum), v.parts, v.owner_id, v.created_us, a.delete_at_us, a.content_type, pack_wide(a),
-        *place,
+        v.container_id, v.key, v.seq, v.id, 1 if v.is_null else 0, listed, str(a.kind),
+        v.size, v.etag, pack_checksum(v.checksum), v.parts, v.owner_id, v.created_us, a.delete_at_us, a.content_type,
+        pack_wide(a), b.blob_id, b.ref, b.kek, b.wrapped,
     )  # fmt: skip
 
 

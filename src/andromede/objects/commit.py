@@ -305,6 +305,8 @@ class Committer:
             with self._tools.db.write(reach) as tx:
                 now_us, trusted = self._tools.clock.now_us(), self._tools.trusted.now_us()
                 batch = Batch(tx, self._tools.keys, now_us, len(jobs), trusted, reach)
+                if not guarded:
+                    batch.look_ahead(_targets(jobs))
                 for job in jobs:
                     if guarded:
                         self._attempt(batch, job)
@@ -377,6 +379,12 @@ class Committer:
             else:
                 outcomes.append((job.done, _rendering(job)))
         done_many(outcomes)
+
+
+def _targets(jobs: Sequence[_Job]) -> list[tuple[int, str]]:
+    """What the works of a batch are known to be put over."""
+    records = (job.commit.record for job in jobs)
+    return [record.target for record in records if record is not None and record.target is not None]
 
 
 def _public(error: BaseException) -> BaseException:

@@ -1,7 +1,8 @@
 """The object model that both dialects share: values only, no behaviour beyond derivations.
 
 Values are frozen dataclasses, except the few that every request or listing entry makes: `Version`, `Part`,
-`Location`, `Stored` and `Trace` are msgspec structs, made seven times faster (`msgspec.structs.replace` alters one).
+`Location`, `Checksum`, `Stored` and `Trace` are msgspec structs, made seven times faster
+(`msgspec.structs.replace` alters one).
 
 A Swift container is an S3 bucket of the same project. Keys and names are `str`; their order is code
 point order, which equals the byte order of their UTF-8. Times are integer microseconds UTC.
@@ -75,8 +76,7 @@ class Usage:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(msgspec.Struct, frozen=True, gc=False):
     """An S3 checksum. `algorithm`: CRC32, CRC32C, CRC64NVME, SHA1, SHA256. `value`: base64 (composite
     ones end in `-N`). `kind`: FULL_OBJECT or COMPOSITE."""
 
@@ -397,14 +397,16 @@ class Readable(Protocol):
 
 
 class SmallRecord:
-    """Sealed bytes that go to the segment log with the group commit. `extent` is known once durable."""
+    """Sealed bytes that go to the segment log with the group commit. `extent` is known once durable. `target`: the
+    (container id, key) that an object is put over, so that the rows there can be read for a whole batch at once."""
 
-    __slots__ = ("data", "extent", "owner")
+    __slots__ = ("data", "extent", "owner", "target")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.owner = b""
         self.extent = ""
+        self.target: tuple[int, str] | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -64,20 +64,17 @@ def counted(found: tuple[Version, int] | None) -> tuple[int, int]:
     return 1, found[0].size
 
 
-def _version(batch: Batch, d: Draught, seq: int, is_null: bool) -> Version:
-    return Version(
+def _lay(batch: Batch, draught: Draught, seq: int, rank: tuple[int, bool], before: tuple[int, int]) -> Version:
+    """The row itself; `rank`: its `listed`, and whether it is the null version. `before`: what was counted there."""
+    listed, is_null = rank
+    d = draught
+    version = Version(
         d.id, d.container_id, d.key, seq, is_null, True, d.size, d.etag, d.checksum, d.parts, d.owner_id,
         batch.now_us, d.attributes, d.body,
     )  # fmt: skip
-
-
-def _overwrite(batch: Batch, state: State, draught: Draught, gone: tuple[Version, int]) -> Version:
-    """The newest row is the null version and is replaced by another: it keeps its place in the order."""
-    version = _version(batch, draught, gone[0].seq, True)
-    listed = _rank(state, draught.attributes.kind is Kind.MARKER)
     batch.put_newest(version, listed)
-    before, after = counted(gone), counted((version, listed))
-    batch.count(draught.container_id, after[0] - before[0], after[1] - before[1])
+    objects, size = (0, 0) if listed == LISTED_MARKER else (1, d.size)
+    batch.count(d.container_id, objects - before[0], size - before[1])
     return version
 
 
@@ -86,7 +83,7 @@ def place(batch: Batch, state: State, draught: Draught, newest: tuple[Version, i
 
     `newest` is the key's newest row, or None when an archive move has just taken it away."""
     versioned = state.container.versioning is Versioning.ENABLED
-    marker = draught.attributes.kind is Kind.MARKER
+    rank = _rank(state, draught.attributes.kind is Kind.MARKER), not versioned
     before = counted(newest)
     gone: tuple[Version, int] | None = None
     if not versioned and newest is not None:
@@ -94,17 +91,12 @@ def place(batch: Batch, state: State, draught: Draught, newest: tuple[Version, i
     if gone is not None:
         rules.check_unlocked(gone[0], batch.lock_us)
         release(batch, gone[0])
-        if gone is newest:
-            return _overwrite(batch, state, draught, gone)
+        if gone is newest:  # another takes its row, and with it its place in the order
+            return _lay(batch, draught, gone[0].seq, rank, before)
         version_store.delete(batch, gone[0])
     if newest is not None and (gone is None or gone[0].seq != newest[0].seq):
         version_store.set_listed(batch, newest[0], NOT_NEWEST)
-    version = _version(batch, draught, batch.next_seq(), not versioned)
-    listed = _rank(state, marker)
-    batch.put_newest(version, listed)
-    after = counted((version, listed))
-    batch.count(draught.container_id, after[0] - before[0], after[1] - before[1])
-    return version
+    return _lay(batch, draught, batch.next_seq(), rank, before)
 
 
 def remove(batch: Batch, state: State, found: tuple[Version, int]) -> Version:

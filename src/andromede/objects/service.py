@@ -415,6 +415,7 @@ class Objects:
         record = stored.record
         if record is not None:
             record.owner = placing.record_owner(container.id, key, stored.blob_id)
+            record.target = container.id, key
         checksum = next((Checksum(name, value) for name, value in stored.checksums.items()), None)
         small = record is not None or not stored.ref
         kept = conceal(self._tools.keys, stored.kek, stored.blob_id, attributes)

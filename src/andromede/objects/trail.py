@@ -38,7 +38,12 @@ def event(container: Container, trace: Trace, what: str, **detail: str | int) ->
 
 def version_event(container: Container, trace: Trace, version: Version, **detail: str | int) -> Draft:
     """A successful write of one version."""
-    return event(container, trace, label(container, version.key, version.shown_id), **detail)
+    detail["door"] = trace.door
+    shown = "null" if version.is_null else version.id
+    return Draft(
+        container.project_id, trace.actor_label, trace.action, f"{container.name}/{version.key}?v={shown}",
+        trace.request_id, "success", trace.purpose, detail,
+    )  # fmt: skip
 
 
 def read_event(container: Container, trace: Trace, what: str, outcome: str = "success") -> Draft:

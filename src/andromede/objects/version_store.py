@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from andromede.db import Row, Tx
 from andromede.objects import codec
@@ -45,6 +46,20 @@ def current(tx: Tx, container_id: int, key: str) -> tuple[Version, int] | None:
     """A key's newest version and its `listed`, for a write."""
     row = tx.one(_CURRENT, (container_id, key))
     return (codec.version(row), row[5]) if row else None
+
+
+def current_of(tx: Tx, container_id: int, keys: Sequence[str]) -> dict[str, Newest]:
+    """The same of the keys that there are, of up to 64; for a container without versioning, whose keys have one row
+    each: of others, every version would be looked at."""
+    marks = 1 << (len(keys) - 1).bit_length()  # few statements serve every count: the last key is asked for again
+    rows = tx.all(_current_of(marks), (container_id, *keys, *[keys[-1]] * (marks - len(keys))))
+    return {row[1]: (codec.version(row), row[5]) for row in rows}
+
+
+@cache
+def _current_of(marks: int) -> str:
+    names = ", ".join("?" * marks)
+    return f"SELECT {VERSION_COLUMNS} FROM version WHERE container_id = ? AND key IN ({names}) AND listed > 0"
 
 
 def by_internal_id(reader: Reader, container_id: int, key: str, version_id: str) -> tuple[Version, int] | None:

@@ -42,8 +42,9 @@ def put(batch: Batch, draught: Draught, conditions: Conditions, trace: Trace) ->
     """Put one version: conditions, quota, legacy versioning, row, counters, event."""
     state = batch.state(draught.container_id)
     newest = batch.newest(draught.container_id, draught.key)
-    current = rules.visible(newest[0], batch.now_us) if newest else None
-    rules.check_put(current, conditions, draught.key)
+    if conditions is not NO_CONDITIONS:
+        current = rules.visible(newest[0], batch.now_us) if newest else None
+        rules.check_put(current, conditions, draught.key)
     if draught.body is not None:
         batch.check_key(draught.body.kek)
     check_room(batch, state, newest, draught.size)

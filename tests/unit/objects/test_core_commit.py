@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +32,7 @@ from andromede.objects import containers, garbage_store
 from andromede.objects.batch import Batch
 from andromede.objects.buffers import PLAIN
 from andromede.objects.collect import Collector
-from andromede.objects.commit import Step
+from andromede.objects.commit import Step, Waiter
 from andromede.objects.frames import Sealer, frame_count, sealed_size
 from andromede.objects.fsck import fsck
 from andromede.objects.model import (
@@ -44,6 +46,7 @@ from andromede.objects.model import (
     Usage,
     Versioning,
 )
+from andromede.web.stream.message import Response
 from tests.support.clock import FakeClock, FakeIds
 from tests.support.vault import NO_CONDITIONS, TRACE, Bytes, Vault, vault
 
@@ -73,6 +76,53 @@ def test_a_failing_work_fails_alone(made: Vault) -> None:
     with pytest.raises(ZeroDivisionError):
         made.objects.run(Step(stumble))
     assert made.objects.usage(box) == Usage(3, 9)
+    assert fsck(made.db, made.engine, made.keys, deep=True) == []
+
+
+@pytest.mark.parametrize("versioning", [Versioning.OFF, Versioning.ENABLED, Versioning.SUSPENDED])
+@pytest.mark.parametrize("stumbles", [False, True])
+def test_the_writes_of_one_key_in_one_batch_follow_each_other(
+    made: Vault, versioning: Versioning, stumbles: bool
+) -> None:
+    """What was read of a key for the whole batch is what its first write sees, and no other."""
+    box = made.container(versioning=versioning)
+    old = made.put(box, "k", b"old")
+    absent, gate = Conditions(if_none_match="*"), threading.Event()
+
+    def put(key: str, body: bytes, conditions: Conditions) -> Step[object]:
+        stored = made.objects.receive(box, Bytes(body), Receive(len(body)))
+        step: Step[object] = made.objects.put(box, key, stored, Attributes(), conditions, TRACE)
+        return step
+
+    def stumble(tx: Tx) -> None:
+        raise ZeroDivisionError
+
+    first, second = (hashlib.md5(body, usedforsecurity=False).hexdigest() for body in (b"one", b"second"))
+    steps: list[Step[object]] = [
+        put("k", b"never", absent),
+        put("k", b"one", Conditions(if_match=f'"{old.etag}"')),
+        put("k", b"never", Conditions(if_match=f'"{old.etag}"')),
+        put("k", b"second", Conditions(if_match=f'"{first}"')),
+        made.objects.delete(box, "k", None, DeleteOptions(Conditions(if_match=f'"{second}"')), TRACE),
+        put("k", b"third", absent),
+        put("new", b"new", absent),
+        put("new", b"never", absent),
+        Step(stumble if stumbles else lambda tx: None),
+    ]
+    waiters = [Waiter() for _ in range(1 + len(steps))]
+    for waiter, step in zip(waiters, [Step(lambda tx: gate.wait(20)), *steps], strict=True):
+        made.objects.committer.submit(step.then(lambda _: Response(200)), waiter)
+    gate.set()  # while the first was at work, the others gathered for the next batch
+    for waiter in waiters:
+        with contextlib.suppress(Precondition, ZeroDivisionError):
+            waiter.wait()
+    results = [waiter.outcome for waiter in waiters[1:]]
+    refused = [0, 2, 7]
+    assert [n for n, result in enumerate(results) if isinstance(result, Precondition)] == refused
+    broken = [n for n, result in enumerate(results) if isinstance(result, BaseException) and n not in refused]
+    assert broken == ([8] if stumbles else [])
+    assert (made.get(box, "k"), made.get(box, "new")) == (b"third", b"new")
+    assert made.objects.usage(box) == Usage(2, 8)
     assert fsck(made.db, made.engine, made.keys, deep=True) == []
 
 
