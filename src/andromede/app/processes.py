@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from andromede import __version__
@@ -47,6 +48,8 @@ def preload() -> None:
     from andromede.web import api, asgi  # noqa: F401
     from andromede.web.stream import server  # noqa: F401
 
+    import_module("_strptime")  # `datetime` does at its first use, which is the first request of many threads at once
+
 
 def api_role(config: Config, listener: socket.socket) -> Role:
     """The API port."""
@@ -81,6 +84,7 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
         public_url=config.server.public_api_url,
         version=__version__,
         ready=lambda: _not_ready(base),
+        about=identity_routes.about,
         ledger=ApiLedger(base.db, base.recorder),
     )
     certificate, key, _ = certificates(config)

@@ -17,12 +17,13 @@ routes: Routes[Identity] = Routes()
 IdentityCall = Call[Identity]
 
 
-def _version(call: IdentityCall) -> dict[str, Any]:
+def version_document(base: str) -> dict[str, Any]:
+    """Version 3 as discovery shows it, below the URL of the service."""
     return {
         "id": "v3.14",
         "status": "stable",
         "updated": "2020-04-07T00:00:00Z",
-        "links": [{"rel": "self", "href": f"{call.base}/v3/"}],
+        "links": [{"rel": "self", "href": f"{base}/v3/"}],
         "media-types": [
             {"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"},
         ],
@@ -32,13 +33,13 @@ def _version(call: IdentityCall) -> dict[str, Any]:
 @routes.add("GET", "/", "identity:discover", public=True, status=300)
 def versions(call: IdentityCall) -> dict[str, Any]:
     """The versions spoken here, as 300 Multiple Choices. Identity API, "List versions"."""
-    return {"versions": {"values": [_version(call)]}}
+    return {"versions": {"values": [version_document(call.base)]}}
 
 
 @routes.add("GET", "/v3", "identity:discover", public=True)
 def version(call: IdentityCall) -> dict[str, Any]:
     """Version 3. Identity API, "Show v3 API details"."""
-    return {"version": _version(call)}
+    return {"version": version_document(call.base)}
 
 
 def _answer(body: Any, text: str, status: int) -> Reply:

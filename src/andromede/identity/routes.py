@@ -70,6 +70,14 @@ def untouched(call: Call[Any]) -> bool:
     return call.action in UNTOUCHED
 
 
+PREFIX = "/identity"
+
+
+def about(origin: str) -> dict[str, Any]:
+    """What `GET /` of the port tells of this service, in the form of its own discovery."""
+    return {"versions": {"values": [auth_routes.version_document(origin + PREFIX)]}}
+
+
 def mount(identity: Identity) -> Mount:
     """Keystone under /identity."""
-    return Mount("/identity", "identity", routes, identity, Dialect("keystone"), untouched=untouched)
+    return Mount(PREFIX, "identity", routes, identity, Dialect("keystone"), untouched=untouched)

@@ -78,7 +78,8 @@ class Mount:
 
 @dataclass(slots=True)
 class Parts:
-    """What the port is built from. `ready` returns the reasons why it is not."""
+    """What the port is built from. `ready` returns the reasons why it is not; `about` what `GET /` tells besides the
+    services, of a URL without path: the versions of identity, for clients that were given no more than the port."""
 
     mounts: Sequence[Mount]
     guard: Guard
@@ -87,6 +88,7 @@ class Parts:
     log: Log
     public_url: str = ""
     ready: Callable[[], list[str]] = list
+    about: Callable[[str], dict[str, Any]] = lambda origin: {}
     metrics: Metrics = field(default_factory=Metrics)
     version: str = ""
     ledger: Ledger | None = None
@@ -276,7 +278,8 @@ class Api:
         if path == b"/metrics":
             return _text(200, self.parts.metrics.render(), "text/plain; version=0.0.4; charset=utf-8")
         services = [{"type": mount.type, "url": request.origin + mount.prefix} for mount in self.parts.mounts]
-        body = {"name": "andromede", "version": self.parts.version, "services": services}
+        own = {"name": "andromede", "release": self.parts.version, "services": services}
+        body = own | self.parts.about(request.origin)
         return HttpResponse(200, json.dumps(body).encode(), [("Content-Type", "application/json")])
 
 

@@ -253,6 +253,14 @@ def test_the_ports_own_pages(parts: Parts, ask: Callable[..., Answer]) -> None:
     assert ask("GET", "/readyz").status == 503
 
 
+def test_the_first_page_tells_more_where_there_is_more(parts: Parts) -> None:
+    parts.about = lambda origin: {"versions": {"values": [origin]}}
+    parts.public_url = "https://cloud.example/"
+    shown = json.loads(Api(parts).handle(HttpRequest("GET", b"/", b"", {}, b"")).body)
+    assert shown["versions"] == {"values": ["https://cloud.example"]}
+    assert [service["type"] for service in shown["services"]] == ["volume"]
+
+
 def test_a_forged_host_does_not_get_into_links(ask: Callable[..., Answer]) -> None:
     assert ask("GET", "/", host='evil"><script>').json["services"][0]["url"] == "http://localhost/store"
 
