@@ -199,10 +199,12 @@ def _contradictions(config: Config) -> list[str]:
         found += [f"storage.{word}: needed by engine s3" for word in wanted if not getattr(config.storage, word)]
     if bool(config.server.tls_certificate) != bool(config.server.tls_key):
         found.append("server.tls_certificate and server.tls_key: give both or neither")
-    for word in ("listen", "objects"):
-        host, _, port = getattr(config.server, word).rpartition(":")
-        if not port.isdigit() or int(port) > 65535:
-            found.append(f"server.{word}: {getattr(config.server, word)!r} is not HOST:PORT")
+    for word, example in (("listen", 8700), ("objects", 8701)):
+        host, colon, port = getattr(config.server, word).rpartition(":")
+        if not colon or not port.isdigit() or int(port) > 65535:
+            found.append(
+                f"server.{word}: {getattr(config.server, word)!r} is not HOST:PORT (as in 127.0.0.1:{example})"
+            )
         elif host not in ("127.0.0.1", "::1", "[::1]", "localhost") and not config.server.tls:
             found.append(
                 f"server.{word}: {host} is not a loopback address, and that needs server.tls = true (or --tls)"

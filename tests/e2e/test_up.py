@@ -224,6 +224,39 @@ def test_an_operator_sees_why(own: Installation) -> None:
     assert [row["failures"] for row in measured["results"]] == [0, 0]
 
 
+def test_places_that_nothing_used_are_no_news(own: Installation) -> None:
+    own.start()
+    client = s3(own)
+    client.create_bucket(Bucket="kept")
+    client.put_object(Bucket="kept", Key="k", Body=b"x")
+    for _ in range(30):
+        client.get_object(Bucket="kept", Key="k")
+
+    def padded() -> bool:
+        told = own.run("ledger", "tail", "-n", "500", "--json", "--project", "demo").stdout
+        return '"ledger.pad"' in told
+
+    wait_until("leased places are filled", padded)
+    for door in ((), ("--cloud", "andromede")):
+        words = ("ledger", "tail", "-n", "40", *door)
+        shown = own.run(*words, *(() if door else ("--project", "demo"))).stdout
+        assert "s3:PutObject" in shown and "ledger.pad" not in shown
+        assert "ledger.pad" in own.run(*words, "--all").stdout
+    assert len(own.run("ledger", "tail", "-n", "5", "--project", "demo").stdout.splitlines()) == 5
+
+
+def test_an_object_is_named_to_explain_who_may_read_it(own: Installation) -> None:
+    own.start()
+    said = own.run("explain", "access", "demo", "s3:GetObject", check=False)
+    assert said.returncode == 1
+    assert "andromede explain access demo s3:GetObject BUCKET[/KEY]" in said.stdout
+
+
+def test_the_port_alone_is_address_enough_for_identity(cloud: Installation) -> None:
+    shown = httpx.get(f"http://{cloud.api}/").json()
+    assert [row["links"][0]["href"] for row in shown["versions"]["values"]] == [f"{cloud.identity_url}/v3/"]
+
+
 def test_a_bundle_for_support_holds_no_tenant_data(own: Installation, tmp_path: Path) -> None:
     own.start()
     client = s3(own)
@@ -308,7 +341,7 @@ def test_lost_keys_are_refused_not_replaced(own: Installation, lost: str) -> Non
     s3(own).create_bucket(Bucket="kept")
     own.stop()
     (own.data / "keys" / lost).rename(own.data / "aside")
-    done = own.run("up", "--detach", check=False)
+    done = own.run("up", "--listen", own.api, "--objects", own.objects, "--detach", check=False)
     assert done.returncode == 1
     assert "restore" in done.stdout
     assert not (own.data / "keys" / lost).exists()
@@ -326,7 +359,7 @@ def test_other_log_keys_do_not_sign_on(own: Installation, other: str | None) -> 
     right = file.read_text()
     seeds = {word: base64.b64encode(bytes(32)).decode() for word in ("ed25519", "mldsa44")}
     file.write_text(json.dumps({"v": 1, **seeds}) if other is None else other)
-    done = own.run("up", "--detach", check=False)
+    done = own.run("up", "--listen", own.api, "--objects", own.objects, "--detach", check=False)
     assert done.returncode == 1 and "restore" in done.stdout
     file.write_text(right)
     own.start()

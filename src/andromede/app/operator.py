@@ -14,7 +14,7 @@ from andromede.app.witness import witness_state
 from andromede.audit import Draft
 from andromede.config import Config
 from andromede.db import Row, open_database, pending
-from andromede.errors import NotFound
+from andromede.errors import Invalid, NotFound
 from andromede.ids import request_id
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def _explain_object(config: Config, user: str, action: str, resource: str) -> di
     from andromede.objects.access import explain
     from andromede.objects.service import Objects
 
+    if not resource:
+        raise Invalid(f"{action} is judged on a bucket; name it: andromede explain access {user} {action} BUCKET[/KEY]")
     base = Base.open(config, "operator")
     tools = object_tools(base)
     objects = Objects(tools)

@@ -32,6 +32,8 @@ FULL = 0.8
 """The part of the wanted stock below which it is filled up: a flush comes every fifth of a second at the latest, and
 until the one after the next there must be places."""
 _EAGER = 4
+PAD = "ledger.pad"
+"""The action of an event that fills a place which no request used."""
 SILENT_SECONDS = 120
 
 
@@ -257,7 +259,7 @@ def _written(tx: Tx, draft: Draft, held: Held) -> bool:
 
 def pads(source: str, tenant: str, places: Sequence[int]) -> list[tuple[Draft, int]]:
     """Events that say nothing but that a place was not needed."""
-    pad = Draft(tenant, f"source:{source}", "ledger.pad", "", "", purpose="OPERATOR_SYSTEM")
+    pad = Draft(tenant, f"source:{source}", PAD, "", "", purpose="OPERATOR_SYSTEM")
     return [(pad, index) for index in places]
 
 

@@ -159,13 +159,13 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     clock, bucket = SystemClock(), f"bench-{RandomIds().hex()[:12]}"
     kinds = plan(args, place, bucket, clock)
     names, target = chosen(args, list(kinds)), target_of(place)
-    out.note("the machine's limits")
-    bounds = machine(place, clock)
     wire = Connection(target, clock)
     if (status := wire.call("PUT", f"/{bucket}").status) != 200:
         raise Unavailable(f"a bucket could not be made: status {status}", "bench")
     wire.close()
     try:
+        out.note("the machine's limits")
+        bounds = machine(place, clock)
         results = [measure(kinds[name](), args.seconds, clock, out) for name in names]
     finally:
         wire = Connection(target, clock)

@@ -71,6 +71,27 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _parsed(tree: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; a word that the command does not know ends the program, with the option that was perhaps meant."""
+    args, unknown = tree.parse_known_args(argv)
+    if unknown:
+        import difflib
+
+        names = [str(name) for depth in range(3) if (name := getattr(args, f"command{depth}", None))]
+        command = _command(COMMANDS, names)
+        known = [word for argument in (*command.arguments, *COMMON) for word in argument.names] if command else []
+        close = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
+        words = " ".join(["andromede", *names])
+        perhaps = f"; did you mean {close[0]}?" if close else ""
+        tree.exit(table.USAGE, f"{words}: unrecognized arguments: {' '.join(unknown)}{perhaps}\nSee: {words} --help\n")
+    return args
+
+
+def _command(commands: Sequence[Command], names: Sequence[str]) -> Command | None:
+    found = next((command for command in commands if names and command.name == names[0]), None)
+    return _command(found.commands, names[1:]) if found and names[1:] else found
+
+
 def _load(run: str) -> Run:
     module, _, function = run.partition(":")
     found: Run = getattr(import_module(f"andromede.cli.{module}"), function)
@@ -92,7 +113,7 @@ def _failure(error: Exception, out: Output) -> int:
 def run(argv: Sequence[str]) -> int:
     """Parse and run; the exit code. Known errors are said in one line, unknown ones with their traceback."""
     tree = parser()
-    args = tree.parse_args(argv)
+    args = _parsed(tree, argv)
     if not getattr(args, "run", ""):
         tree.print_help()
         return table.OK

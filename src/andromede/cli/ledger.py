@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from andromede.audit import store
 from andromede.audit.answers import TAIL, owners
+from andromede.audit.leases import PAD
 from andromede.cli import common, table
 from andromede.cli.ledger_books import Local, RemoteBook
 from andromede.cli.output import Output, span
@@ -18,6 +19,7 @@ from andromede.db import Database, Row
 from andromede.errors import NotFound
 
 PAGE = 1000
+MOST = 1000
 SHOWN_LOGS = 50
 
 
@@ -124,6 +126,26 @@ def _line(body: bytes, place: str, tenant: str, names: Names | None) -> str:
     return f"{iso_milli(event['ts'])} {mark} {place:8} {what}  {who}  {event['request_id']}"
 
 
+def _fills(row: Row) -> bool:
+    """Whether the event only fills a place that no request used."""
+    return bool(row[2]) and bool(json.loads(bytes(row[2]).decode("utf-8", "surrogateescape"))["action"] == PAD)
+
+
+def _shown(rows: list[Row], args: argparse.Namespace) -> list[Row]:
+    return rows if args.all or args.json else [row for row in rows if not _fills(row)]
+
+
+def _newest(fetch: Callable[[int], list[Row]], args: argparse.Namespace) -> list[Row]:
+    """The newest `--count` events to show; what only fills places does not count. Looks through `MOST` at most."""
+    asked = args.count
+    while True:
+        rows = fetch(asked)
+        found = _shown(rows, args)
+        if len(found) >= args.count or len(rows) < asked or asked >= MOST:
+            return found[max(0, len(found) - args.count) :]
+        asked = min(4 * asked, MOST)
+
+
 def _print(rows: list[Row], out: Output, names: Names | None) -> None:
     """Rows of (id, tenant, body, place in the tenant's log)."""
     for number, tenant, body, place in rows:
@@ -147,7 +169,8 @@ def tail(args: argparse.Namespace, out: Output) -> int:
     with db.read() as tx:
         if tenant is not None and store.origin(tx, tenant) is None:
             raise NotFound(f"{args.project} has no log here; list them with: andromede ledger status", "log")
-        rows = store.newest(tx, tenant, args.count)
+        rows = _newest(lambda count: store.newest(tx, tenant, count), args)
+        after = max((int(row[0]) for row in store.newest(tx, tenant, 1)), default=0)
     told: set[str] = set()
 
     def tell(tenants: list[str]) -> None:
@@ -158,14 +181,14 @@ def tail(args: argparse.Namespace, out: Output) -> int:
 
     tell([tenant or "", *([] if args.project else owners(rows))])
     _print(rows, out, names)
-    after = rows[-1][0] if rows else 0
     clock = SystemClock()
     while args.follow:
         clock.sleep(0.5)
         rows = list(_pages(db, tenant, after))
+        after = rows[-1][0] if rows else after
+        rows = _shown(rows, args)
         tell([] if args.project else owners(rows))
         _print(rows, out, names)
-        after = rows[-1][0] if rows else after
     return table.OK
 
 
@@ -175,17 +198,22 @@ def _remote(args: argparse.Namespace, out: Output) -> int:
 
     remote = Remote(common.layout(args).clouds, args.cloud)
     narrow = f"&project_id={args.project}" if args.project else ""
-    rows, clock = remote.get(f"/ledger/v1/events?newest={min(max(args.count, 1), 1000)}{narrow}"), SystemClock()
-    while True:
-        events: list[Row] = [
+    clock, following = SystemClock(), ""
+
+    def ask(words: str) -> list[Row]:
+        nonlocal following
+        found = remote.get(f"/ledger/v1/events?{words}{narrow}")
+        following = f"after={found['next']}"
+        return [
             (row["id"], row["tenant"], row["event"].encode("utf-8", "surrogateescape"), row.get("index"))
-            for row in rows["events"]
+            for row in found["events"]
         ]
-        _print(events, out, None)
-        if not args.follow:
-            return table.OK
+
+    _print(_newest(lambda count: ask(f"newest={min(max(count, 1), MOST)}"), args), out, None)
+    while args.follow:
         clock.sleep(1.0)
-        rows = remote.get(f"/ledger/v1/events?after={rows['next']}{narrow}")
+        _print(_shown(ask(following), args), out, None)
+    return table.OK
 
 
 def find(db: Database, request_id: str) -> list[dict[str, Any]]:

@@ -108,6 +108,8 @@ COMMANDS: tuple[Command, ...] = (
         Command("status", "logs, checkpoints, witnesses, sources and gaps", "ledger:status", (_PROJECT, _CLOUD)),
         Command("tail", "the newest events, with their places in the logs", "ledger:tail", (
             _COUNT, _PROJECT, _CLOUD, _arg("-f", "--follow", help="go on printing as events come", action="store_true"),
+            _arg("--all", help="also the ledger.pad events, which fill places that no request used (--json shows them "
+                 "always)", action="store_true"),
         )),
         Command("receipt", "the receipt of an event: proof that it stands in the log", "ledger_receipt:receipt", (
             _arg("which", help="index or request id, or the two words of an Andromede-Ledger header",

@@ -69,6 +69,29 @@ def test_a_wrong_word_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> No
     assert "--help" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words, perhaps", [
+    (("up", "--listn", "x:1"), "andromede up: unrecognized arguments: --listn x:1; did you mean --listen?"),
+    (("ledger", "tail", "--folow"), "andromede ledger tail: unrecognized arguments: --folow; did you mean --follow?"),
+    (("status", "extra"), "andromede status: unrecognized arguments: extra\n"),
+])  # fmt: skip
+def test_an_unknown_option_is_answered_by_its_own_command(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], perhaps: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(*words)
+    assert ended.value.code == table.USAGE
+    said = capsys.readouterr().err
+    assert perhaps in said
+    assert "See: andromede " + " ".join(word for word in words if word in ("up", "ledger", "tail", "status")) in said
+
+
+def test_an_address_without_a_colon_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "andromede.toml").write_text('[server]\nlisten = "8700"\n')
+    assert run("check-config", "--data", str(tmp_path), "--json") == table.USAGE
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert problems == ["server.listen: '8700' is not HOST:PORT (as in 127.0.0.1:8700)"]
+
+
 def test_a_missing_installation_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("status", "--data", str(tmp_path / "none"), "--json") == table.FAILED
     caught = capsys.readouterr()
