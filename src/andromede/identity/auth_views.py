@@ -26,14 +26,18 @@ def project_ref(project: Project, domain: Project | None) -> dict[str, Any]:
 
 
 def _user(core: Core, user: User, domain: Project) -> dict[str, Any]:
-    password = principals_store.current_password(core.db, user.id)
-    ends = password.expires_us if password else None
+    (ends,) = core.authenticator.shown(("password ends", user.id), lambda: (_password_ends(core, user.id),))
     return {
         "domain": domain_ref(domain),
         "id": user.id,
         "name": user.name,
         "password_expires_at": iso_micro(ends)[:-1] if ends is not None else None,
     }
+
+
+def _password_ends(core: Core, user_id: str) -> int | None:
+    password = principals_store.current_password(core.db, user_id)
+    return password.expires_us if password else None
 
 
 def catalog_of(core: Core, project_id: str | None, user_id: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cryptography.fernet import InvalidToken
@@ -21,6 +21,7 @@ from andromede.errors import Fatal, NotFound, Unauthenticated
 from andromede.identity import credentials_store, principals_store, roles_store
 from andromede.identity.keyring import KeyRing
 from andromede.identity.model import AccessRule, ApplicationCredential, Credential, Project, Role, Trust, User
+from andromede.identity.table_store import Reader
 from andromede.identity.tokens import Claims, unseal
 from andromede.web.actor import Actor
 
@@ -92,15 +93,18 @@ class Authenticator:
 
     def session(self, token: str) -> Session:
         """Everything about a valid token. Raises `Unauthenticated` (reason `token`)."""
-        found: Session = self._remember(("token", token), lambda tx: self._session(tx, token))
+        epoch = self._epoch()
+        found: Session | None = self._cache.get(("token", token), epoch)
+        if found is None:
+            found, epoch = self._session(token, epoch)
+            self._cache.put(("token", token), epoch, found)
         if found.claims.expires_us <= self._clock.now_us():
             raise Unauthenticated(REFUSED, "token", cause="expired")
         return found
 
     def expired_session(self, token: str) -> Session:
         """The same for a token that ended within `EXPIRED_WINDOW_US`."""
-        with self._db.read() as tx:
-            found = self._session(tx, token)
+        found, _ = self._session(token, self._epoch())
         if found.claims.expires_us + EXPIRED_WINDOW_US <= self._clock.now_us():
             raise Unauthenticated(REFUSED, "token", cause="expired too long ago")
         return found
@@ -169,14 +173,28 @@ class Authenticator:
             seen = self._seen = version, principals_store.epoch(self._db)
         return seen[1]
 
-    def _session(self, tx: Tx, token: str) -> Session:
+    def _session(self, token: str, epoch: int) -> tuple[Session, int]:
+        """What a token that is not known stands for, and the epoch of that. What its user may do in its scope was
+        perhaps asked for another token of theirs."""
         try:
             claims = unseal(self._tokens, token)
         except NotFound as error:
             raise Unauthenticated(REFUSED, "token", cause=error.public) from error
-        if credentials_store.is_revoked(tx, claims.audit_ids, claims.user_id, claims.issued_us):
-            raise Unauthenticated(REFUSED, "token", cause="revoked")
-        return open_session(tx, claims)
+        key = ("standing", _standing(claims))
+        known: Session | None = self._cache.get(key, epoch)
+        if known is not None:
+            revoked = _is_revoked(self._db, claims)
+            if self._epoch() == epoch:  # nothing changed between the two reads
+                if revoked:
+                    raise _refuse("revoked")
+                return _carried(known, claims), epoch
+        with self._db.read() as tx:
+            epoch = principals_store.epoch(tx)
+            if _is_revoked(tx, claims):
+                raise _refuse("revoked")
+            found = open_session(tx, claims)
+        self._cache.put(key, epoch, found)
+        return found, epoch
 
     def _ec2(self, tx: Tx, access_key: str) -> tuple[str, Actor]:
         credential = credentials_store.CREDENTIALS.find(tx, access=access_key, type="ec2")
@@ -221,6 +239,21 @@ def open_blob(vault: KeyRing, credential: Credential) -> dict[str, Any]:
 
 def _refuse(cause: str) -> Unauthenticated:
     return Unauthenticated(REFUSED, "token", cause=cause)
+
+
+def _is_revoked(tx: Reader, claims: Claims) -> bool:
+    return credentials_store.is_revoked(tx, claims.audit_ids, claims.user_id, claims.issued_us)
+
+
+def _standing(claims: Claims) -> tuple[Hashable, ...]:
+    """What of a token decides who its bearer is and what that one may do; the rest is when and which."""
+    return claims.user_id, claims.methods, claims.scope, claims.scope_id, claims.trust_id, claims.app_credential_id
+
+
+def _carried(known: Session, claims: Claims) -> Session:
+    """The session of a token that stands for the same as another one."""
+    actor = replace(known.actor, expires_us=_ends(claims, known.trust, known.app_credential))
+    return replace(known, claims=claims, actor=actor)
 
 
 def _enabled_domain(tx: Tx, domain_id: str) -> Project:

@@ -15,7 +15,7 @@ from typing import Any
 
 from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi
 
-IDLE_SECONDS = 2.0
+IDLE_SECONDS = 1.0
 _HUGE = 2 << 20
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from andromede.audit import store as audit_store
 from andromede.errors import Unauthenticated
+from andromede.identity import authenticator as authenticating
+from andromede.identity import credentials_store
 from andromede.identity.core import token_keys
 from tests.support.cloud import Cloud, project
 
@@ -86,6 +89,70 @@ def test_a_revoked_token_is_refused_at_once(cloud: Cloud) -> None:
     assert cloud.call("GET", "/v3/auth/projects", demo).status == 401
     with pytest.raises(Unauthenticated):
         cloud.identity.core.authenticator.token(demo)
+
+
+def test_another_token_of_a_known_user_needs_one_statement(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = cloud.demo(), cloud.demo()
+    authenticator = cloud.identity.core.authenticator
+    known = authenticator.session(first)
+    cloud.clock.advance(60)
+    third = cloud.demo()
+    opened: list[object] = []
+    monkeypatch.setattr(authenticating, "open_session", lambda tx, claims: opened.append(claims))
+    for text in (second, third):
+        found = authenticator.session(text)
+        assert found.claims != known.claims
+        assert found.actor.expires_us == found.claims.expires_us
+        assert (found.user, found.roles, found.project) == (known.user, known.roles, known.project)
+    assert authenticator.session(third).actor.expires_us != known.actor.expires_us
+    assert not opened
+
+
+def test_what_is_known_of_a_user_does_not_outlive_a_change(cloud: Cloud) -> None:
+    admin, texts = cloud.admin(), [cloud.demo() for _ in range(4)]
+    authenticator = cloud.identity.core.authenticator
+    user = authenticator.session(texts[0]).user
+    assert cloud.call("DELETE", "/v3/auth/tokens", admin, headers={"x-subject-token": texts[1]}).status == 204
+    assert authenticator.session(texts[2])  # known again from here on
+    with pytest.raises(Unauthenticated) as caught:
+        authenticator.session(texts[1])
+    assert caught.value.cause == "revoked"
+    assert cloud.call("PATCH", f"/v3/users/{user.id}", admin, {"user": {"enabled": False}}).status == 200
+    with pytest.raises(Unauthenticated):
+        authenticator.session(texts[3])
+
+
+def test_a_revocation_between_two_reads_is_seen(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin, texts = cloud.admin(), [cloud.demo() for _ in range(2)]
+    authenticator = cloud.identity.core.authenticator
+    authenticator.session(texts[0])
+    look = credentials_store.is_revoked
+    turns = iter([True])
+
+    def late(*given: Any) -> bool:
+        found = look(*given)
+        if next(turns, False):  # the first look is over when the token is revoked
+            gone = cloud.call("DELETE", "/v3/auth/tokens", admin, headers={"x-subject-token": texts[1]})
+            assert gone.status == 204
+        return found
+
+    authenticator.session(admin)
+    monkeypatch.setattr(credentials_store, "is_revoked", late)
+    with pytest.raises(Unauthenticated) as caught:
+        authenticator.session(texts[1])
+    assert caught.value.cause == "revoked"
+
+
+def test_tokens_of_one_user_differ_by_scope_and_proof(cloud: Cloud) -> None:
+    authenticator = cloud.identity.core.authenticator
+    scoped = authenticator.session(cloud.demo())
+    unscoped_text = cloud.token("demo", cloud.secrets.demo_password, "unscoped")
+    unscoped = authenticator.session(unscoped_text)
+    assert scoped.project is not None and unscoped.project is None and not unscoped.roles
+    auth = {"identity": {"methods": ["token"], "token": {"id": unscoped_text}}, "scope": project("demo")}
+    exchanged = cloud.call("POST", "/v3/auth/tokens", body={"auth": auth}).headers["x-subject-token"]
+    found = authenticator.session(exchanged)
+    assert (found.actor.via, found.project) == ("token", scoped.project)
 
 
 def test_tokens_end(cloud: Cloud) -> None:
