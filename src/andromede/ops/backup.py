@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from andromede import __version__
 from andromede.clock import US, Clock
@@ -256,8 +256,3 @@ def name_database(settings: Path, dsn: str) -> None:
 
 def _names_database(line: str) -> bool:
     return line.partition("=")[0].strip() == "database"
-
-
-def describe(manifest: Manifest) -> dict[str, Any]:
-    """The manifest for printing."""
-    return asdict(manifest)

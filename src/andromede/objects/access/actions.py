@@ -9,45 +9,38 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-OBJECT_READS = frozenset(
-    f"s3:{name}"
-    for name in (
-        "GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl", "GetObjectAttributes",
-        "GetObjectVersionAttributes", "GetObjectTagging", "GetObjectVersionTagging", "GetObjectRetention",
-        "GetObjectLegalHold", "GetObjectTorrent", "GetObjectVersionTorrent", "ListMultipartUploadParts",
-    )
+
+def _named(*names: str) -> frozenset[str]:
+    return frozenset(f"s3:{name}" for name in names)
+
+
+OBJECT_READS = _named(
+    "GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl", "GetObjectAttributes",
+    "GetObjectVersionAttributes", "GetObjectTagging", "GetObjectVersionTagging", "GetObjectRetention",
+    "GetObjectLegalHold", "GetObjectTorrent", "GetObjectVersionTorrent", "ListMultipartUploadParts",
 )  # fmt: skip
-OBJECT_WRITES = frozenset(
-    f"s3:{name}"
-    for name in (
-        "PutObject", "PutObjectAcl", "PutObjectVersionAcl", "PutObjectTagging", "PutObjectVersionTagging",
-        "PutObjectRetention", "PutObjectLegalHold", "DeleteObject", "DeleteObjectVersion", "DeleteObjectTagging",
-        "DeleteObjectVersionTagging", "AbortMultipartUpload", "RestoreObject", "BypassGovernanceRetention",
-    )
+OBJECT_WRITES = _named(
+    "PutObject", "PutObjectAcl", "PutObjectVersionAcl", "PutObjectTagging", "PutObjectVersionTagging",
+    "PutObjectRetention", "PutObjectLegalHold", "DeleteObject", "DeleteObjectVersion", "DeleteObjectTagging",
+    "DeleteObjectVersionTagging", "AbortMultipartUpload", "RestoreObject", "BypassGovernanceRetention",
 )  # fmt: skip
-BUCKET_READS = frozenset(
-    f"s3:{name}"
-    for name in (
-        "ListBucket", "ListBucketVersions", "ListBucketMultipartUploads", "GetAccelerateConfiguration", "GetBucketAcl",
-        "GetBucketCORS", "GetBucketLocation", "GetBucketLogging", "GetBucketNotification",
-        "GetBucketObjectLockConfiguration", "GetBucketOwnershipControls", "GetBucketPolicy", "GetBucketPolicyStatus",
-        "GetBucketPublicAccessBlock", "GetBucketRequestPayment", "GetBucketTagging", "GetBucketVersioning",
-        "GetBucketWebsite", "GetEncryptionConfiguration", "GetInventoryConfiguration", "GetLifecycleConfiguration",
-        "GetReplicationConfiguration", "GetAnalyticsConfiguration", "GetMetricsConfiguration",
-        "GetIntelligentTieringConfiguration",
-    )
+BUCKET_READS = _named(
+    "ListBucket", "ListBucketVersions", "ListBucketMultipartUploads", "GetAccelerateConfiguration", "GetBucketAcl",
+    "GetBucketCORS", "GetBucketLocation", "GetBucketLogging", "GetBucketNotification",
+    "GetBucketObjectLockConfiguration", "GetBucketOwnershipControls", "GetBucketPolicy", "GetBucketPolicyStatus",
+    "GetBucketPublicAccessBlock", "GetBucketRequestPayment", "GetBucketTagging", "GetBucketVersioning",
+    "GetBucketWebsite", "GetEncryptionConfiguration", "GetInventoryConfiguration", "GetLifecycleConfiguration",
+    "GetReplicationConfiguration", "GetAnalyticsConfiguration", "GetMetricsConfiguration",
+    "GetIntelligentTieringConfiguration",
 )  # fmt: skip
-BUCKET_WRITES = frozenset(
-    f"s3:{name}"
-    for name in (
-        "CreateBucket", "DeleteBucket", "DeleteBucketPolicy", "DeleteBucketWebsite", "PutAccelerateConfiguration",
-        "PutBucketAcl", "PutBucketCORS", "PutBucketLogging", "PutBucketNotification",
-        "PutBucketObjectLockConfiguration", "PutBucketOwnershipControls", "PutBucketPolicy",
-        "PutBucketPublicAccessBlock", "PutBucketRequestPayment", "PutBucketTagging", "PutBucketVersioning",
-        "PutBucketWebsite", "PutEncryptionConfiguration", "PutInventoryConfiguration", "PutLifecycleConfiguration",
-        "PutReplicationConfiguration", "PutAnalyticsConfiguration", "PutMetricsConfiguration",
-        "PutIntelligentTieringConfiguration",
-    )
+BUCKET_WRITES = _named(
+    "CreateBucket", "DeleteBucket", "DeleteBucketPolicy", "DeleteBucketWebsite", "PutAccelerateConfiguration",
+    "PutBucketAcl", "PutBucketCORS", "PutBucketLogging", "PutBucketNotification",
+    "PutBucketObjectLockConfiguration", "PutBucketOwnershipControls", "PutBucketPolicy",
+    "PutBucketPublicAccessBlock", "PutBucketRequestPayment", "PutBucketTagging", "PutBucketVersioning",
+    "PutBucketWebsite", "PutEncryptionConfiguration", "PutInventoryConfiguration", "PutLifecycleConfiguration",
+    "PutReplicationConfiguration", "PutAnalyticsConfiguration", "PutMetricsConfiguration",
+    "PutIntelligentTieringConfiguration",
 )  # fmt: skip
 KNOWN = OBJECT_READS | OBJECT_WRITES | BUCKET_READS | BUCKET_WRITES | {"s3:ListAllMyBuckets"}
 READS = OBJECT_READS | BUCKET_READS | {"s3:ListAllMyBuckets"}
@@ -55,12 +48,9 @@ READS = OBJECT_READS | BUCKET_READS | {"s3:ListAllMyBuckets"}
 POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 """What a Deny cannot take from the managers of the owner project, who would lock themselves out for good."""
 
-OWNED_BY_WRITER = frozenset(
-    f"s3:{name}"
-    for name in (
-        "GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl", "GetObjectAttributes",
-        "GetObjectVersionAttributes", "PutObjectAcl", "PutObjectVersionAcl",
-    )
+OWNED_BY_WRITER = _named(
+    "GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl", "GetObjectAttributes",
+    "GetObjectVersionAttributes", "PutObjectAcl", "PutObjectVersionAcl",
 )  # fmt: skip
 """Rights on an existing object that belong to the object's owner, not to the bucket's."""
 
