@@ -52,3 +52,14 @@ def test_files_and_targets_that_a_page_names_exist(name: str) -> None:
         assert list(ROOT.glob(named)), f"{name}: {named}"
     for target in re.findall(r"`make ([a-z]+)[ `]", text):
         assert f"\n{target}: " in made, f"{name}: make {target}"
+
+
+def test_pages_that_the_source_names_exist() -> None:
+    places = (ROOT, ROOT / "docs", ROOT / "docs" / "reference")
+    for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("tools/*")]:
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            for page in re.findall(r"(?<![\w/-])(?:docs/)?[\w-]+\.md\b", text):
+                assert any((place / page).exists() for place in places), f"{path}: {page}"
+            for number in re.findall(r"docs/decisions/(\d{4})", text):
+                assert list(ROOT.glob(f"docs/decisions/{number}-*.md")), f"{path}: decision {number}"

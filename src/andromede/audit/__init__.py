@@ -1,4 +1,4 @@
-"""The event written in the transaction of the change (SOVEREIGNTY.md C0)."""
+"""The event written in the transaction of the change (docs/ledger-events.md)."""
 
 from andromede.audit.event import PURPOSES, Draft, event_bytes
 from andromede.audit.places import HEADER, Places, Position

@@ -101,7 +101,7 @@ def _reserve(tx: Tx, tenant: str, count: int, ids: Ids) -> tuple[str, int]:
 
 def _begin(tx: Tx, tenant: str, ids: Ids) -> None:
     """Begin a log. Origins are `<installation>/i/<16 hex>` and `<installation>/t/<16 hex>`, random: they tell
-    nothing about the tenant (SOVEREIGNTY.md C1)."""
+    nothing about the tenant (docs/ledger.md)."""
     first = store.origin(tx, INSTALLATION)
     if first is None:
         first = f"andromede-{ids.secret(6).hex()}/i/{ids.secret(8).hex()}"

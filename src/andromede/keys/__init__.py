@@ -1,4 +1,4 @@
-"""The key tree (SOVEREIGNTY.md C2): platform root, tenant keys, container and named keys, data keys."""
+"""The key tree (docs/security-model.md): platform root, tenant keys, container and named keys, data keys."""
 
 from andromede.keys.custody import FileRoot, Root, create_root, open_root
 from andromede.keys.model import Kek, Key, Level, State

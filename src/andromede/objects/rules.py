@@ -31,7 +31,7 @@ def visible(newest: Version | None, now_us: int) -> Version | None:
 
 
 def check_put(current: Version | None, conditions: Conditions, key: str) -> None:
-    """If-Match and If-None-Match of a write (OBJECTS.md 1.5). `current` is the visible version."""
+    """If-Match and If-None-Match of a write (RFC 9110 13.1). `current` is the visible version."""
     if conditions is NO_CONDITIONS:
         return
     if conditions.if_none_match is not None and current is not None:

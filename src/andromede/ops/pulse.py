@@ -1,4 +1,4 @@
-"""A source's start, stop and heartbeat in the audit trail, so that silence shows (SOVEREIGNTY.md C0)."""
+"""A source's start, stop and heartbeat in the audit trail, so that silence shows (docs/ledger.md)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The witnessed ledger: a Merkle log per tenant over its audit events (SOVEREIGNTY.md C1)."""
+"""The witnessed ledger: a Merkle log per tenant over its audit events (docs/ledger.md)."""

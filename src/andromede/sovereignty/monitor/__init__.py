@@ -1,1 +1,1 @@
-"""The monitor: follows a log from the tenant's side and trusts nobody (SOVEREIGNTY.md C1)."""
+"""The monitor: follows a log from the tenant's side and trusts nobody (docs/monitor.md)."""

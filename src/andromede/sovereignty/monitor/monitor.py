@@ -25,7 +25,7 @@ from andromede.sovereignty.monitor.views import Limits, Witnesses, ask_witness
 from andromede.sovereignty.monitor.wire import Absent, Garbled, Silent
 
 RETENTION_SECONDS = 183 * 86400
-"""No installation may remove the content of younger events by rule (SOVEREIGNTY.md C1)."""
+"""No installation may remove the content of younger events by rule (docs/ledger.md)."""
 MOST_WITHHELD = 1000
 MOST_OF_A_KIND = 20
 """Findings of one kind in one round that are reported one by one."""

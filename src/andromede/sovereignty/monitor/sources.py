@@ -25,7 +25,7 @@ MOST_SOURCES, MOST_SPANS, LONGEST_NAME = 1000, 10_000, 200
 
 
 def read_event(event: bytes) -> dict[str, Any] | None:
-    """The fields of an event, None when it is not one (SOVEREIGNTY.md C0)."""
+    """The fields of an event, None when it is not one (docs/ledger-events.md)."""
     try:
         found = json.loads(event.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
