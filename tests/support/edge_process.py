@@ -24,6 +24,9 @@ MIB = 1 << 20
 class Sink:
     """PUT counts the body; `GET /N` streams N bytes from one reused buffer."""
 
+    def express(self, request: Request) -> None:
+        return None
+
     def quick(self, request: Request) -> bool:
         return request.path == b"/0"
 
