@@ -30,9 +30,9 @@ FORMER_MOST = 3
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What a supervisor gives to the program that takes its place. `checking`: it is only tried. Descriptors are those
-    of the lock and of the listening sockets; `fixed` is what cannot change while sockets stay open; `began` and
-    `since` are readings of the monotonic clock in seconds."""
+    """What a supervisor gives to the program that takes its place. `checking`: it is only tried; `number` is
+    that of this restart. Descriptors are those of the lock and of the listening sockets; `fixed` is what cannot change
+    while sockets stay open; `began` and `since` are readings of the monotonic clock in seconds."""
 
     checking: bool
     number: int

@@ -51,7 +51,10 @@ class Role:
 
 @dataclass(slots=True)
 class Child:
-    """What is known of one role's process; `pid` 0 while it is down. One that is not `kept` is not started again."""
+    """What is known of one role's process; `pid` 0 while it is down. One that is not `kept` is not started again.
+
+    Readings of the monotonic clock in seconds: `since`, its start, or when a former one was told to end; `due`, when it
+    is to be started again, None while it is not. `delay`: the last wait for that; `died`: how it ended last."""
 
     role: Role
     pid: int = 0
@@ -77,7 +80,8 @@ class Duty(Protocol):
 
 @dataclass(slots=True)
 class Hooks:
-    """What the owner wants to hear: `changed` after each change of a child, `tick` now and then."""
+    """What the owner wants to hear: `changed` after each change of a child, `tick` after TICK_SECONDS in which nothing
+    was due, `notice` with a sentence for people; and the `duty` that it gives."""
 
     changed: Callable[[Sequence[Child]], None] = lambda children: None
     tick: Callable[[], None] = lambda: None
