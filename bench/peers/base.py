@@ -15,12 +15,15 @@ from typing import Any, Protocol
 
 import httpx
 
+from bench.packages import program
 from tests.support.installation import free_port
 from tests.support.processes import with_children
 from tests.support.sigv4 import Signer
 
 WORKERS = 2
 ACCESS, SECRET, REGION = "BENCHBENCHBENCHBENCH", "bench/secret/bench/secret/bench/secret/12", "us-east-1"
+USER = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
+"""Whom peers run as that want to be told."""
 PLAIN: dict[str, Any] = {"trust_env": False, "timeout": 60}  # of httpx
 
 
@@ -135,6 +138,12 @@ class Started:
             started = subprocess.Popen(command, env=full, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.children.append(started)
         return started
+
+    def memcached(self) -> int:
+        """A memcached of the peer's own; its port."""
+        port = free_port()
+        self.child(program("memcached"), "-u", USER, "-l", "127.0.0.1", "-p", str(port), "-m", "64")
+        return port
 
     def stop(self) -> None:
         family = self.pids()

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.packages import PYPI, environment, program
+from bench.packages import PYPI, environment
 from bench.peers.base import WORKERS, Login, Started, wait_port
 from tests.support.installation import free_port
 
@@ -41,13 +41,11 @@ class Keystone(Started):
     durability = "Fernet tokens are not stored; SQLite; caches in memcached; passwords bcrypt (its default cost)"
 
     def start(self, scratch: Path) -> None:
-        binaries, base, memcache = environment("keystone") / "bin", self.folder(scratch), free_port()
+        binaries, base = environment("keystone") / "bin", self.folder(scratch)
         for folder in ("fernet", "credential", "receipts"):
             (base / folder).mkdir(mode=0o700)
         conf = base / "keystone.conf"
-        conf.write_text(CONF.format(base=base, memcache=memcache))
-        user = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-        self.child(program("memcached"), "-u", user, "-l", "127.0.0.1", "-p", str(memcache), "-m", "64")
+        conf.write_text(CONF.format(base=base, memcache=self.memcached()))
         manage = [str(binaries / "keystone-manage"), "--config-file", str(conf)]
         owner = ["--keystone-user", str(os.geteuid()), "--keystone-group", str(os.getegid())]
         url = f"http://{self.address}/v3/"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from bench.packages import PYPI, environment, program
-from bench.peers.base import PLAIN, WORKERS, Started, make_bucket, wait_port
+from bench.packages import PYPI, environment
+from bench.peers.base import PLAIN, USER, WORKERS, Started, make_bucket, wait_port
 from tests.support.installation import free_port
 
 SERVER = """[DEFAULT]
@@ -68,12 +68,11 @@ class Swift(Started):
             "[storage-policy:0]\nname = only\ndefault = yes\n"
         )
         self.env = {"PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
-        memcache, self.user = free_port(), "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-        self.child(program("memcached"), "-u", self.user, "-l", "127.0.0.1", "-p", str(memcache), "-m", "64")
+        memcache = self.memcached()
         for kind in ("account", "container", "object"):
             self._storage(kind, binaries)
         secret = base64.b64encode(bytes(range(32))).decode()
-        conf = SERVER.format(port=self.port, workers=WORKERS, user=self.user, base=base)
+        conf = SERVER.format(port=self.port, workers=WORKERS, user=USER, base=base)
         (base / "proxy.conf").write_text(conf + PROXY.format(memcache=memcache, secret=secret))
         wait_port(self.port, self.child(str(binaries / "swift-proxy-server"), str(base / "proxy.conf"), env=self.env))
         self._log_in()
@@ -82,7 +81,7 @@ class Swift(Started):
         """One of the three storage servers with its ring."""
         port, base = free_port(), self.base
         workers = WORKERS if kind == "object" else 1
-        conf = SERVER.format(port=port, workers=workers, user=self.user, base=base)
+        conf = SERVER.format(port=port, workers=workers, user=USER, base=base)
         application = f"[pipeline:main]\npipeline = {kind}-server\n[app:{kind}-server]\nuse = egg:swift#{kind}\n"
         (base / f"{kind}.conf").write_text(conf + application)
         ring = [str(binaries / "swift-ring-builder"), f"{kind}.builder"]
