@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_tls_everywhere_and_back(own: Installation) -> None:
     assert [bucket["Name"] for bucket in s3(own).list_buckets()["Buckets"]] == ["safe"]
 
 
+def test_tls_1_2_is_spoken_with_forward_secrecy_and_authenticated_encryption(secure_cloud: Installation) -> None:
+    def offer(address: str, ciphers: str) -> str:
+        context = ssl.create_default_context(cafile=secure_cloud.ca)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
+        host, _, port = address.rpartition(":")
+        with (
+            socket.create_connection((host, int(port)), 30) as raw,
+            context.wrap_socket(raw, server_hostname=host) as s,
+        ):
+            return str((s.cipher() or ("",))[0])
+
+    for address in (secure_cloud.api, secure_cloud.objects):
+        for good in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+            assert offer(address, good) == good
+        for weak in ("ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                offer(address, weak)
+
+
 def test_a_backup_of_a_working_cloud_restores_elsewhere(own: Installation, tmp_path: Path) -> None:
     own.start()
     client = s3(own)
@@ -269,6 +290,20 @@ def test_a_bundle_for_support_holds_no_tenant_data(own: Installation, tmp_path: 
     assert [secret for secret in secrets if secret.encode() in content] == []
     assert b"versions.json" not in content
     assert b'"python"' in content
+
+
+def test_an_api_port_of_its_own_choice_is_told(own: Installation) -> None:
+    own.start()
+    own.stop()
+    command = [*COMMAND, "serve", "api", "--listen", "127.0.0.1:0", "--data", str(own.data)]
+    with subprocess.Popen(command, env=own.environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("serving ").strip()
+        try:
+            assert httpx.get(f"{url}/readyz").status_code == 200
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
 
 
 def test_roles_can_be_started_apart(own: Installation) -> None:

@@ -134,11 +134,14 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
     """What the object port serves TLS with."""
     import ssl
 
+    from andromede.ops.tls import CIPHERS
+
     certificate, key, _ = certificates(config)
     if not certificate:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
+    context.set_ciphers(CIPHERS)
     return context
 
 

@@ -24,6 +24,7 @@ def serve(app: AsgiApp, listener: socket.socket, tls: tuple[str, str], ready: Ca
     certificate and key, empty without TLS."""
     import uvicorn
 
+    from andromede.ops.tls import CIPHERS
     from andromede.web.patience import PatientProtocol
 
     config = uvicorn.Config(
@@ -38,6 +39,7 @@ def serve(app: AsgiApp, listener: socket.socket, tls: tuple[str, str], ready: Ca
         server_header=False,
         ssl_certfile=tls[0] or None,
         ssl_keyfile=tls[1] or None,
+        ssl_ciphers=CIPHERS,
         timeout_graceful_shutdown=10,
         backlog=listeners.BACKLOG,
     )

@@ -20,8 +20,11 @@ from andromede.ids import Ids
 from andromede.ops.layout import Layout, private_write
 
 CA_DAYS = 3650
-LEAF_DAYS = 397
+LEAF_DAYS = 365
 RENEW_DAYS = 30
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""What TLS 1.2 is spoken with: forward secrecy and authenticated encryption only, as in the intermediate profile of
+Mozilla's "Server Side TLS" (TLS 1.3 has nothing else)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_an_expiring_certificate_is_found(patient: Patient, clock: FakeClock, id
 
     tls.ensure(patient.place, ["127.0.0.1"], clock, ids)
     assert of(doctor.examine(patient), "tls")[0].level == "ok"
-    clock.advance(380 * 86400)
+    clock.advance((tls.LEAF_DAYS - 15) * 86400)
     assert of(doctor.examine(patient), "tls")[0].level == "warning"
     clock.advance(30 * 86400)
     assert of(doctor.examine(patient), "tls")[0].level == "error"
