@@ -9,13 +9,22 @@ from typing import Any
 
 from andromede import config as settings
 from andromede.config import Config
+from andromede.errors import Invalid
 from andromede.ops.layout import Layout
 
 
 def layout(args: argparse.Namespace) -> Layout:
-    """The data directory that the command names."""
+    """The data directory that the command names. Raises `Invalid` for one that this user may not look into."""
     data = Path(args.data).expanduser() if args.data else settings.default_data_dir(os.environ)
-    return Layout(data.absolute())
+    place = Layout(data.absolute())
+    try:
+        place.exists()
+    except OSError as error:
+        raise Invalid(
+            f"{place.data} cannot be looked into: {error.strerror}; run this as its owner, or name another with --data",
+            "data",
+        ) from error
+    return place
 
 
 def load(args: argparse.Namespace) -> Config:

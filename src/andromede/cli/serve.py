@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -43,7 +44,7 @@ def _run(config: Config, roles: Sequence[Role], out: Output, where: str) -> int:
 
 
 def _ready_config(args: argparse.Namespace) -> Config:
-    """Settings of an installation whose database is at this program's schema."""
+    """Settings of an installation whose database is at this program's schema; addresses as they were given."""
     place, config = common.installed(args)
     running.acquire(place, shared=True)
     from andromede import app
@@ -52,7 +53,12 @@ def _ready_config(args: argparse.Namespace) -> Config:
         raise NotFound(
             f"the database lacks {len(pending)} migrations; run: andromede migrate --data {place.data}", "migrate"
         )
-    return _named(config)
+    return config
+
+
+def _taken(listener: socket.socket, text: str) -> str:
+    """The address that was asked for, with the port that was really taken."""
+    return str(listeners.address_of(listener, text))
 
 
 def api(args: argparse.Namespace, out: Output) -> int:
@@ -61,6 +67,7 @@ def api(args: argparse.Namespace, out: Output) -> int:
     from andromede import app
 
     listener = listeners.bind(config.server.listen)[0]
+    config = _named(replace(config, server=replace(config.server, listen=_taken(listener, config.server.listen))))
     app.preload()
     return _run(config, [app.api_role(config, listener)], out, config.server.public_api_url)
 
@@ -71,13 +78,14 @@ def objects(args: argparse.Namespace, out: Output) -> int:
     from andromede import app
 
     sockets = listeners.bind(config.server.objects, max(1, config.server.object_workers))
+    config = _named(replace(config, server=replace(config.server, objects=_taken(sockets[0], config.server.objects))))
     app.preload()
     return _run(config, app.object_roles(config, sockets), out, config.server.public_objects_url)
 
 
 def work(args: argparse.Namespace, out: Output) -> int:
     """`andromede work`."""
-    config = _ready_config(args)
+    config = _named(_ready_config(args))
     from andromede import app
 
     app.preload()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,12 @@ def _arg(*names: str, help: str, **options: Any) -> Argument:
     return Argument(names, help, options)
 
 
+def _natural(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
 COMMON = (
     _arg("--data", help="data directory (default: $ANDROMEDE_DATA or andromede in the user's data directory)",
          metavar="DIR"),
@@ -47,7 +54,7 @@ _TLS = _arg("--tls", help="serve over TLS, with a local authority made in DIR/tl
 _DEEP = _arg("--deep", help="also read and authenticate every stored byte", action="store_true")
 _KEY = _arg("key", help="key id, or a prefix of it that names one key", metavar="KEY")
 _YES = _arg("--yes", help="do not ask", action="store_true")
-_COUNT = _arg("-n", "--count", help="how many events (default 20)", type=int, default=20, metavar="N")
+_COUNT = _arg("-n", "--count", help="how many events (default 20)", type=_natural, default=20, metavar="N")
 _CLOUD = _arg("--cloud", help="ask the cloud of that name in DIR/clouds.yaml over the API, with the rights of its user",
               metavar="NAME")  # fmt: skip
 _PROJECT_ID = _arg("--project", help="only what concerns this project id", metavar="ID")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from andromede.__main__ import main
 from andromede.cli import completion, entry, output, reference, table
 from andromede.cli.completion import walk
 from andromede.sovereignty.service import is_request
@@ -83,6 +84,37 @@ def test_an_unknown_option_is_answered_by_its_own_command(
     said = capsys.readouterr().err
     assert perhaps in said
     assert "See: andromede " + " ".join(word for word in words if word in ("up", "ledger", "tail", "status")) in said
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "x", ""])
+def test_a_count_is_a_number_from_one_on(capsys: pytest.CaptureFixture[str], count: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("ledger", "tail", f"--count={count}")
+    assert ended.value.code == table.USAGE
+    assert f"{count!r} is no number from 1 on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["up", "status", "doctor"])
+def test_a_closed_folder_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    def closed(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)
+    assert run(command, "--data", str(tmp_path / "of-another")) == table.FAILED
+    assert "of-another cannot be looked into: Permission denied; run this as its owner" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_the_program_is_read_in_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(argv: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "run", interrupted)
+    assert main(["status"]) == table.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_an_address_without_a_colon_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
