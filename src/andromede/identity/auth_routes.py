@@ -10,7 +10,7 @@ from andromede.identity.authenticator import Session
 from andromede.identity.bodies import AuthRequest
 from andromede.identity.project_views import domain_view, listing, project_view
 from andromede.identity.service import Identity
-from andromede.web.call import Call, Reply, rendered
+from andromede.web.call import Call, Reply
 from andromede.web.routes import Routes, Target
 
 routes: Routes[Identity] = Routes()
@@ -87,7 +87,7 @@ def validate(call: IdentityCall) -> Reply:
     """Validate a token and show it; HEAD only checks. `nocatalog` leaves the catalog out."""
     text, session = _subject(call)
     core, wanted = call.services.core, _with_catalog(call)
-    made = core.authenticator.shown(("token", text, wanted), lambda: rendered(auth_views.token(core, session, wanted)))
+    made = core.authenticator.shown(("token", text, wanted), lambda: auth_views.token(core, session, wanted))
     return _answer(made, text, 200)
 
 

@@ -12,6 +12,7 @@ from andromede.identity.catalog_views import catalog
 from andromede.identity.core import Core
 from andromede.identity.model import Project, User
 from andromede.identity.tokens import Claims
+from andromede.web.call import rendered
 
 
 def domain_ref(domain: Project) -> dict[str, str]:
@@ -46,8 +47,8 @@ def catalog_of(core: Core, project_id: str | None, user_id: str) -> list[dict[st
     return core.authenticator.shown(("catalog", project_id, user_id), make)
 
 
-def token(core: Core, session: Session, with_catalog: bool = True) -> dict[str, Any]:
-    """The body of POST and GET /v3/auth/tokens."""
+def _token(core: Core, session: Session) -> dict[str, Any]:
+    """The body of POST and GET /v3/auth/tokens, but for the catalog."""
     claims = session.claims
     body: dict[str, Any] = {
         "methods": list(claims.methods),
@@ -65,9 +66,6 @@ def token(core: Core, session: Session, with_catalog: bool = True) -> dict[str, 
         body["system"] = {"all": True}
     if claims.scope:
         body["roles"] = [{"id": role.id, "name": role.name} for role in session.roles]
-        if with_catalog:
-            project_id = session.project.id if session.project else None
-            body["catalog"] = catalog_of(core, project_id, session.user.id)
     if session.trust:
         trust = session.trust
         body["OS-TRUST:trust"] = {
@@ -85,6 +83,19 @@ def token(core: Core, session: Session, with_catalog: bool = True) -> dict[str, 
                 for rule in session.rules
             ]
     return {"token": body}
+
+
+def token(core: Core, session: Session, with_catalog: bool = True) -> bytes:
+    """The body of POST and GET /v3/auth/tokens as it is sent. The catalog, most of it, is written once for all tokens
+    of a user in a scope."""
+    text = rendered(_token(core, session))
+    if not (with_catalog and session.claims.scope):
+        return text
+    project_id, user_id = session.project.id if session.project else None, session.user.id
+    kept = core.authenticator.shown(
+        ("catalog text", project_id, user_id), lambda: rendered(catalog_of(core, project_id, user_id))
+    )
+    return text[:-2] + b', "catalog": ' + kept + b"}}"
 
 
 def receipt(claims: Claims, user: User, domain: Project | None, rules: list[list[str]]) -> dict[str, Any]:

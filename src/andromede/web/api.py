@@ -116,8 +116,11 @@ class Api:
         self.parts = parts
         self._mounts = sorted(parts.mounts, key=lambda mount: -len(mount.prefix))
         self._plain = Dialect("andromede")
-        for route in (route for mount in self._mounts for route in mount.routes if route.body is not None):
-            bodies.learn(route.body)
+        every = [route for mount in self._mounts for route in mount.routes]
+        self._slow = {route.method for route in every if route.slow}
+        for route in every:
+            if route.body is not None:
+                bodies.learn(route.body)
 
     def max_body(self, path: bytes) -> int:
         """The limit for bodies sent to a raw path, in bytes."""
@@ -126,7 +129,7 @@ class Api:
 
     def is_slow(self, method: str, path: bytes) -> bool:
         """Whether the operation at a raw path belongs on the threads for slow ones."""
-        mount = self._mount(path)
+        mount = self._mount(path) if method in self._slow else None
         if mount is None:
             return False
         try:

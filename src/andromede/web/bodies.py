@@ -17,7 +17,7 @@ MAX_FIELDS = 1000
 def decode(raw: bytes, what: str) -> str:
     """Percent-decoded UTF-8 without NUL."""
     try:
-        value = unquote_to_bytes(raw).decode()
+        value = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
     except UnicodeDecodeError as error:
         raise Invalid(f"{what} is not valid UTF-8", "encoding") from error
     if "\0" in value:
