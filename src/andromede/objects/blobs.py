@@ -22,6 +22,10 @@ _HEAD = struct.Struct(">4sHII")
 _MAGIC = b"AdR1"
 
 
+def _ref(name: str, offset: int, length: int) -> str:
+    return f"{name}:{offset}:{length}:{FRAME_LOG2}"
+
+
 class Extent(NamedTuple):
     """`length` bytes at `offset` of the blob `name`."""
 
@@ -31,7 +35,7 @@ class Extent(NamedTuple):
 
     def text(self) -> str:
         """The reference that rows keep: `name:offset:length:log2 of the frame size`."""
-        return f"{self.name}:{self.offset}:{self.length}:{FRAME_LOG2}"
+        return _ref(self.name, self.offset, self.length)
 
     @classmethod
     def parse(cls, ref: str) -> Extent:
@@ -115,10 +119,10 @@ def record_pieces(owner: bytes, data: bytes) -> tuple[bytes, bytes, bytes]:
     return _HEAD.pack(_MAGIC, len(owner), len(data), zlib.crc32(owner)), owner, data
 
 
-def record_body(extent: Extent, owner: bytes) -> Extent:
-    """Where the data of a record lies within the record's extent."""
+def record_ref(extent: Extent, owner: bytes) -> str:
+    """The reference (as of `Extent.text`) to the data of a record, which lies behind its head and owner."""
     skip = _HEAD.size + len(owner)
-    return Extent(extent.name, extent.offset + skip, extent.length - skip)
+    return _ref(extent.name, extent.offset + skip, extent.length - skip)
 
 
 def records(reader: BlobReader, size: int, name: str) -> Iterator[tuple[bytes, Extent]]:

@@ -28,7 +28,7 @@ from andromede.keys import KeyRing
 from andromede.log import Log
 from andromede.objects import garbage_store
 from andromede.objects.batch import Batch
-from andromede.objects.blobs import BlobEngine, record_body, record_pieces
+from andromede.objects.blobs import BlobEngine, record_pieces, record_ref
 from andromede.objects.model import SmallRecord
 from andromede.web.stream.message import Commit, Outcome, Response
 from andromede.web.stream.ports import Done, done_many
@@ -284,7 +284,8 @@ class Committer:
     def _append(self, jobs: list[_Job]) -> list[_Job]:
         """Put small bodies into the log. The jobs that may go on: all, or those without a body when the
         engine has no room or fails (deleting must stay possible)."""
-        fresh = [job.commit.record for job in jobs if job.commit.record is not None and not job.commit.record.extent]
+        records = [job.commit.record for job in jobs if job.commit.record is not None]
+        fresh = [record for record in records if not record.extent]
         if not fresh:
             return jobs
         try:
@@ -295,7 +296,7 @@ class Committer:
                 job.failed = _public(error) if job.commit.record is not None else None
             return [job for job in jobs if job.failed is None]
         for record, extent in zip(fresh, extents, strict=True):
-            record.extent = record_body(extent, record.owner).text()
+            record.extent = record_ref(extent, record.owner)
         return jobs
 
     def _transact(self, jobs: list[_Job], reads: list[Read], turn: Turn, guarded: bool) -> bool:
