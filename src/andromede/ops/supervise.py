@@ -80,8 +80,8 @@ class Duty(Protocol):
 
 @dataclass(slots=True)
 class Hooks:
-    """What the owner wants to hear: `changed` after each change of a child, `tick` after TICK_SECONDS in which nothing
-    was due, `notice` with a sentence for people; and the `duty` that it gives."""
+    """What the owner wants to hear: `changed` after each change of a child, `tick` every TICK_SECONDS or
+    a little later, `notice` with a sentence for people; and the `duty` that it gives."""
 
     changed: Callable[[Sequence[Child]], None] = lambda children: None
     tick: Callable[[], None] = lambda: None
@@ -116,8 +116,10 @@ class Supervisor:
     children: list[Child] = field(default_factory=list)
     others: list[Child] = field(default_factory=list)
     stopping: bool = False
+    ticked: float = 0.0
 
     def _prepare(self) -> None:
+        self.ticked = self.clock.monotonic()
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         gc.collect()
         gc.freeze()
@@ -187,7 +189,8 @@ class Supervisor:
 
     def _turn(self, seconds: float) -> None:
         got = signal.sigtimedwait(_WATCHED, seconds)
-        if got is None and seconds >= TICK_SECONDS:
+        if self.clock.monotonic() >= self.ticked + TICK_SECONDS:  # however often something else was due
+            self.ticked = self.clock.monotonic()
             self.hooks.tick()
         if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.stopping = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import socket
@@ -176,3 +177,28 @@ def test_a_port_in_use_is_said_and_free_ones_are_found() -> None:
         each.close()
     with pytest.raises(Invalid, match="no such address"):
         listeners.bind("203.0.113.7:8700")
+
+
+def test_ticks_come_while_a_duty_wants_its_turns(
+    make: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a former process finishes for minutes: the log is turned over all the same."""
+
+    class Busy:
+        turns = 0
+
+        def asked(self) -> None: ...
+
+        def turn(self) -> float:
+            self.turns += 1
+            return 0.01
+
+    ticks: list[float] = []
+    duty = Busy()
+    monkeypatch.setattr("andromede.ops.supervise.TICK_SECONDS", 0.2)
+    supervisor = make(Role("a", steady), hooks=Hooks(tick=lambda: ticks.append(time.monotonic()), duty=duty))
+    supervisor.start()
+    terminate_when(lambda: len(ticks) >= 3)
+    supervisor.run()
+    assert len(ticks) >= 3 and duty.turns > len(ticks)
+    assert all(later - earlier >= 0.19 for earlier, later in itertools.pairwise(ticks))
