@@ -30,7 +30,8 @@ def check(args: argparse.Namespace, out: Output) -> int:
         out.result({"ok": False, "problems": problems})
         for problem in problems:
             out.say(problem)
-        out.say(f"{len(problems)} problems. The settings are explained by: andromede reference")
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        out.say(f"{count}. The settings are explained by: andromede reference")
         return table.USAGE
     document = tomllib.loads(place.settings.read_text()) if place.settings.exists() else {}
     rows = []

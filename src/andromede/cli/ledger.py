@@ -136,8 +136,9 @@ def _shown(rows: list[Row], args: argparse.Namespace) -> list[Row]:
 
 
 def _newest(fetch: Callable[[int], list[Row]], args: argparse.Namespace) -> list[Row]:
-    """The newest `--count` events to show; what only fills places does not count. Looks through `MOST` at most."""
-    asked = args.count
+    """The newest `--count` events to show; what only fills places does not count. Looks through `MOST` at most, and
+    asks for plenty at once: over the API each question is an event too."""
+    asked = args.count if args.all or args.json else max(args.count, min(10 * args.count + 200, MOST))
     while True:
         rows = fetch(asked)
         found = _shown(rows, args)

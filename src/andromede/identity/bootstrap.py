@@ -130,8 +130,10 @@ def complete(core: Core, region: str, request_id: str) -> list[str]:
 
 
 def new_password(core: Core) -> str:
-    """32 characters, 192 bits."""
-    return base64.urlsafe_b64encode(core.ids.secret(24)).decode()
+    """32 characters, 192 bits; none that a command line would take for an option."""
+    while (made := base64.urlsafe_b64encode(core.ids.secret(24)).decode()).startswith("-"):
+        pass
+    return made
 
 
 def _roles(core: Core, tx: Tx) -> None:

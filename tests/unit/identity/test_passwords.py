@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from andromede.errors import OverQuota, Unavailable
-from andromede.identity import login, passwords
+from andromede.identity import bootstrap, login, passwords
 from andromede.identity.passwords import Passwords
 from andromede.web.limiter import RateLimiter
 from tests.support.clock import FakeClock, FakeIds
@@ -18,6 +19,13 @@ from tests.support.cloud import Cloud
 @pytest.fixture
 def quick_hashes() -> None:
     """Not here."""
+
+
+def test_a_first_password_is_no_option_of_a_command_line() -> None:
+    drawn = [b"\xf8" + bytes(23), b"\xfb" + bytes(23), b"\x01" + bytes(23)]
+    core = SimpleNamespace(ids=SimpleNamespace(secret=lambda size: drawn.pop(0)))
+    assert bootstrap.new_password(core) == "AQ" + "A" * 30  # type: ignore[arg-type]
+    assert drawn == []
 
 
 def test_the_parameters_that_owasp_recommends() -> None:
