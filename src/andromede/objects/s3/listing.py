@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from andromede.clock import MILLI, iso_milli, to_second
+from andromede.clock import iso_milli
 from andromede.errors import Invalid
 from andromede.objects import joined
 from andromede.objects.model import Listing, ListQuery, ShownListing, Version, VersionQuery
@@ -138,6 +138,9 @@ def contents(call: S3Call, page: ShownListing, encode: Encode) -> str:
     owners: dict[str, str] = {}
     objects: list[str] = []
     prefixes: list[str] = []
+    # neighbours are alike: what was written of the last instant and kind of checksum is often good again
+    instant, when = None, ""
+    algorithm, form, kind_xml = "\0", "", ""
     for entry in page.entries:
         if isinstance(entry, str):
             prefixes.append(f"<CommonPrefixes><Prefix>{encode(entry)}</Prefix></CommonPrefixes>")
@@ -152,11 +155,15 @@ def contents(call: S3Call, page: ShownListing, encode: Encode) -> str:
         if owner_id is not None:
             owner = owners.get(owner_id) or owner_xml(call, owner_id, owners)
         if checksum is not None:
-            algorithm, _, form = checksum.split(" ")
-            sums = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{form}</ChecksumType>"
-        millis = created // 1000
+            if not (checksum.startswith(algorithm) and checksum.endswith(form)):
+                name, _, kind = checksum.split(" ")
+                algorithm, form = f"{name} ", f" {kind}"
+                kind_xml = f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
+            sums = kind_xml
+        if created != instant:
+            instant, when = created, iso_milli(created)
         objects.append(
-            f"<Contents><Key>{key}</Key><LastModified>{to_second(millis // 1000)}{MILLI[millis % 1000]}</LastModified>"
+            f"<Contents><Key>{key}</Key><LastModified>{when}</LastModified>"
             f"<ETag>&quot;{etag}&quot;</ETag>{sums}<Size>{size}</Size>{owner}"
             f"<StorageClass>{storage}</StorageClass></Contents>"
         )
