@@ -124,6 +124,13 @@ def _reads(method: str) -> Make:
     return make
 
 
+def _few_reads(side: Side, count: int, chance: random.Random) -> Iterator[bytes]:
+    """Of as many objects in either store, spread over the whole of it: what memory does for a hot set, it does here."""
+    step = side.holds.flat // SMALL.flat
+    for _ in range(count):
+        yield side.request("GET", f"/{BUCKET}/flat/{chance.randrange(SMALL.flat) * step:06d}")
+
+
 def _lists(query: str) -> Make:
     """Pages of 1,000: `{middle}` in the query becomes a random key that has so many behind it."""
 
@@ -148,6 +155,7 @@ COLD = "GET 1 KiB, bytes on the disk"
 OPERATIONS: dict[str, tuple[Make, int]] = {
     "PUT 4 KiB": (_puts, 3000),
     "GET 1 KiB": (_reads("GET"), 6000),
+    "GET 1 KiB, one of 2,000 spread over the store": (_few_reads, 6000),
     COLD: (_reads("GET"), 1500),
     "HEAD": (_reads("HEAD"), 6000),
     "list, first 1,000 keys": (_lists(""), 200),

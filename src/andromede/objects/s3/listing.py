@@ -13,7 +13,7 @@ from andromede.errors import Invalid
 from andromede.objects import joined
 from andromede.objects.model import Listing, ListQuery, ShownListing, Version, VersionQuery
 from andromede.objects.s3.operations import operation
-from andromede.objects.s3.xml import element, elements, escape, url_encoded
+from andromede.objects.s3.xml import element, elements, escape, pieced, url_encoded
 from andromede.web.stream.message import Response
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def list_objects(call: S3Call) -> Response:
         + (f"<NextMarker>{encode(page.last)}</NextMarker>" if page.truncated and delimiter else "")
         + _common_head(call, limit, delimiter, encode, page.truncated)
     )
-    return call.xml("ListBucketResult", head + contents(call, page, encode))
+    return call.raw_xml(pieced("ListBucketResult", [head, *contents(call, page, encode)]))
 
 
 @operation("ListObjectsV2", "GET", on="bucket", query="list-type", action="s3:ListBucket")
@@ -98,7 +98,7 @@ def list_objects_v2(call: S3Call) -> Response:
         + element("KeyCount", len(page.entries))
         + _common_head(call, limit, delimiter, encode, page.truncated)
     )
-    return call.xml("ListBucketResult", head + contents(call, page, encode))
+    return call.raw_xml(pieced("ListBucketResult", [head, *contents(call, page, encode)]))
 
 
 def _common_head(call: S3Call, limit: int, delimiter: str, encode: Encode, truncated: bool) -> str:
@@ -131,7 +131,7 @@ def read_token(token: str) -> str:
         raise Invalid("the continuation token provided is incorrect", "invalid_argument") from error
 
 
-def contents(call: S3Call, page: ShownListing, encode: Encode) -> str:
+def contents(call: S3Call, page: ShownListing, encode: Encode) -> list[str]:
     """Objects, with the owners that the page has, then common prefixes. One template per object: this is the hot
     loop of a listing, so it calls as little as it can."""
     plain_keys = _PLAIN.fullmatch("".join([entry if isinstance(entry, str) else entry[0] for entry in page.entries]))
@@ -167,7 +167,7 @@ def contents(call: S3Call, page: ShownListing, encode: Encode) -> str:
             f"<ETag>&quot;{etag}&quot;</ETag>{sums}<Size>{size}</Size>{owner}"
             f"<StorageClass>{storage}</StorageClass></Contents>"
         )
-    return "".join(objects) + "".join(prefixes)
+    return objects + prefixes
 
 
 def checksum_xml(version: Version) -> str:

@@ -132,4 +132,9 @@ def elements(pairs: Iterable[tuple[str, str | int | None]]) -> str:
 
 def document(root: str, body: str) -> bytes:
     """A whole document in S3's namespace."""
-    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{body}</{root}>'.encode()
+    return pieced(root, [body])
+
+
+def pieced(root: str, pieces: Iterable[str]) -> bytes:
+    """`document` of a body in pieces. They are put together once: a long text is new memory at every copy."""
+    return "".join((f'{DECLARATION}<{root} xmlns="{NAMESPACE}">', *pieces, f"</{root}>")).encode()
