@@ -41,9 +41,8 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA temp_store=MEMORY",
 )
-_MAPPED = "PRAGMA mmap_size=2147418112"  # the most that SQLite is built for
-"""For connections that write. A connection gives its whole mapping back whenever another one has committed, so a reader
-would meet every page as new, at a page fault each: to read the page is a third of that."""
+"""The file is not mapped: a connection gives its whole mapping back whenever another one has committed, and would
+meet every page as new, at a page fault each; to read the page is a third of that."""
 
 
 @lru_cache(maxsize=256)
@@ -163,17 +162,6 @@ class SqliteDatabase:
         except sqlite3.DatabaseError as error:
             raise _failure(error) from error
 
-    def _writing(self) -> sqlite3.Connection:
-        """The thread's connection, from now on with the file mapped."""
-        conn = self._opened()
-        if getattr(self._local, "mapped", None) is not conn:
-            try:
-                conn.execute(_MAPPED)
-            except sqlite3.DatabaseError as error:
-                raise _failure(error) from error
-            self._local.mapped = conn
-        return conn
-
     def _undo(self, conn: sqlite3.Connection) -> None:
         """End a transaction without its changes. A connection that cannot even do that is closed: whoever opens the
         file next undoes them, and its failure must not hide the first one."""
@@ -201,7 +189,7 @@ class SqliteDatabase:
 
     @contextmanager
     def write(self, reach: Reach = Reach.EVERYTHING) -> Iterator[Tx]:
-        conn = self._writing()
+        conn = self._opened()
         with self._gate:
             fcntl.flock(self._gate_fd, fcntl.LOCK_EX)
             try:
