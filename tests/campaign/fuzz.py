@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,13 @@ def alerts(installation: Installation) -> list[str]:
     ]
 
 
+def unexplained(installation: Installation, cut: Sequence[str]) -> list[str]:
+    """Answers that broke off without a line in the log that says why."""
+    lines = [line for line in installation.log_text().splitlines() if '"event": "answer.cut"' in line]
+    told = {json.loads(line)["request_id"] for line in lines}
+    return [f"the answer to {one or 'a request without an id'} broke off" for one in cut if one not in told]
+
+
 def works(installation: Installation) -> list[str]:
     """What ordinary clients cannot do any more."""
     wrong = []
@@ -242,6 +250,7 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
     total.findings += warm.findings
     count = total.answered + total.raw
     wrong = judged(installation, before, after) + checked(installation)
+    wrong += unexplained(installation, warm.cut + total.cut)
     reduced = fuzz_reduce.write(total.findings, to, OUT, str(options.seed))
     _report(total, count, seconds, spent)
     grown = (after.bytes - before.bytes) / (1 << 20)
@@ -249,6 +258,7 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
         f"memory {before.bytes >> 20} -> {after.bytes >> 20} MiB ({grown:+.1f}); descriptors {before.descriptors} -> "
         f"{after.descriptors}; threads {before.threads} -> {after.threads}"
     )
+    _say(f"{len(warm.cut) + len(total.cut)} answers broke off, as large objects do whose parts are gone")
     for line in curve.lines():
         _say(f"  MiB over time: {line}")
     for line in wrong:

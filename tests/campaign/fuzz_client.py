@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.campaign import fuzz_identity, fuzz_raw, fuzz_s3, fuzz_swift
 from tests.campaign.fuzz_ask import Ask, Target, judge, render
-from tests.campaign.fuzz_wire import Late, Malformed, Reply, Wire
+from tests.campaign.fuzz_wire import Cut, Late, Malformed, Reply, Wire
 from tests.campaign.fuzz_words import Chance
 from tests.support.world import World
 
@@ -23,7 +23,8 @@ LIFE = 3000
 
 @dataclass(slots=True)
 class Tally:
-    """What a client has seen. `worked`: operations that succeeded at least once; `tried`: all."""
+    """What a client has seen. `worked`: operations that succeeded at least once; `tried`: all. `cut`: ids of the
+    requests whose answers broke off."""
 
     answered: int = 0
     raw: int = 0
@@ -32,6 +33,7 @@ class Tally:
     worked: set[str] = field(default_factory=set)
     slowest: float = 0.0
     findings: list[dict[str, Any]] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         self.answered += other.answered
@@ -41,6 +43,7 @@ class Tally:
         self.worked |= other.worked
         self.slowest = max(self.slowest, other.slowest)
         self.findings += other.findings
+        self.cut += other.cut
 
 
 class Client:
@@ -140,6 +143,10 @@ class Client:
         for at, ask in enumerate(asks):
             try:
                 reply = wire.read(ask.method)
+            except Cut as cut:
+                self.tally.cut.append(str(cut))
+                self._drop(place)
+                return
             except (Late, Malformed) as failure:
                 self._found(str(failure), ask, asks[:at])
                 self._drop(place)

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 
 from tests.campaign import fuzz_strict
-from tests.campaign.fuzz_wire import Late, Malformed, Reply, Wire
+from tests.campaign.fuzz_wire import Cut, Late, Malformed, Reply, Wire
 from tests.campaign.fuzz_words import Chance
 
 GOOD = {"s3": b"GET /?x-id=ListBuckets HTTP/1.1\r\nhost: h\r\n\r\n", "api": b"GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n"}
@@ -211,6 +211,8 @@ def play(case: Case, wire: Wire) -> Outcome:
             replies.append(reply)
     except Late as late:
         return Outcome(replies, f"neither answered nor closed: {late}")
+    except Cut:
+        pass
     except Malformed as bad:
         return Outcome(replies, f"malformed answer: {bad}")
     return Outcome(replies, verdict(expected, replies))

@@ -18,6 +18,10 @@ class Malformed(Exception):
     """An answer that is no HTTP."""
 
 
+class Cut(Malformed):
+    """An answer that ended before its body did; the text is its request id."""
+
+
 class Late(Exception):
     """No answer and no end within the deadline."""
 
@@ -117,7 +121,9 @@ class Wire:
                     raise Malformed(f"{name!r} twice: {head[:400]!r}")
                 headers.setdefault(name, value.strip())
             body = self._body(method, status, headers, head)
-            return None if body is None else Reply(status, headers, body)
+            if body is None:
+                raise Cut(next((headers[name] for name in NUMBERED if name in headers), b"").decode("latin-1"))
+            return Reply(status, headers, body)
 
     def _body(self, method: str, status: int, headers: dict[bytes, bytes], head: bytes) -> bytes | None:
         if method == "HEAD" or status in (204, 304):

@@ -23,6 +23,8 @@ from andromede.ops.load import Connection, Phase, Tally, Target, run
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 LARGEST, TOGETHER = 64 << 20, 256 << 20  # bytes of one object, and of all large ones that are there at once
 LARGE_CONNECTIONS, TOKEN_CONNECTIONS, MOST_KEYS = 4, 4, 16
+LOGINS = 20
+"""Logins of one connection, at most: after a hundred in a row a user is held back, for guesses."""
 HEADS = ("operation", "requests", "per_second", "mib_per_second", "p50_ms", "p95_ms", "p99_ms", "failures")
 
 
@@ -57,7 +59,7 @@ def identity_of(place: Layout) -> tuple[Target, loads.Tokens]:
 @dataclass(frozen=True, slots=True)
 class Load:
     """A kind of load. `size`: bytes that an operation moves, 0 where it moves none; `keys`: objects of each connection;
-    `once`: it goes on until every key was used once, however long that takes."""
+    `once`: it goes on until every key was used once, however long that takes; `most` as in `Phase`."""
 
     name: str
     target: Target
@@ -66,6 +68,7 @@ class Load:
     connections: int
     keys: int = 1
     once: bool = False
+    most: int = 0
 
 
 def figures(load: Load, tally: Tally) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def plan(args: argparse.Namespace, place: Layout, bucket: str, clock: Clock) -> 
 
     def issue() -> Load:
         api, tokens = identity_of(place)
-        return Load("issue", api, tokens.issue(), 0, TOKEN_CONNECTIONS)
+        return Load("issue", api, tokens.issue(), 0, TOKEN_CONNECTIONS, most=LOGINS)
 
     return {
         "put": lambda: of("put", near, near.plain("PUT"), count),
@@ -185,7 +188,7 @@ def measure(load: Load, seconds: float, clock: Clock, out: Output) -> dict[str, 
     """One load, for that many seconds."""
     of = f" of {shown_size(load.size)}" if load.size else ""
     out.note(f"{load.name}{of} over {load.connections} connections")
-    phase = Phase(load.operation, 0.0 if load.once else seconds, load.keys)
+    phase = Phase(load.operation, 0.0 if load.once else seconds, load.keys, load.most)
     tally = run(load.target, phase, clock, load.connections, min(4, os.cpu_count() or 1))
     if tally.failures:
         out.note(f"{tally.failures} failures, the first: {tally.first_failure}")

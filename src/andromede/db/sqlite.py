@@ -1,7 +1,7 @@
 """SQLite: write-ahead log, `synchronous=FULL`, one writer at a time by a lock file.
 
-Writers queue on `flock` in the kernel instead of SQLite's sleeping busy handler: fair and without
-polling. One SQLite library per process; connections belong to one thread and are opened after a fork.
+Writers queue on `flock` in the kernel instead of SQLite's sleeping busy handler: without polling, and without
+a promise of turns. One SQLite library per process; connections belong to one thread and are opened after a fork.
 """
 
 from __future__ import annotations

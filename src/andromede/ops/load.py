@@ -150,18 +150,19 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What each connection does until the time is up and every one of its keys was used once: `operation` with the
-    connection, its number and the turn gives the answer that decides."""
+    """What each connection does until the time is up and every one of its keys was used once, but no more than `most`
+    times (0: no such bound): `operation` with the connection, its number and the turn gives the answer that decides."""
 
     operation: Callable[[Connection, int, int], Answer]
     seconds: float
     keys: int = 1
+    most: int = 0
 
 
 def _work(target: Target, phase: Phase, clock: Clock, number: int, tally: Tally) -> None:
     connection = Connection(target, clock)
     end, turn = clock.monotonic() + phase.seconds, 0
-    while (begin := clock.monotonic()) < end or turn < phase.keys:
+    while ((begin := clock.monotonic()) < end or turn < phase.keys) and not (phase.most and turn == phase.most):
         answer = phase.operation(connection, number, turn)
         if answer.status in GOOD:
             tally.times.append(clock.monotonic() - begin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from andromede.errors import Denied
+from andromede.errors import Conflict, Denied
 from andromede.web.stream import Chunk, Commit, Limits, Request, Response
 from tests.support.certs import contexts
 from tests.support.edge import Running, read_all, serving
@@ -312,6 +313,27 @@ def test_an_answer_that_fails_on_the_way_never_ends_cleanly(what: bytes, tls: An
         assert not got.endswith(b"0\r\n\r\n")
         assert served.ask(b"GET /1 HTTP/1.1\r\n" + CLOSE).endswith(b"\0")
     assert served.access[0].aborted and "request failed" in served.log.getvalue()
+
+
+def test_an_answer_that_the_tenant_made_break_off_is_no_alert(tls: Any) -> None:
+    def broken(request: Request) -> Response:
+        def chunks() -> Iterator[Chunk]:
+            yield bytes(1000)
+            raise Conflict("segment box/2 of this object cannot be read", "segment", cause="it is gone")
+
+        return Response(200, [], chunks(), length=2000)
+
+    with serving(broken, tls=tls) as served, served.connect() as client:
+        client.sendall(b"GET /manifest HTTP/1.1\r\nHost: a\r\n\r\n")
+        got = b""
+        with contextlib.suppress(OSError):
+            got = read_all(client)
+        assert len(got) < 2000
+    line = next(line for line in served.log.getvalue().splitlines() if "answer.cut" in line)
+    told = json.loads(line)
+    assert told["level"] == "warning" and "alert" not in told and told["request_id"].startswith("req-")
+    assert "segment box/2" in told["text"] and told["cause"] == "it is gone"
+    assert "request failed" not in served.log.getvalue()
 
 
 def test_a_failure_before_the_first_chunk_is_still_an_error(tls: Any) -> None:

@@ -138,6 +138,21 @@ class Core:
             trace="".join(traceback.format_exception(error)),
         )
 
+    def cut(self, request: Request, error: Exception) -> None:
+        """Log why an answer broke off after its head. What a tenant can bring about, as by deleting a segment of a
+        large object, is no alert."""
+        if isinstance(error, Error) and not isinstance(error, Fatal):
+            self._log.event(
+                "answer.cut",
+                "warning",
+                request_id=request.request_id,
+                kind=error.kind,
+                text=error.public,
+                cause=error.cause,
+            )
+        else:
+            self.report(request, error)
+
     def log_access(self, access: Access) -> None:
         """Tell the access log; its failure is not the client's."""
         try:

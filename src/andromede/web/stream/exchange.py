@@ -246,12 +246,12 @@ class Exchange:
         try:
             assert self.channel is not None
             head = render.head(response, self._core.dated, render.CHUNKED if chunked else response.length, close)
-            sending = Sending(response, Framing(head, chunked, close), self.channel, self._report)
+            sending = Sending(response, Framing(head, chunked, close), self.channel, self._cut)
             sending.begin()
         except Exception as error:
             close_body(response.body)
             return error
         return sending.step() or sending
 
-    def _report(self, error: Exception) -> None:
-        self._core.report(self.request, error)
+    def _cut(self, error: Exception) -> None:
+        self._core.cut(self.request, error)
