@@ -16,13 +16,13 @@ FILES = sorted(SOURCE.rglob("*.py"))
 SECRET = re.compile(r"(^|_)(signature|secret|password|passcode|hmac|mac|token)s?$")
 MAKERS = frozenset({"sign", "totp", "hmac.digest", "hmac.new", "hmac.HMAC", "signing_key"})
 COMPARED = {
-    "identity/login.py": 1, "objects/s3/chunked.py": 2, "objects/s3/digest.py": 1, "objects/s3/post.py": 1,
-    "objects/s3/express.py": 1, "objects/s3/sigv2.py": 1, "objects/s3/sigv4.py": 1, "objects/s3/sse.py": 1,
-    "objects/swift/access.py": 1,
+    "identity/login.py": 1, "identity/passwords.py": 1, "objects/s3/chunked.py": 2, "objects/s3/digest.py": 1,
+    "objects/s3/post.py": 1, "objects/s3/express.py": 1, "objects/s3/sigv2.py": 1, "objects/s3/sigv4.py": 1,
+    "objects/s3/sse.py": 1, "objects/swift/access.py": 1,
 }  # fmt: skip
-"""Where `hmac.compare_digest` stands: TOTP, chunk and payload hashes, checksums, POST policies, both versions of
-signatures, the MD5 of customers' keys, temporary URLs and forms. Tokens and TOTP seeds are Fernet, passwords and
-application credentials argon2; both compare inside their libraries."""
+"""Where `hmac.compare_digest` stands: TOTP, hashes of passwords, chunk and payload hashes, checksums, POST policies,
+both versions of signatures, the MD5 of customers' keys, temporary URLs and forms. Tokens and TOTP seeds are Fernet, and
+argon2 hashes of other parameters than ours are left to its library; both compare inside."""
 
 
 def last_name(node: ast.expr) -> str:
