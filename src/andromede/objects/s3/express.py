@@ -108,7 +108,7 @@ class Express:
         if not self._context.evaluator.allowed(asked).allowed:
             return None
         pairs = attributes.described(request.request_id, container, version)
-        if request.headers.first.get("x-amz-checksum-mode") == b"ENABLED":
+        if request.headers.first.get("x-amz-checksum-mode", b"").upper() == b"ENABLED":
             pairs += attributes.checksum_headers(version.checksum)
         body = b""
         if request.method == "GET" and version.size:
