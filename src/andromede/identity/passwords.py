@@ -53,7 +53,7 @@ class Passwords:
         try:
             with self._rooms.room() as room:
                 return hmac.compare_digest(room.derive(secret.encode(), salt, int(found[2]), _DIGEST), digest)
-        except (OSError, MemoryError):  # there is no room to have
+        except (OSError, MemoryError, ValueError):  # there is no room to have, or the row is damaged
             return self._fits_elsewhere(encoded, secret)
 
     def _fits_elsewhere(self, encoded: str, secret: str) -> bool:

@@ -34,7 +34,8 @@ def test_the_parameters_that_owasp_recommends() -> None:
     assert encoded.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert hasher.verify(encoded, "secret")
     assert not hasher.verify(encoded, "Secret")
-    assert not hasher.verify("damaged", "secret")
+    for damaged in ("damaged", encoded.replace("t=2", "t=0"), encoded.replace("m=19456", "m=1"), encoded[:-1]):
+        assert not hasher.verify(damaged, "secret")
     assert hasher.hash("secret") != encoded
 
 
