@@ -64,17 +64,16 @@ def counted(found: tuple[Version, int] | None) -> tuple[int, int]:
     return 1, found[0].size
 
 
-def _lay(batch: Batch, draught: Draught, seq: int, rank: tuple[int, bool], before: tuple[int, int]) -> Version:
+def _lay(batch: Batch, d: Draught, seq: int, rank: tuple[int, bool], before: tuple[int, int]) -> Version:
     """The row itself; `rank`: its `listed`, and whether it is the null version. `before`: what was counted there."""
     listed, is_null = rank
-    d = draught
     version = Version(
         d.id, d.container_id, d.key, seq, is_null, True, d.size, d.etag, d.checksum, d.parts, d.owner_id,
         batch.now_us, d.attributes, d.body,
     )  # fmt: skip
     batch.put_newest(version, listed)
-    objects, size = (0, 0) if listed == LISTED_MARKER else (1, d.size)
-    batch.count(d.container_id, objects - before[0], size - before[1])
+    after = counted((version, listed))
+    batch.count(d.container_id, after[0] - before[0], after[1] - before[1])
     return version
 
 

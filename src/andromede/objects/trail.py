@@ -25,25 +25,15 @@ def label(container: Container, key: str | None = None, shown: str | None = None
 
 def event(container: Container, trace: Trace, what: str, **detail: str | int) -> Draft:
     """A successful write."""
+    detail["door"] = trace.door
     return Draft(
-        container.project_id,
-        trace.actor_label,
-        trace.action,
-        what,
-        trace.request_id,
-        purpose=trace.purpose,
-        detail={"door": trace.door, **detail},
+        container.project_id, trace.actor_label, trace.action, what, trace.request_id, "success", trace.purpose, detail
     )
 
 
 def version_event(container: Container, trace: Trace, version: Version, **detail: str | int) -> Draft:
     """A successful write of one version."""
-    detail["door"] = trace.door
-    shown = "null" if version.is_null else version.id
-    return Draft(
-        container.project_id, trace.actor_label, trace.action, f"{container.name}/{version.key}?v={shown}",
-        trace.request_id, "success", trace.purpose, detail,
-    )  # fmt: skip
+    return event(container, trace, label(container, version.key, version.shown_id), **detail)
 
 
 def read_event(container: Container, trace: Trace, what: str, outcome: str = "success") -> Draft:

@@ -189,8 +189,9 @@ class Supervisor:
 
     def _turn(self, seconds: float) -> None:
         got = signal.sigtimedwait(_WATCHED, seconds)
-        if self.clock.monotonic() >= self.ticked + TICK_SECONDS:  # however often something else was due
-            self.ticked = self.clock.monotonic()
+        now = self.clock.monotonic()
+        if now >= self.ticked + TICK_SECONDS:  # however often something else was due
+            self.ticked = now
             self.hooks.tick()
         if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.stopping = True

@@ -8,10 +8,11 @@ from andromede.errors import Denied, Error
 from andromede.ids import request_id
 from andromede.objects import trail
 from andromede.objects.context import Context
+from andromede.objects.intake import SMALL
 from andromede.objects.s3 import bucket_operations, cors, errors, object_operations, operations, place
 from andromede.objects.s3.auth import Authentication
 from andromede.objects.s3.call import S3Call
-from andromede.objects.s3.express import MOST, Express
+from andromede.objects.s3.express import Express
 from andromede.objects.s3.opening import open_bucket
 from andromede.web.stream.message import Commit, Request, Response
 
@@ -39,7 +40,7 @@ class S3Door:
         path = request.path
         if request.query or not 0 < path.find(b"/", 1) < len(path) - 1:
             return False
-        if not request.body.buffered or (request.body.length or 0) > MOST:
+        if not request.body.buffered or (request.body.length or 0) > SMALL:
             return False
         if request.method in ("GET", "HEAD", "DELETE"):
             return True

@@ -17,6 +17,7 @@ from andromede.errors import Error
 from andromede.objects import trail
 from andromede.objects.access import AccessRequest
 from andromede.objects.access.ownership import upload_owner
+from andromede.objects.intake import SMALL
 from andromede.objects.model import NO_CONDITIONS, Container, Kind, Trace, Version
 from andromede.objects.s3 import attributes, digest, sigv4
 from andromede.objects.s3.place import KEY_BYTES, host_name
@@ -39,8 +40,6 @@ _SAID_OF_PUT = _SAID | {"expect", "x-amz-sdk-checksum-algorithm", *digest.HEADER
 _SAID_OF = {"GET": _SAID_OF_READ, "HEAD": _SAID_OF_READ, "PUT": _SAID_OF_PUT}
 _INDIFFERENT = frozenset(("acl", "cors", "logging", "ownership", "public_access_block", "tagging", "website"))
 """Documents of a bucket that say nothing to its owner's members who read or write, without an Origin."""
-MOST = 64 << 10
-"""Bytes of a body that is received on the loop's thread."""
 _UNSAID: dict[str, str] = {}
 
 
@@ -124,7 +123,7 @@ class Express:
         self, request: Request, actor: Actor, container: Container, key: str, payload: str
     ) -> Commit[Version] | None:
         headers, size = request.headers, request.body.length
-        if not size or size > MOST or "content-length" not in headers.first:
+        if not size or size > SMALL or "content-length" not in headers.first:
             return None
         asked = AccessRequest(actor, "s3:PutObject", container, key, None, _UNSAID)
         if not self._context.evaluator.allowed(asked).allowed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from andromede.audit import Draft
 from andromede.errors import Denied, Error, Unauthenticated, Unsupported
 from andromede.objects import trail
+from andromede.objects.intake import SMALL
 from andromede.objects.model import Container, ListQuery
 from andromede.objects.swift import (
     access,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from andromede.objects.context import Context
 
 Handler = Callable[[Call], "Response | Commit[Any]"]
-QUICK_BODY = 64 * 1024
 _CONTAINER_SLASHES = 3
 
 
@@ -112,7 +112,7 @@ class SwiftDoor:
 
     def quick(self, request: Request) -> bool:
         """Whether `handle` never waits: a plain request with its small body in memory."""
-        if not request.body.buffered or (request.body.length or 0) > QUICK_BODY or request.query:
+        if not request.body.buffered or (request.body.length or 0) > SMALL or request.query:
             return False
         if request.method in ("GET", "HEAD", "DELETE"):
             # a listing, of a website too, may hold 10,000 rows
