@@ -9,6 +9,8 @@ import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
 
 from andromede.errors import Denied, Invalid
 from andromede.objects.s3 import sigv4
@@ -138,3 +140,28 @@ def test_malformed_credentials_are_refused(text: str) -> None:
 
 def test_empty_sha256_is_what_it_says() -> None:
     assert hashlib.sha256(b"").hexdigest() == sigv4.EMPTY_SHA256
+
+
+VALUES = st.text(st.sampled_from("ab ,\t"), max_size=6)
+NAMES = st.sampled_from(["x-amz-date", "x-amz-meta-a", "range", "content-type"])
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5), st.sets(NAMES), st.booleans())
+def test_a_plain_request_has_the_canonical_form_of_any(
+    pairs: list[tuple[str, str]], names: set[str], host: bool
+) -> None:
+    """The short way to it and the long one; and what is not signed is refused by both."""
+    fields = [("host", HOST), *((name, value.strip(" \t")) for name, value in pairs)]
+    request = Request(
+        "GET", b"/b/k?a=1", b"/b/k", b"a=1", Headers.of(*fields), "http", "127.0.0.1", BufferedBody(), "req-1"
+    )
+    signed_names = ";".join(sorted(names | ({"host"} if host else set())) or ["range"])
+    scope = sigv4.scope_of("KEY/20260101/fr1/s3/aws4_request", signed_names, "auth_header")
+    claimed = sigv4.Claimed(scope, "", "20260101T000000Z", sigv4.UNSIGNED)
+    found: list[bytes | str] = []
+    for way in (sigv4.canonical_request, sigv4._canonical_of_any):
+        try:
+            found.append(way(request, claimed))
+        except Denied as refused:
+            found.append(refused.public)
+    assert found[0] == found[1]
