@@ -96,6 +96,24 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosting:
+    """Virtual machines, networks and volumes."""
+
+    enabled: str = key("auto", "on, off, or auto: on where this machine has the rights and the programs (see doctor)")
+    accelerator: str = key("auto", "kvm, tcg (software emulation), or auto: kvm where a guest really boots with it")
+    host: str = key("", "name of this hypervisor host; empty: the machine's host name")
+    runtime: str = key("/run/andromede", "folder for sockets of guests; short, because socket paths end at 107 bytes")
+    external_cidr: str = key("172.24.4.0/24", "IPv4 range of the network `public`, from which floating IPs come")
+    external_gateway: str = key("", "gateway of external_cidr; empty: its first address, held by this machine")
+    external_interface: str = key("", "network interface to join to the external bridge; empty: NAT by this machine")
+    vcpu_ratio: float = key(0.0, "virtual CPUs per core; 0: 4.0 with kvm and 1.0 with tcg")
+    reserved_memory_mb: int = key(1024, "memory of this machine that no guest gets, in MiB")
+    guest_mtu: int = key(1450, "MTU of tenants' networks")
+    images: tuple[str, ...] = key(("tiny",), "public images that are built at the first start")
+    import_private_addresses: bool = key(False, "let images be imported from private addresses; for tests only")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of one installation."""
 
@@ -105,6 +123,7 @@ class Config:
     identity: Identity = field(default_factory=Identity)
     objects: Objects = field(default_factory=Objects)
     ledger: Ledger = field(default_factory=Ledger)
+    hosting: Hosting = field(default_factory=Hosting)
 
     @property
     def database_dsn(self) -> str:
@@ -118,6 +137,7 @@ SECTIONS: dict[str, type[Any]] = {
     "identity": Identity,
     "objects": Objects,
     "ledger": Ledger,
+    "hosting": Hosting,
 }
 
 
@@ -192,6 +212,10 @@ def _contradictions(config: Config) -> list[str]:
         found.append("ledger.witness_seconds: must be between 0.05 and 86400")
     if config.ledger.retention_days < 183:
         found.append("ledger.retention_days: audit events are kept for at least 183 days")
+    if config.hosting.enabled not in ("auto", "on", "off"):
+        found.append(f"hosting.enabled: {config.hosting.enabled!r} is none of on, off and auto")
+    if config.hosting.accelerator not in ("auto", "kvm", "tcg"):
+        found.append(f"hosting.accelerator: {config.hosting.accelerator!r} is none of auto, kvm and tcg")
     if config.storage.engine not in ("disk", "s3"):
         found.append(f"storage.engine: {config.storage.engine!r} is neither disk nor s3")
     if config.storage.engine == "s3":

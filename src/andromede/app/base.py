@@ -71,6 +71,7 @@ def custody(config: Config) -> str:
 def migrations() -> list[Migration]:
     """Every domain's steps of the schema."""
     from andromede import audit, keys, work
+    from andromede.app import hosting
     from andromede.identity import schema as identity
     from andromede.objects import bucketlog_store
     from andromede.objects import schema as objects
@@ -84,7 +85,7 @@ def migrations() -> list[Migration]:
         objects.MIGRATIONS,
         sovereignty.MIGRATIONS,
     )
-    return [step for domain in (*steps, bucketlog_store.MIGRATIONS) for step in domain]
+    return [step for domain in (*steps, bucketlog_store.MIGRATIONS, hosting.migrations()) for step in domain]
 
 
 def pending_migrations(config: Config) -> list[str]:

@@ -58,7 +58,7 @@ def initialise(config: Config) -> dict[str, Any]:
     secrets = bootstrap.bootstrap(core, server.region, request_id(base.ids))
     if secrets is None and unfinished.exists():
         secrets = recovery.recover(core, server.region, "system:bootstrap", request_id(base.ids))
-    bootstrap.complete(core, server.region, request_id(base.ids))
+    bootstrap.complete(core, server.region, request_id(base.ids), config.hosting.enabled == "on")
     base.db.close()
     places = Places(server.public_api_url, server.public_objects_url, server.region, ca)
     if secrets is None:

@@ -59,13 +59,15 @@ def access_table() -> list[tuple[str, str]]:
 
 
 def _rules() -> AccessTable:
+    from andromede.app import hosting
     from andromede.audit.routes import TABLE as TRAIL
     from andromede.identity.policy import TABLE
     from andromede.sovereignty.access import TABLE as LEDGER
     from andromede.sovereignty.witness_routes import TABLE as WITNESS
     from andromede.web.access import AccessTable
 
-    return AccessTable({**TABLE.rules, **TRAIL.rules, **LEDGER.rules, **WITNESS.rules})
+    every = (TABLE, TRAIL, LEDGER, WITNESS, *hosting.tables())
+    return AccessTable({action: grants for table in every for action, grants in table.rules.items()})
 
 
 def explain_access(config: Config, user: str, action: str, resource: str) -> dict[str, Any]:

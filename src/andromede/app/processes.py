@@ -61,6 +61,8 @@ def _open(config: Config, role: str) -> Base:
 
 
 def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
+    from andromede.app import hosting
+    from andromede.app.hosting.site import Site
     from andromede.audit import routes as trail
     from andromede.audit.answers import ApiLedger
     from andromede.identity import routes as identity_routes
@@ -75,9 +77,11 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     pulse = base.pulse()
     pulse.start()
     mounts = [identity_routes.mount(identity), trail.mount(base.db, base.recorder)]
+    site = Site(base) if config.hosting.enabled == "on" else None
+    hosted = hosting.mounts(site) if site else []
     parts = Parts(
-        mounts=[*mounts, *ledger_mounts(base), *witness_mounts(base)],
-        guard=identity.guard(trail.TABLE, ledger_access.TABLE),
+        mounts=[*mounts, *ledger_mounts(base), *witness_mounts(base), *hosted],
+        guard=identity.guard(trail.TABLE, ledger_access.TABLE, *hosting.tables()),
         clock=base.clock,
         ids=base.ids,
         log=base.log,
@@ -89,6 +93,8 @@ def _api(config: Config, listener: socket.socket, ready: Ready) -> None:
     )
     certificate, key, _ = certificates(config)
     serve(build_api(parts), listener, (certificate, key), ready)
+    if site:
+        site.close()
     pulse.stop()
     base.db.close()
 
@@ -254,4 +260,7 @@ def _work(config: Config, ready: Ready) -> None:
 
 def roles(config: Config, api: socket.socket, objects: Sequence[socket.socket]) -> list[Role]:
     """Everything that `up` runs."""
-    return [api_role(config, api), *object_roles(config, objects), work_role(config)]
+    from andromede.app.hosting.role import host_role
+
+    hosts = [host_role(config)] if config.hosting.enabled == "on" else []
+    return [api_role(config, api), *object_roles(config, objects), work_role(config), *hosts]

@@ -15,7 +15,7 @@ from andromede.cli.output import Output
 from andromede.clock import Clock
 from andromede.config import Config
 from andromede.log import Log
-from andromede.ops import listeners, logfile, rolling, running
+from andromede.ops import hosting, listeners, logfile, rolling, running
 from andromede.ops.layout import Layout
 from andromede.ops.rolling import Check, Handover
 from andromede.ops.running import Restart, Running
@@ -93,7 +93,8 @@ def fixed(config: Config, wished: tuple[str, str], workers: int) -> list[str]:
 
 
 def resolved(config: Config, api: Sequence[socket.socket], objects: Sequence[socket.socket]) -> Config:
-    """The settings with the addresses that were really taken and the URLs that clients are told."""
+    """The settings with the addresses that were really taken, the URLs that clients are told, and whether we host."""
+    config = hosting.decided(config)
     server = config.server
     listen = listeners.address_of(api[0], server.listen)
     port = listeners.address_of(objects[0], server.objects)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from andromede.db import Tx
+from andromede.db.table import names
 from andromede.identity import principals_store, roles_store
 from andromede.identity.model import Assignment
-from andromede.identity.table_store import names
 
 PROJECTS = principals_store.PROJECTS
 

@@ -17,11 +17,11 @@ from cryptography.fernet import InvalidToken
 
 from andromede.clock import Clock
 from andromede.db import Database, Tx
+from andromede.db.table import Reader
 from andromede.errors import Fatal, NotFound, Unauthenticated
 from andromede.identity import credentials_store, principals_store, roles_store
 from andromede.identity.keyring import KeyRing
 from andromede.identity.model import AccessRule, ApplicationCredential, Credential, Project, Role, Trust, User
-from andromede.identity.table_store import Reader
 from andromede.identity.tokens import Claims, unseal
 from andromede.web.actor import Actor
 

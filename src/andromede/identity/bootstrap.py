@@ -10,7 +10,7 @@ from itertools import pairwise
 from andromede.audit import Draft
 from andromede.db import Database, Tx
 from andromede.identity import catalog_store, credentials_store, principals_store, roles_store
-from andromede.identity.core import Core
+from andromede.identity.core import HOSTED, Core
 from andromede.identity.model import (
     Assignment,
     Credential,
@@ -111,13 +111,14 @@ def bootstrap(core: Core, region: str, request_id: str) -> Secrets | None:
     return Secrets(first, second, access, secret, projects["demo"], region)
 
 
-def complete(core: Core, region: str, request_id: str) -> list[str]:
-    """Enter into the catalog, once, what an older program did not offer; the types. What an administrator then
-    removes stays removed."""
+def complete(core: Core, region: str, request_id: str, hosts: bool = False) -> list[str]:
+    """Enter into the catalog, once, what an older program did not offer, and what hosting offers where this
+    installation `hosts`; the types. What an administrator then removes stays removed."""
     made = []
+    later = (*LATER, *(kind for kind, _, _ in HOSTED))
     with core.db.write() as tx:
-        for kind, name, url in CATALOG:
-            first = kind in LATER and tx.take(f"identity/catalog/{kind}") == 1
+        for kind, name, url in (*CATALOG, *(HOSTED if hosts else ())):
+            first = kind in later and tx.take(f"identity/catalog/{kind}") == 1
             if first and not catalog_store.SERVICES.find(tx, type=kind):
                 _offer(core, tx, (kind, name, url), region)
                 made.append(kind)

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from andromede.db import Tx
+from andromede.db.table import Reader, Table
 from andromede.identity.model import Document, Endpoint, Limit, Region, RegisteredLimit, Service
-from andromede.identity.table_store import Reader, Table
 
 REGIONS = Table("identity_region", Region)
 SERVICES = Table("identity_service", Service, order="type, id")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from andromede.db.table import Reader
 from andromede.identity import catalog_store
-from andromede.identity.core import Urls
+from andromede.identity.core import HOSTED, Urls
 from andromede.identity.model import Endpoint, Service
-from andromede.identity.table_store import Reader
 
 _HOLES = re.compile(r"[%$]\((project_id|tenant_id|user_id)\)s")
 
@@ -24,7 +24,10 @@ def expand(url: str, urls: Urls, project_id: str | None, user_id: str) -> str | 
 def catalog(tx: Reader, urls: Urls, project_id: str | None, user_id: str) -> list[dict[str, Any]]:
     """Enabled services with the endpoints that make sense in this scope."""
     found = []
+    hidden = set() if urls.hosts else {kind for kind, _, _ in HOSTED}
     for service, endpoints in catalog_store.entries(tx):
+        if service.type in hidden:
+            continue
         points = [_point(point, url) for point in endpoints if (url := expand(point.url, urls, project_id, user_id))]
         found.append(_service(service, points))
     return found

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Struct
 
+from andromede.db.table import Like
 from andromede.errors import Denied, Invalid, NotFound
-from andromede.identity.table_store import Like
 from andromede.web.call import Call
 from andromede.web.routes import Target
 

@@ -22,6 +22,9 @@ from andromede.ids import Ids
 from andromede.web.actor import ANONYMOUS_LABEL
 from andromede.web.call import Call
 
+HOSTED: tuple[tuple[str, str, str], ...] = ()
+"""(type, name, URL) of the services that join the catalog once the installation hosts; shown only while it does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Urls:
@@ -29,6 +32,8 @@ class Urls:
 
     api: str
     objects: str
+    hosts: bool = False
+    """Whether services of hosting are shown."""
 
     def fill(self, template: str) -> str:
         """An endpoint's URL with {api} and {objects} replaced."""
@@ -41,6 +46,7 @@ def urls_of(config: Config) -> Urls:
     return Urls(
         (config.server.public_api_url or f"{scheme}://{config.server.listen}").rstrip("/"),
         (config.server.public_objects_url or f"{scheme}://{config.server.objects}").rstrip("/"),
+        config.hosting.enabled == "on",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from andromede.db import Tx
+from andromede.db.table import Reader, Table
 from andromede.identity.model import (
     AccessRule,
     ApplicationCredential,
@@ -10,7 +11,6 @@ from andromede.identity.model import (
     Revocation,
     Trust,
 )
-from andromede.identity.table_store import Reader, Table
 
 APP_CREDENTIALS = Table("identity_app_credential", ApplicationCredential, order="name, id")
 ACCESS_RULES = Table("identity_access_rule", AccessRule)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from andromede.db import Tx
+from andromede.db.table import Reader, Table, names
 from andromede.identity.model import Group, Password, Project, User
-from andromede.identity.table_store import Reader, Table, names
 
 PROJECTS = Table("identity_project", Project, order="name, id")
 USERS = Table("identity_user", User, order="name, id")

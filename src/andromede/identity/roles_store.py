@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from andromede.db import Tx
+from andromede.db.table import Reader, Table, Where, names
 from andromede.identity import principals_store
 from andromede.identity.model import Assignment, Project, Role
-from andromede.identity.table_store import Reader, Table, Where, names
 
 ROLES = Table("identity_role", Role, order="name, id")
 ASSIGNMENTS = Table("identity_assignment", Assignment, order="actor_id, target_id, role_id, inherited")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
-from andromede.db import Row, Tx
+from andromede.db.base import Row, Tx
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Table(Generic[T]):
         plain = self._bools | self._json
         self._plain = [(n, c) for n, c in enumerate(self.columns) if c in plain]
 
-    def _encode(self, column: str, value: Any) -> Any:
+    def encode(self, column: str, value: Any) -> Any:
         if value is None:
             return None
         if column in self._bools:
@@ -137,7 +137,7 @@ class Table(Generic[T]):
 
     def insert(self, tx: Tx, value: T) -> T:
         """Add a row; the value again."""
-        params = [self._encode(column, getattr(value, column)) for column in self.columns]
+        params = [self.encode(column, getattr(value, column)) for column in self.columns]
         tx.run(f"INSERT INTO {self.name} ({self._list}) VALUES ({', '.join('?' * len(params))})", params)
         return value
 
@@ -147,7 +147,7 @@ class Table(Generic[T]):
             return 0
         text, params = conditions(where)
         sets = ", ".join(f"{column} = ?" for column in changes)
-        values = [self._encode(column, value) for column, value in changes.items()]
+        values = [self.encode(column, value) for column, value in changes.items()]
         return tx.run(f"UPDATE {self.name} SET {sets} WHERE {text}", [*values, *params])
 
     def remove(self, tx: Tx, **where: Any) -> int:

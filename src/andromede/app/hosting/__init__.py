@@ -1,0 +1,36 @@
+"""The hosting half of the composition root: one file for each domain, all over one `Site`.
+
+A domain's file here offers `mounts(site)` for the API port and `duties(site)` for the host role; its access table and
+its migrations stand in the two lists below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from andromede.db import Migration
+
+if TYPE_CHECKING:
+    from andromede.app.hosting.site import Duties, Site
+    from andromede.web.access import AccessTable
+    from andromede.web.api import Mount
+
+
+def migrations() -> list[Migration]:
+    """The schema of every hosting domain, there whether this installation hosts or not."""
+    return []
+
+
+def tables() -> list[AccessTable]:
+    """The access rules of every hosting domain."""
+    return []
+
+
+def mounts(site: Site) -> list[Mount]:
+    """Every hosting service of the API port."""
+    return []
+
+
+def duties(site: Site) -> list[Duties]:
+    """What the host role does for every domain."""
+    return []

@@ -1,0 +1,65 @@
+"""One process's hosting services, each made when it is first wanted, and what they share."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from andromede.app.base import Base, key_ring, object_tools
+from andromede.audit.changes import Desk
+from andromede.ops.layout import Layout
+from andromede.work.wake import Waker
+
+if TYPE_CHECKING:
+    from andromede.keys import KeyRing
+    from andromede.objects.service import Objects
+    from andromede.work import Reconciler
+    from andromede.work.lifecycle import Lifecycle
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What the host role does for one domain: `lifecycles` for its runner, `reconcilers` for its loop, `starts` called
+    once the process is up (listeners and threads of their own, which must end with the process)."""
+
+    lifecycles: Sequence[Lifecycle[Any]] = ()
+    reconcilers: Sequence[Reconciler] = ()
+    starts: Sequence[Callable[[], None]] = field(default=())
+
+
+class Site:
+    """The services of one process. Used by threads only after the process has begun to serve."""
+
+    def __init__(self, base: Base) -> None:
+        self.base = base
+        self.config = base.config
+        self.host = base.config.hosting.host or socket.gethostname()
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.place = Layout(base.config.data)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """How services change rows."""
+        base = self.base
+        return Desk(base.db, base.clock, base.ids, base.recorder, Waker(self.place.run))
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """The key tree."""
+        return key_ring(self.base)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The object store, for images and backups."""
+        from andromede.objects.service import Objects
+
+        return Objects(object_tools(self.base))
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        if "objects" in self.__dict__:
+            self.objects.close()

@@ -1,0 +1,1 @@
+"""Load balancing service (Octavia v2)."""

@@ -1,0 +1,1 @@
+"""Compute service (Nova 2.1) and placement: servers, flavors, keypairs, capacity."""

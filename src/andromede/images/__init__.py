@@ -1,0 +1,1 @@
+"""Image service (Glance v2): images, their bytes in the object store, import and sharing."""

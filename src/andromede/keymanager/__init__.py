@@ -1,0 +1,1 @@
+"""Key manager service (Barbican v1): tenants' secrets under the key tree."""
