@@ -122,7 +122,7 @@ def begin(
     """Move a row that is in one of the states `moves[0]` (at rest) to the working state `moves[1]`; whether it was.
     Give `request_id` among the changes: it is what events and faults of the work refer to."""
     sources = (moves[0],) if isinstance(moves[0], str) else moves[0]
-    return lifecycle_store.begin(tx, table, row_id, sources, moves[1], now_us, changes)
+    return lifecycle_store.begin(tx, table, row_id, (sources, moves[1]), now_us, changes)
 
 
 def signal(tx: Tx, table: str, row_id: str, word: str, now_us: int) -> bool:

@@ -45,8 +45,9 @@ def remove(tx: Tx, table: str, row_id: str, held: tuple[str, str]) -> bool:
 
 
 def begin(
-    tx: Tx, table: str, row_id: str, sources: Sequence[str], state: str, now_us: int, changes: Mapping[str, Any]
-) -> bool:  # fmt: skip
+    tx: Tx, table: str, row_id: str, move: tuple[Sequence[str], str], now_us: int, changes: Mapping[str, Any]
+) -> bool:
+    sources, state = move
     sets = {"state": state, "since_us": now_us, "due_us": now_us, "lease_us": 0, "holder": "", "tries": 0, "fault": ""}
     sets |= changes
     names = ", ".join(f"{name} = ?" for name in sets)
