@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
-    return []
+    from andromede.compute.schema import MIGRATIONS as COMPUTE
+
+    return [*COMPUTE]
 
 
 def tables() -> list[AccessTable]:
