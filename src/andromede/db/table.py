@@ -88,6 +88,7 @@ class Table(Generic[T]):
         self._list = ", ".join(self.columns)
         plain = self._bools | self._json
         self._plain = [(n, c) for n, c in enumerate(self.columns) if c in plain]
+        self._named = any(item.kw_only for item in dataclasses.fields(kind))  # type: ignore[arg-type]
 
     def encode(self, column: str, value: Any) -> Any:
         if value is None:
@@ -99,13 +100,18 @@ class Table(Generic[T]):
     def decode(self, row: Row) -> T:
         """The value of a row that holds `columns` in order."""
         if not self._plain:
-            return self._kind(*row)
+            return self._made(row)
         values = list(row)
         for at, column in self._plain:
             if column in self._bools:
                 values[at] = bool(values[at])
             elif values[at] is not None:
                 values[at] = json.loads(values[at])
+        return self._made(values)
+
+    def _made(self, values: Sequence[Any]) -> T:
+        if self._named:
+            return self._kind(**dict(zip(self.columns, values, strict=True)))
         return self._kind(*values)
 
     def _key(self, value: T) -> tuple[str, ...]:
