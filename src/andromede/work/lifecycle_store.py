@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from andromede.clock import US
 from andromede.db import Database, Tx
+
+FAR_US = 86_400 * US
+"""No step waits longer and no lease lasts as long: an instant further ahead was written before the clock went back."""
+_DUE = "(due_us <= ? OR due_us > ?) AND (lease_us <= ? OR lease_us > ?)"
+
+
+def _instants(now_us: int) -> tuple[int, int, int, int]:
+    return now_us, now_us + FAR_US, now_us, now_us + FAR_US
 
 
 def due(db: Database, table: str, now_us: int, limit: int) -> list[str]:
     """Rows that want a worker, the longest waiting first."""
-    sql = f"SELECT id FROM {table} WHERE due_us <= ? AND lease_us <= ? ORDER BY due_us LIMIT ?"
-    return [str(row[0]) for row in db.all(sql, (now_us, now_us, limit))]
+    sql = f"SELECT id FROM {table} WHERE {_DUE} ORDER BY due_us LIMIT ?"
+    return [str(row[0]) for row in db.all(sql, (*_instants(now_us), limit))]
 
 
 def first_due(db: Database, table: str) -> int | None:
@@ -22,14 +31,20 @@ def first_due(db: Database, table: str) -> int | None:
 
 def claim(tx: Tx, table: str, row_id: str, holder: str, span: tuple[int, int]) -> bool:
     """Take the lease of a due row; `span`: now and its end."""
-    sql = f"UPDATE {table} SET holder = ?, lease_us = ? WHERE id = ? AND due_us <= ? AND lease_us <= ?"
-    return tx.run(sql, (holder, span[1], row_id, span[0], span[0])) == 1
+    sql = f"UPDATE {table} SET holder = ?, lease_us = ? WHERE id = ? AND {_DUE}"
+    return tx.run(sql, (holder, span[1], row_id, *_instants(span[0]))) == 1
 
 
 def prolong(tx: Tx, table: str, rows: Sequence[str], holder: str, until_us: int) -> None:
     """Keep leases that are held."""
     for row_id in rows:
         tx.run(f"UPDATE {table} SET lease_us = ? WHERE id = ? AND holder = ?", (until_us, row_id, holder))
+
+
+def release(tx: Tx, table: str, row_id: str, holder: str, due_us: int) -> bool:
+    """Give a lease back before the work is over: the row waits for whoever comes, from `due_us` on."""
+    sql = f"UPDATE {table} SET holder = '', lease_us = 0, due_us = ? WHERE id = ? AND holder = ?"
+    return tx.run(sql, (due_us, row_id, holder)) == 1
 
 
 def advance(tx: Tx, table: str, row_id: str, held: tuple[str, str], sets: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
@@ -51,6 +52,7 @@ class Runner:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._prolonged = tools.clock.monotonic()
+        self._stop = threading.Event()
 
     def wake(self) -> None:
         """Look for due rows now."""
@@ -67,7 +69,8 @@ class Runner:
         return count
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; steps that run then are waited for."""
+        """Until `stop` is set; steps that run then are waited for, those that would follow are left to the next run."""
+        self._stop = stop
         with ThreadPoolExecutor(self._threads, thread_name_prefix="step") as pool:
             while not stop.is_set():
                 self._wake.clear()
@@ -75,8 +78,9 @@ class Runner:
                     self._hand_out(pool)
                     self._prolong()
                     rest = self._rest()
-                except Error as error:
-                    self._tools.log.alert("work.runner", cause=error.public)
+                except Exception as error:  # whatever it is, work goes on a second later
+                    cause = error.public if isinstance(error, Error) else repr(error)
+                    self._tools.log.alert("work.runner", cause=cause)
                     rest = IDLE_SECONDS
                 self._wake.wait(rest)
 
@@ -106,7 +110,9 @@ class Runner:
         for table in self._lifecycles:
             for row_id in self._due(table):
                 with self._lock:
-                    if (table, row_id) in self._busy or len(self._busy) >= 2 * self._threads:
+                    if len(self._busy) >= 2 * self._threads:
+                        return  # a row that ends wakes the runner
+                    if (table, row_id) in self._busy:
                         continue
                     self._busy.add((table, row_id))
                 pool.submit(self._one, table, row_id)
@@ -132,26 +138,34 @@ class Runner:
         except Exception as error:
             text = error.public if isinstance(error, Error) else repr(error)
             self._tools.log.alert("work.row", kind=table, id=row_id, cause=text)
+            with contextlib.suppress(Exception):  # else its lease runs out
+                self._release(table, row_id, IDLE_SECONDS)
         finally:
             with self._lock:
                 self._busy.discard((table, row_id))
             self._wake.set()
 
     def work(self, table: str, row_id: str) -> None:
-        """Claim one row and run its steps until it rests, waits or is lost to another."""
+        """Claim one row and run its steps until it rests, waits, is lost to another, or the runner stops."""
         tools, lifecycle = self._tools, self._lifecycles[table]
+        if self._stop.is_set():
+            return
         now = tools.clock.now_us()
         with tools.db.write(Reach.EVENTS) as tx:
             if not lifecycle_store.claim(tx, table, row_id, tools.holder, (now, now + LEASE_SECONDS * US)):
                 return
-        state = ""
         for _ in range(TURNS):
             row = lifecycle.table.find(tools.db, id=row_id)
             if row is None or not self._turn(lifecycle, row):
                 return
-            state = row.state
-        with tools.db.write(Reach.EVENTS) as tx:  # others have their turn
-            lifecycle_store.advance(tx, table, row_id, (tools.holder, state), {"lease_us": 0, "holder": ""})
+            if self._stop.is_set():
+                break
+        self._release(table, row_id)  # others have their turn
+
+    def _release(self, table: str, row_id: str, wait: float = 0.0) -> None:
+        due = self._tools.clock.now_us() + int(wait * US)
+        with self._tools.db.write(Reach.EVENTS) as tx:
+            lifecycle_store.release(tx, table, row_id, self._tools.holder, due)
 
     def _turn(self, lifecycle: Lifecycle[Any], row: Any) -> bool:
         """One step; whether another is to follow at once."""
@@ -169,21 +183,23 @@ class Runner:
         except Error as error:
             self._note(lifecycle, row, error.public, error.cause)
             if isinstance(error, Unavailable):
-                return self._again(lifecycle, row)
+                return self._again(lifecycle, row, error.public)
             return self._give_up(lifecycle, row, error.public)
         except Exception as error:
             self._note(lifecycle, row, repr(error), "")
             if row.tries + 1 >= lifecycle.most_tries:
                 return self._give_up(lifecycle, row, public(error))
-            return self._again(lifecycle, row)
+            return self._again(lifecycle, row, public(error))
 
     @staticmethod
-    def _interrupt(lifecycle: Lifecycle[Any], row: Any) -> Next | None:
-        for word in row.signals.split():
-            state = lifecycle.interrupts.get(word)
-            if state is not None and row.state != state and state in lifecycle.moves.get(row.state, frozenset()):
-                return Next(state, changes={"signals": " ".join(w for w in row.signals.split() if w != word)})
-        return None
+    def _heeds(lifecycle: Lifecycle[Any], state: str, word: str) -> str | None:
+        """The state that a wish leads to from where the row stands, if it may go there."""
+        wanted = lifecycle.interrupts.get(word)
+        return wanted if wanted != state and wanted in lifecycle.moves.get(state, frozenset()) else None
+
+    def _interrupt(self, lifecycle: Lifecycle[Any], row: Any) -> Next | None:
+        found = (self._heeds(lifecycle, row.state, word) for word in row.signals.split())
+        return next((Next(state) for state in found if state), None)
 
     def _late(self, lifecycle: Lifecycle[Any], row: Any) -> str | None:
         deadline = lifecycle.deadline(row.state)
@@ -191,7 +207,8 @@ class Runner:
         if age <= deadline.seconds:
             return None
         self._tools.log.alert("work.deadline", kind=lifecycle.kind, id=row.id, state=row.state, seconds=int(age))
-        return row.fault or f"{lifecycle.kind} {row.id} was {row.state} for more than {int(deadline.seconds)} seconds"
+        text = f"{lifecycle.kind} {row.id} was {row.state} for more than {int(deadline.seconds)} seconds"
+        return f"{text}: {row.fault}" if row.fault else text
 
     def _note(self, lifecycle: Lifecycle[Any], row: Any, text: str, cause: str) -> None:
         self._tools.log.event(
@@ -199,10 +216,10 @@ class Runner:
             text=text, cause=cause, request_id=row.request_id,
         )  # fmt: skip
 
-    def _again(self, lifecycle: Lifecycle[Any], row: Any) -> bool:
-        """The next turn is the retry, with back-off and jitter; a deadline ends them."""
+    def _again(self, lifecycle: Lifecycle[Any], row: Any, why: str) -> bool:
+        """The next turn is the retry, with back-off and jitter; a deadline ends them, and tells the last cause."""
         wait = min(0.2 * 2.0 ** min(row.tries, 10), MOST_BACK_OFF) * (0.75 + self._tools.ids.uniform() / 2)
-        return self._commit(lifecycle, row, Next(row.state, wait, changes={"tries": row.tries + 1}), kept=True)
+        return self._commit(lifecycle, row, Next(row.state, wait, why, {"tries": row.tries + 1}))
 
     def _give_up(self, lifecycle: Lifecycle[Any], row: Any, why: str) -> bool:
         state = lifecycle.deadline(row.state).state
@@ -214,31 +231,24 @@ class Runner:
 
         return self._commit(lifecycle, row, Next(state, fault=why, then=then))
 
-    def _commit(self, lifecycle: Lifecycle[Any], row: Any, found: Next, kept: bool = False) -> bool:
+    def _commit(self, lifecycle: Lifecycle[Any], row: Any, found: Next) -> bool:
         """Write what a step found, if the lease still holds; whether the next step is to run at once."""
         if found.state != row.state and found.state not in lifecycle.moves.get(row.state, frozenset()):
             raise Error(f"{lifecycle.kind}: {row.state} may not become {found.state}")
         tools, table = self._tools, lifecycle.table
         held = (tools.holder, row.state)
-        now = tools.clock.now_us()
         working = found.state in lifecycle.steps
-        onward = working and found.wake_in <= 0
-        sets: dict[str, Any] = {"tries": 0} | {k: table.encode(k, v) for k, v in found.changes.items()}
-        if not onward:
-            sets |= {"due_us": now + int(found.wake_in * US) if working else None, "lease_us": 0, "holder": ""}
-        if found.state != row.state:
-            sets |= {"state": found.state, "since_us": now, "fault": found.fault}
-        elif found.fault:
-            sets["fault"] = found.fault
         with tools.db.write(Reach.EVENTS) as tx:
-            waiting = lifecycle_store.signals(tx, table.name, row.id) != row.signals
             if found.state in lifecycle.ends:
+                onward = False
                 changed = lifecycle_store.remove(tx, table.name, row.id, held)
             else:
-                if waiting and not onward:
-                    sets["due_us"] = now  # a wish came in while the step ran
-                if waiting and "signals" in sets:
-                    del sets["signals"]
+                left = self._left(tx, lifecycle, row, found)
+                heeded = any(self._heeds(lifecycle, found.state, word) for word in left)
+                onward = (working and found.wake_in <= 0) or heeded
+                sets = self._sets(lifecycle, row, found, onward) | {"signals": " ".join(left)}
+                if not onward and set(left) - set(row.signals.split()):
+                    sets["due_us"] = tools.clock.now_us()  # a step may want to know of it
                 changed = lifecycle_store.advance(tx, table.name, row.id, held, sets)
             if not changed:
                 return False
@@ -247,7 +257,29 @@ class Runner:
             if found.state != row.state:
                 self._record(tx, lifecycle, row, found)
             tx.after(self._wake.set)
-        return onward and found.state not in lifecycle.ends
+        return onward
+
+    def _sets(self, lifecycle: Lifecycle[Any], row: Any, found: Next, onward: bool) -> dict[str, Any]:
+        """The columns to write, all but the wishes."""
+        now = self._tools.clock.now_us()
+        sets: dict[str, Any] = {"tries": 0} | {k: lifecycle.table.encode(k, v) for k, v in found.changes.items()}
+        if not onward:
+            due = now + int(found.wake_in * US) if found.state in lifecycle.steps else None
+            sets |= {"due_us": due, "lease_us": 0, "holder": ""}
+        if found.state != row.state:
+            sets |= {"state": found.state, "since_us": now, "fault": found.fault}
+        elif found.fault or (row.tries and not sets["tries"]):
+            sets["fault"] = found.fault  # what made it try again is over
+        return sets
+
+    @staticmethod
+    def _left(tx: Tx, lifecycle: Lifecycle[Any], row: Any, found: Next) -> list[str]:
+        """The wishes that remain: those that came in while the step ran too, and not those that are being met or that
+        the step says it has met by giving other `signals`."""
+        met = set(row.signals.split()) - set(str(found.changes.get("signals", row.signals)).split())
+        met |= {word for word, state in lifecycle.interrupts.items() if state == found.state}
+        words = lifecycle_store.signals(tx, lifecycle.table.name, row.id).split()
+        return [word for word in words if word not in met]
 
     def _record(self, tx: Tx, lifecycle: Lifecycle[Any], row: Any, found: Next) -> None:
         detail: dict[str, str | int] = {"was": row.state, **({"fault": found.fault} if found.fault else {})}

@@ -36,6 +36,10 @@ class Waker:
         with contextlib.suppress(OSError), _Folder(self._folder) as path:
             self._socket.sendto(b"!", path)
 
+    def close(self) -> None:
+        """Wakes nobody any more."""
+        self._socket.close()
+
 
 def listen(folder: Path, wake: Callable[[], None]) -> threading.Thread:
     """Call `wake` for every datagram, from a thread that ends with the process."""
@@ -47,7 +51,8 @@ def listen(folder: Path, wake: Callable[[], None]) -> threading.Thread:
     os.chmod(folder / _NAME, 0o600)
 
     def receive() -> None:
-        while receiver.recv(16):
+        while True:
+            receiver.recv(16)
             wake()
 
     thread = threading.Thread(target=receive, name="wake", daemon=True)
