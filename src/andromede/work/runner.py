@@ -277,7 +277,7 @@ class Runner:
         """The wishes that remain: those that came in while the step ran too, and not those that are being met or that
         the step says it has met by giving other `signals`."""
         met = set(row.signals.split()) - set(str(found.changes.get("signals", row.signals)).split())
-        met |= {word for word, state in lifecycle.interrupts.items() if state == found.state}
+        met |= {word for word, state in lifecycle.interrupts.items() if state in (row.state, found.state)}
         words = lifecycle_store.signals(tx, lifecycle.table.name, row.id).split()
         return [word for word in words if word not in met]
 
