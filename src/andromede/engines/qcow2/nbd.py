@@ -126,7 +126,7 @@ def serving(
     listening, client = _listener(folder, name)
     process = subprocess.Popen(
         ["/bin/sh", "-c", _LAUNCH, "sh", "qemu-nbd", *options],
-        pass_fds=fds, stdin=listening, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        pass_fds=fds, stdin=listening.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     listening.close()
     assert process.stderr is not None
