@@ -7,7 +7,7 @@ refused for good; every wish left before every step. Each must come to rest wher
 same columns and the same engine, or, where it was refused, in a state that tells why and lets itself be deleted
 without a trace.
 
-A new lifecycle gets this by a file in tests/support/walks that holds its WALKS; tests/unit/work/test_lifecycles.py
+A new lifecycle gets this by a file in tests/support/walks that holds its WALKS; test_lifecycles.py
 refuses a lifecycle that has none, and walks that leave out a step.
 """
 
