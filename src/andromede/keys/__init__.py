@@ -3,7 +3,10 @@
 from andromede.keys.custody import FileRoot, Root, create_root, open_root
 from andromede.keys.model import Kek, Key, Level, State
 from andromede.keys.ring import KeyRing, foreign
-from andromede.keys.store import MIGRATIONS
+from andromede.keys.sealed import MIGRATION, Vault
+from andromede.keys.store import MIGRATIONS as _STEPS
+
+MIGRATIONS = (*_STEPS, MIGRATION)
 
 __all__ = [
     "MIGRATIONS",
@@ -14,6 +17,7 @@ __all__ = [
     "Level",
     "Root",
     "State",
+    "Vault",
     "create_root",
     "foreign",
     "open_root",

@@ -13,7 +13,7 @@ from andromede.audit import store as audit_store
 from andromede.clock import SystemClock
 from andromede.db import Database
 from andromede.errors import Error
-from andromede.keys import KeyRing, State
+from andromede.keys import KeyRing, State, sealed
 from andromede.log import Log
 from andromede.objects import codec, fsck_store, garbage_store
 from andromede.objects.blobs import BlobEngine, BlobInfo, Extent, is_log
@@ -82,6 +82,9 @@ def _keys(scope: Scope) -> Iterator[Finding]:
             scope.keys.newest(key.id)
         except Error as error:
             yield Finding("error", "key", key.id, error.public)
+    with scope.db.read() as tx:
+        for name, problem in sealed.check(tx, scope.keys):
+            yield Finding("error", "key", name, problem)
 
 
 def _foreign(db: Database) -> Iterator[Finding]:

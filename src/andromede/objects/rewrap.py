@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from andromede.db import Database, Tx
-from andromede.keys import KeyRing
+from andromede.keys import KeyRing, sealed
 from andromede.keys import store as key_store
 from andromede.keys.wrap import parent_version
 from andromede.objects import version_store
@@ -30,7 +30,7 @@ class Rewrapper:
             return False
         key_id, version = pending[0]
         with self._db.write() as tx:
-            if not self._batch(tx, key_id):
+            if not self._batch(tx, key_id) and sealed.rewrap(tx, self._keys, key_id, BATCH):
                 self._keys.retire(tx, key_id, version)
                 self._at.pop(key_id, None)
         return True

@@ -19,20 +19,27 @@ if TYPE_CHECKING:
 def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
     from andromede.compute.schema import MIGRATIONS as COMPUTE
+    from andromede.keymanager.schema import MIGRATIONS as KEYMANAGER
 
-    return [*COMPUTE]
+    return [*COMPUTE, *KEYMANAGER]
 
 
 def tables() -> list[AccessTable]:
     """The access rules of every hosting domain."""
-    return []
+    from andromede.keymanager import access as keymanager
+
+    return [keymanager.TABLE]
 
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    return []
+    from andromede.app.hosting import keymanager
+
+    return [*keymanager.mounts(site)]
 
 
 def duties(site: Site) -> list[Duties]:
     """What the host role does for every domain."""
-    return []
+    from andromede.app.hosting import keymanager
+
+    return [keymanager.duties(site)]

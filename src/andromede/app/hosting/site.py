@@ -15,6 +15,7 @@ from andromede.ops.layout import Layout
 from andromede.work.wake import Waker
 
 if TYPE_CHECKING:
+    from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
     from andromede.objects.service import Objects
     from andromede.work import Reconciler
@@ -45,7 +46,11 @@ class Site:
     def desk(self) -> Desk:
         """How services change rows."""
         base = self.base
-        return Desk(base.db, base.clock, base.ids, base.recorder, Waker(self.place.run))
+        return Desk(base.db, base.clock, base.ids, base.recorder, self._waker)
+
+    @cached_property
+    def _waker(self) -> Waker:
+        return Waker(self.place.run)
 
     @cached_property
     def keys(self) -> KeyRing:
@@ -59,7 +64,16 @@ class Site:
 
         return Objects(object_tools(self.base))
 
+    @cached_property
+    def keymanager(self) -> KeyManager:
+        """Secrets, over the key tree."""
+        from andromede.keymanager.service import build
+
+        return build(self.desk, self.keys)
+
     def close(self) -> None:
         """Give back what was opened."""
+        if "_waker" in self.__dict__:
+            self._waker.close()
         if "objects" in self.__dict__:
             self.objects.close()

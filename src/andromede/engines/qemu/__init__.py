@@ -1,1 +1,0 @@
-"""QEMU, one process for each guest: what `andromede.compute.engine.Hypervisor` asks, done over QMP."""
