@@ -11,7 +11,8 @@ PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-up: $(VENV)/.run  ## install into .venv, initialise a data directory and run the cloud until Ctrl-C (options: ARGS="--tls")
+up: $(VENV)/.run  ## install into .venv (as root what hosting needs too), initialise, run until Ctrl-C (options: ARGS="--tls")
+	@$(BIN)/python tools/hosting-packages
 	@exec $(BIN)/andromede up $(ARGS)
 
 $(VENV)/bin/pip:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from andromede import audit
 from andromede.app.base import PASSPHRASE, Base, certificates, migrations, root_key
+from andromede.app.hosting import health
 from andromede.app.ledger import log_key_file
 from andromede.clock import SystemClock
 from andromede.config import Config
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def initialise(config: Config) -> dict[str, Any]:
     """Bring schema, keys, first users, certificates and client files into being, where they are not yet.
 
-    The result says whether the installation is `new`, and who its first administrator is.
+    The result says whether the installation is `new`, who its first administrator is, and how it hosts.
     """
     from andromede.identity import bootstrap, recovery
     from andromede.identity import service as identity
@@ -61,14 +62,17 @@ def initialise(config: Config) -> dict[str, Any]:
     bootstrap.complete(core, server.region, request_id(base.ids), config.hosting.enabled == "on")
     base.db.close()
     places = Places(server.public_api_url, server.public_objects_url, server.region, ca)
+    hosts = health.board(config)
     if secrets is None:
         snapshot = str(done.snapshot) if done.snapshot else None
         changed = clientfiles.refresh(place, places)
-        return {"new": False, "admin": None, "changed": changed, "applied": done.applied, "snapshot": snapshot}
+        told = {"new": False, "admin": None, "changed": changed, "applied": done.applied, "snapshot": snapshot}
+        return {**told, "hosting": hosts}
     _write_clients(place, secrets, places)
     unfinished.unlink(missing_ok=True)
     sync_folder(place.run)  # back after a loss of power, it would change the credentials that were just handed out
-    return {"new": True, "admin": {"user": "admin", "password": secrets.admin_password}, "changed": []}
+    admin = {"user": "admin", "password": secrets.admin_password}
+    return {"new": True, "admin": admin, "changed": [], "hosting": hosts}
 
 
 def _check_keys(base: Base) -> None:

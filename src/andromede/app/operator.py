@@ -9,9 +9,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from andromede.app.base import Base, blob_engine, custody, key_ring, migrations, object_tools
+from andromede.app.hosting import health
 from andromede.app.ledger import ledger_findings, ledger_state
 from andromede.app.witness import witness_state
 from andromede.audit import Draft
+from andromede.clock import SystemClock
 from andromede.config import Config
 from andromede.db import Row, open_database, pending
 from andromede.errors import Invalid, NotFound
@@ -40,6 +42,7 @@ def inspect(config: Config) -> dict[str, Any]:
             found["queues"] = garbage_store.depths(db)
             found["ledger"] = ledger_state(config, db)
             found["witnesses"] = witness_state(config, db)
+            found["hosting"] = health.state(db, SystemClock().now_us())
             with db.read() as tx:
                 sources = store.sources(tx)
     finally:

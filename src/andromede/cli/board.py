@@ -75,9 +75,23 @@ def document(layout: Layout, running: Running, first: Mapping[str, Any], seconds
         "first_administrator": first.get("admin"),
         "migrated": first.get("applied") or [],
         "snapshot": first.get("snapshot"),
+        "hosting": first.get("hosting"),
         "next": next_commands(layout),
         "seconds": round(seconds, 3),
     }
+
+
+def hosting(found: Mapping[str, Any] | None) -> str:
+    """Whether this installation hosts, with what, and why."""
+    if not found:
+        return "as before"
+    if not found["enabled"]:
+        return f"off: {found['why']}" + (f"; mend it with: {found['mend']}" if found["mend"] else "")
+    if found["accelerator"] == "kvm":
+        return f"on, guests run with KVM ({found['why']})"
+    if found["accelerator"] == "tcg":
+        return f"on, guests run in software emulation ({found['why']})"
+    return f"on, but no guest runs: {found['why']}"
 
 
 def show(board: Mapping[str, Any], out: Output, detached: bool) -> None:
@@ -90,6 +104,7 @@ def show(board: Mapping[str, Any], out: Output, detached: bool) -> None:
     out.say(f"  clients  {board['clouds_yaml']}  (clouds andromede-admin and andromede)")
     out.say(f"           {board['s3_env']}  (S3 credentials of project demo)")
     out.say(f"  data     {board['data']}  (log: log/andromede.log)")
+    out.say(f"  hosting  {hosting(board['hosting'])}")
     out.say("  keys     file custody: whoever operates this machine can decrypt")
     if admin := board["first_administrator"]:
         out.say()

@@ -13,8 +13,10 @@ from andromede.ops import doctor as checks
 
 def doctor(args: argparse.Namespace, out: Output) -> int:
     """`andromede doctor`: exit code 4 when a check found an error."""
+    from andromede.app.hosting import health
+
     place, config = common.installed(args)
-    found = checks.examine(checks.Patient(place, config, SystemClock()))
+    found = checks.examine(checks.Patient(place, config, SystemClock()), health.checks(config))
     out.result([asdict(finding) for finding in found])
     for finding in found:
         out.say(f"{finding.level:8} {finding.check:10} {finding.text}")

@@ -157,6 +157,7 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("ledger", _ledger(found.get("ledger"))))
         depth = ", ".join(f"{name} {count}" for name, count in found["queues"].items())
         lines.append(("queues", depth or "none"))
+        lines += _hosting(found.get("hosting"))
     lines.append(("witnesses", found["witnesses"]["text"] if found["witnesses"] else "not known"))
     disk = found["disk"]
     lines.append(("disk", f"{size(disk['free_bytes'])} free of {size(disk['total_bytes'])}"))
@@ -176,6 +177,23 @@ def _ledger(found: Mapping[str, Any] | None) -> str:
         text += "; the key file is missing: nothing is signed"
     refused = "; ".join(f"{row['origin']} at {row['size']}: {row['reason']}" for row in found["refused"])
     return text + (f"; REFUSED TO SIGN {refused}" if refused else "")
+
+
+def _hosting(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Resources by state, and a line for each row whose work does not get on."""
+    if not found or not (any(found["counts"].values()) or found["stuck"]):
+        return [("hosting", "no resources")] if found and found["counts"] else []
+    parts = [
+        f"{kind} {', '.join(f'{count} {state}' for state, count in states.items())}"
+        for kind, states in found["counts"].items()
+        if states
+    ]
+    slow = [
+        f"{row['kind']} {row['id']} is {row['state']} for {span(row['seconds'])} after {row['tries']} failures"
+        + (f": {row['fault']}" if row["fault"] else "")
+        for row in found["stuck"]
+    ]
+    return [("hosting", "; ".join(parts)), *(("stuck", text) for text in slow)]
 
 
 def _or_none(pending: list[str], good: str) -> str:

@@ -14,10 +14,13 @@ from andromede.ops import doctor, support
 
 def bundle(args: argparse.Namespace, out: Output) -> int:
     """`andromede support-bundle`."""
+    from andromede.app.hosting import health
+
     place, config = common.installed(args)
     clock = SystemClock()
     target = Path(args.output or "andromede-support.tar.gz").absolute()
-    findings = [asdict(finding) for finding in doctor.examine(doctor.Patient(place, config, clock))]
+    patient = doctor.Patient(place, config, clock)
+    findings = [asdict(finding) for finding in doctor.examine(patient, health.checks(config))]
     names = support.write(place, config, status.collect(place, config), findings, clock, target)
     out.say(f"{target}: {', '.join(names)}")
     out.say("It holds no data, keys, credentials or object names. Read it before you send it: tar xzOf FILE | less")

@@ -131,8 +131,8 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One file of a disk: an open descriptor, which the receiver closes. `passphrase`: of its LUKS header, None where
-    it has none."""
+    """One file of a disk: an open descriptor, which the receiver closes; of O_RDWR if `writable`, else of O_RDONLY.
+    `passphrase`: of its LUKS header, ASCII, None where it has none."""
 
     fd: int
     format: str = "qcow2"

@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -260,10 +260,13 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
 )  # fmt: skip
 
 
-def examine(patient: Patient) -> list[Finding]:
-    """All checks, in order; one that fails by itself is a finding too."""
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+def examine(patient: Patient, more: Sequence[Check] = ()) -> list[Finding]:
+    """All checks, in order, and `more`; one that fails by itself is a finding too."""
     found: list[Finding] = []
-    for check in CHECKS:
+    for check in (*CHECKS, *more):
         try:
             found += check(patient)
         except (OSError, subprocess.SubprocessError) as error:

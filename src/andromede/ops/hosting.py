@@ -17,6 +17,18 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
 }
 """Program -> Debian package; docs/hosting.md says what each is for."""
+BUILDING = {
+    "busybox": "busybox-static",
+    "cpio": "cpio",
+    "mcopy": "mtools",
+    "mke2fs": "e2fsprogs",
+    "parted": "parted",
+    "syslinux": "syslinux",
+    "ldd": "libc-bin",
+}
+"""The same for what builds the public image `tiny`; hosting does without."""
+PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+"""Where programs are looked for: some of them are for administrators, whose folders a user's PATH may lack."""
 _NET_ADMIN, _SYS_ADMIN = 12, 21
 
 
@@ -36,10 +48,14 @@ def _capabilities() -> int:
         return next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
 
 
+def lacking(programs: dict[str, str]) -> list[str]:
+    """The programs that are not installed."""
+    return [name for name in programs if shutil.which(name, path=PATH) is None]
+
+
 def able() -> Able:
     """Look at this process's rights and at the programs on its PATH."""
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    absent = [name for name in PACKAGES if shutil.which(name, path=path) is None]
+    absent = lacking(PACKAGES)
     missing = [f"the program {name} (package {PACKAGES[name]})" for name in absent]
     mend = "apt-get install -y --no-install-recommends " + " ".join(PACKAGES[name] for name in absent) if absent else ""
     held = _capabilities()

@@ -93,3 +93,25 @@ def free(tx: Tx, table: str, holder: str) -> int:
 def holders(db: Database, table: str) -> list[str]:
     """Who holds leases."""
     return [str(row[0]) for row in db.all(f"SELECT DISTINCT holder FROM {table} WHERE holder <> ''")]
+
+
+LATE_US = 60 * US
+"""A row that is due for longer than this is one that nobody works on."""
+
+
+def counts(db: Database, table: str) -> dict[str, int]:
+    """How many rows there are by state."""
+    rows = db.all(f"SELECT state, count(*) FROM {table} GROUP BY state ORDER BY 1")
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+def stuck(db: Database, table: str, now_us: int, limit: int) -> list[dict[str, Any]]:
+    """Rows whose work failed and is tried again, or that nobody works on, the oldest first: id, state, seconds in it,
+    tries, fault."""
+    sql = f"SELECT id, state, since_us, tries, fault FROM {table} WHERE due_us < ? AND (tries > 0 OR due_us < ?)"
+    late = now_us - LATE_US
+    rows = db.all(f"{sql} ORDER BY since_us LIMIT ?", (now_us + LATE_US, late, max(0, limit)))
+    return [
+        {"id": row[0], "state": row[1], "seconds": (now_us - row[2]) // US, "tries": row[3], "fault": row[4]}
+        for row in rows
+    ]

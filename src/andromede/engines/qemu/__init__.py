@@ -1,0 +1,1 @@
+"""QEMU, one process for each guest: what `andromede.compute.engine.Hypervisor` asks, done over QMP."""
