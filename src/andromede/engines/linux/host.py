@@ -1,0 +1,75 @@
+"""What the parts of this engine share: whose installation it is, where files lie, and how rules are loaded."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyroute2.nftables.main import NFTables
+
+from andromede.engines.linux import names
+from andromede.engines.linux.ruleset import GENERATION, SUM, Ruleset
+from andromede.errors import Unavailable
+
+NFT_SECONDS = 30
+
+
+def _nothing(step: str) -> None:
+    """Between any two steps nothing else happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """`installation`: six hex digits. `runtime`: a folder that this installation has for itself below /run. `step` is
+    called before each change of the machine with its name, and may raise: so tests end an engine midway."""
+
+    installation: str
+    runtime: Path
+    step: Callable[[str], None] = _nothing
+    loaded: dict[str, Ruleset] = field(default_factory=dict)
+    """What this process has loaded last, by namespace: only to know a shorter way, and believed only if the kernel
+    bears its marks."""
+
+    def folder(self, part_id: str) -> Path:
+        """Files of one network or router."""
+        return self.runtime / "net" / names.short(part_id, 32)
+
+    def load(self, place: str, rules: Ruleset, table: str) -> bool:
+        """Bring the calling thread's namespace, known as `place`, to these rules; whether they were others. `table`:
+        the one with the marks."""
+        marks = chains(table)
+        if set(rules.marks) <= marks:
+            self.loaded[place] = rules
+            return False
+        self.step("rules")
+        former = self.loaded.pop(place, None)
+        way = rules.after(former) if former is not None and set(former.marks) <= marks else None
+        if way is None or not run(way, strict=False):
+            run(rules.whole(), strict=True)
+        self.loaded[place] = rules
+        return True
+
+
+def chains(table: str) -> set[str]:
+    """Names of the chains of a table in the calling thread's namespace."""
+    with NFTables(nfgen_family=0) as socket:
+        found = list(socket.get_chains())
+    return {one.get_attr("NFTA_CHAIN_NAME") for one in found if one.get_attr("NFTA_CHAIN_TABLE") == table}
+
+
+def generation(marks: set[str]) -> int | None:
+    """The generation of the rules in force, None when there are none, or halves of two."""
+    found = [mark.removeprefix(GENERATION) for mark in marks if mark.startswith(GENERATION)]
+    whole = len(found) == 1 and sum(mark.startswith(SUM) for mark in marks) == 1
+    return int(found[0]) if whole and found[0].isdigit() else None
+
+
+def run(text: str, strict: bool) -> bool:
+    """Load a transaction in the calling thread's namespace."""
+    ran = subprocess.run(["nft", "-f", "-"], input=text.encode(), capture_output=True, timeout=NFT_SECONDS, check=False)
+    if ran.returncode and strict:
+        why = ran.stderr.decode(errors="replace")
+        raise Unavailable(f"nft refused the rules: {why.strip().partition(chr(10))[0]}", "nft", cause=why[:2000])
+    return ran.returncode == 0

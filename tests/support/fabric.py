@@ -1,0 +1,95 @@
+"""Parts for tests of the fabric, and stand-ins for guests: a port of kind HOUSE is a namespace behind all rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+from andromede.network.engine import (
+    HOUSE,
+    FixedPart,
+    FloatingPart,
+    GatewayPart,
+    GroupPart,
+    LegPart,
+    NetworkPart,
+    OutsidePart,
+    PortPart,
+    RouterPart,
+    RulePart,
+    SubnetPart,
+)
+
+
+def why_not() -> str:
+    """Why the real fabric cannot be tried here; empty when it can."""
+    if os.geteuid():
+        return "needs root (network namespaces)"
+    missing = [name for name in ("nft", "dnsmasq", "ip") if shutil.which(name) is None]
+    if missing:
+        return f"needs {', '.join(missing)}"
+    if not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        return "needs a kernel with br_netfilter"
+    return ""
+
+
+def ident(word: str) -> str:
+    """A settled id for a word."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, word))
+
+
+def mac(word: str) -> str:
+    digits = uuid.uuid5(uuid.NAMESPACE_URL, word).hex[:6]
+    return f"fa:16:3e:{digits[:2]}:{digits[2:4]}:{digits[4:]}"
+
+
+OPEN = GroupPart(ident("open"), tuple(RulePart(inward, version) for inward in (True, False) for version in (4, 6)))
+SHUT = GroupPart(ident("shut"), (RulePart(False, 4), RulePart(False, 6)))
+
+
+def subnet(word: str, cidr: str = "10.0.0.0/24", **more: Any) -> SubnetPart:
+    base = cidr.rpartition("/")[0].removesuffix("0")
+    values = {"gateway": f"{base}1", "dhcp_address": f"{base}2", **more}
+    return SubnetPart(ident(f"subnet {word}"), cidr, **values)
+
+
+def port(word: str, address: str, within: SubnetPart, **more: Any) -> PortPart:
+    """`address`: one, or several with blanks, of which those with a colon count for the same subnet id too."""
+    fixed = tuple(FixedPart(within.id, one) for one in address.split())
+    return PortPart(ident(word), mac(word), fixed, **{"kind": HOUSE, "groups": (OPEN.id,), **more})
+
+
+def network(word: str, subnets: tuple[SubnetPart, ...], ports: tuple[PortPart, ...] = (), **more: Any) -> NetworkPart:
+    values = {"groups": (OPEN, SHUT), "generation": 1, **more}
+    return NetworkPart(ident(word), mac(f"dhcp {word}"), subnets=subnets, ports=ports, **values)
+
+
+def leg(word: str, part: NetworkPart, address: str, **more: Any) -> LegPart:
+    return LegPart(ident(word), part.id, mac(word), (address,), part.subnets, **more)
+
+
+def changed(part: Any, **values: Any) -> Any:
+    """The next generation of a part."""
+    return dataclasses.replace(part, generation=part.generation + 1, **values)
+
+
+def run_in(
+    namespace: str, *words: str, seconds: float = 10, text: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program within a namespace."""
+    return subprocess.run(
+        ["ip", "netns", "exec", namespace, *words],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        input=text,
+    )
+
+
+__all__ = ["FloatingPart", "GatewayPart", "OutsidePart", "RouterPart"]
