@@ -32,10 +32,12 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--s3tests", default="", help="a checkout of ceph/s3-tests")
     parser.add_argument("--scs", default="", help="a checkout of SovereignCloudStack/standards")
+    parser.add_argument("--short", action="store_true", help="of Tempest only what fits into eight minutes")
     parser.add_argument("--update", action="store_true", help="write the lists of passing ids")
     choice = parser.parse_args(words)
     extra = ["--update"] if choice.update else []
-    codes = {"tempest": tempest.main([*extra, "--show"])}
+    brief = ["--short"] if choice.short else []
+    codes = {"tempest": tempest.main([*extra, *brief, "--show"])}
     suite = checkout(choice.s3tests, "S3TESTS", Path(s3tests.FILES[0]), "../s3-tests", "build/s3-tests")
     if suite is None:
         print("ceph/s3-tests: NOT RUN, no checkout here (make conformance S3TESTS=path)")

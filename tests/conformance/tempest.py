@@ -1,13 +1,15 @@
 """OpenStack Tempest against a fresh installation, or one that runs: `python -m tests.conformance.tempest [REGEX]`.
 
-Areas: identity (v3, 138 tests), object_storage (149), and the 58 tests of the InterOp guideline 2020.06 for object
-storage. Exit code 1 when a test of tempest/AREA.txt does not pass. A class whose set-up fails counts as all its tests.
+Areas: identity (v3, 138 tests), object_storage (149), and, on an installation that hosts, image, network, volume,
+compute and scenario. Two lists go across them: the 58 tests of the InterOp guideline 2020.06 for object storage, and
+the 258 of SCS-0128. `--area` names areas or one of these lists, `--short` takes as many promised tests as fit into
+eight minutes. Exit code 1 when a test of tempest/AREA.txt does not pass, or when something leaked. A class whose set-up
+fails counts as all its tests.
 """
 
 from __future__ import annotations
 
 import argparse
-import configparser
 import os
 import re
 import shutil
@@ -22,14 +24,27 @@ from pathlib import Path
 from tests.conformance import results
 from tests.conformance.environment import environment
 from tests.conformance.results import LISTS, Result
+from tests.conformance.tempest_conf import Conf
+from tests.support import hosted, leaks
+from tests.support.hosted import Hosted
 from tests.support.installation import Installation
-from tests.support.keystone import Keystone
 
 VERSION = "47.0.0"
-AREAS = {
+PLAIN = {
     "identity": r"^tempest\.api\.identity\.(v3|admin\.v3)",
     "object_storage": r"^tempest\.api\.object_storage",
 }
+HOSTING = {
+    "image": r"^tempest\.api\.image",
+    "network": r"^tempest\.api\.network",
+    "volume": r"^tempest\.api\.volume",
+    "compute": r"^tempest\.api\.compute",
+    "scenario": r"^tempest\.scenario\.test_(server_basic_ops|network_basic_ops|security_groups_basic_ops"
+    r"|volume_boot_pattern|minimum_basic|snapshot_pattern)\.",
+}
+AREAS = {**PLAIN, **HOSTING}
+ACROSS = {"interop": "InterOp 2020.06 object storage", "scs_0128": "SCS-0128"}
+SHORT_SECONDS = 480
 SETTINGS: dict[str, object] = {
     "identity.lockout_failures": 2,
     "identity.lockout_seconds": 5,
@@ -38,48 +53,6 @@ SETTINGS: dict[str, object] = {
     "objects.tempurl_sha1": True,  # its form posts are signed with SHA-1
     "objects.worker_seconds": 1,
 }
-
-
-def write_conf(path: Path, installation: Installation, objects: bool) -> None:
-    """Tempest's configuration for a cloud that has identity, and objects where they are wanted."""
-    auth = installation.clouds["andromede-admin"]["auth"]
-    admin = Keystone.admin(installation)
-    region = str(installation.clouds["andromede"].get("region_name", "fr1"))
-    features = admin.http.get(admin.endpoint("object-store").partition("/v1")[0] + "/info").json() if objects else {}
-    conf = configparser.RawConfigParser()
-    conf["DEFAULT"] = {"log_dir": "logs", "log_file": "tempest.log"}
-    conf["oslo_concurrency"] = {"lock_path": "tempest_lock"}
-    conf["auth"] = {
-        "use_dynamic_credentials": "true",
-        "create_isolated_networks": "false",
-        "admin_username": auth["username"],
-        "admin_password": auth["password"],
-        "admin_project_name": auth["project_name"],
-        "admin_domain_name": auth.get("user_domain_name", "Default"),
-    }
-    conf["identity"] = {
-        "uri_v3": f"{installation.identity_url}/v3",
-        "region": region,
-        "default_domain_id": "default",
-        "user_lockout_failure_attempts": str(installation.settings.get("identity.lockout_failures", 6)),
-        "user_lockout_duration": str(installation.settings.get("identity.lockout_seconds", 1800)),
-        "user_unique_last_password_count": str(installation.settings.get("identity.password_history", 1)),
-    }
-    if installation.ca:
-        conf["identity"]["ca_certificates_file"] = installation.ca
-    conf["identity-feature-enabled"] = {"security_compliance": "true"}
-    conf["object-storage"] = {"operator_role": "member", "reseller_admin_role": "ResellerAdmin", "region": region}
-    conf["object-storage-feature-enabled"] = {
-        "discoverable_apis": ",".join(name for name in features if name != "swift"),
-        "container_sync": str("container_sync" in features).lower(),
-        "object_versioning": "true",
-        "tempurl_digest_hashlib": "sha256",
-    }
-    absent = ("nova", "glance", "neutron", "cinder", "horizon")
-    conf["service_available"] = {"swift": str(objects).lower(), **dict.fromkeys(absent, "false")}
-    conf["validation"] = {"run_validation": "false"}
-    with path.open("w", encoding="utf-8") as out:
-        conf.write(out)
 
 
 @dataclass(slots=True)
@@ -104,27 +77,30 @@ class Suite:
         )
         return done.stdout or ""
 
-    def prepare(self, installation: Installation, regex: str) -> None:
+    def prepare(self, installation: Installation, hosted: Hosted | None, validate: bool = True) -> None:
         self.workspace.mkdir(parents=True, exist_ok=True)
         if installation.ca:  # one of its clients looks at no setting
             self.environment["SSL_CERT_FILE"] = installation.ca
         self.call("tempest", "init", "--workspace-path", str(self.scratch / "ws.yaml"), str(self.workspace))
-        write_conf(self.workspace / "etc" / "tempest.conf", installation, "object_storage" in regex)
+        conf = Conf(installation, hosted=hosted, validate=validate)
+        conf.write(self.workspace / "etc" / "tempest.conf")
 
-    def listed(self, regex: str) -> list[str]:
-        """Ids of the tests that match, without the attributes in brackets."""
-        lines = self.call("tempest", "run", "-l", "--regex", regex).splitlines()
+    def listed(self) -> list[str]:
+        """Ids of all tests, without the attributes in brackets."""
+        lines = self.call("tempest", "run", "-l").splitlines()
         return [line.partition("[")[0] for line in lines if line.startswith("tempest.")]
 
-    def run(self, regex: str, workers: int) -> list[Result]:
-        expected = self.listed(regex)
+    def run(self, ids: list[str], workers: int) -> list[Result]:
+        """Run tests by id; one result for each."""
+        chosen = self.scratch / "chosen.txt"
+        chosen.write_text("".join(f"^{re.escape(name)}(\\[|$)\n" for name in ids), encoding="utf-8")
         shutil.rmtree(self.workspace / ".stestr", ignore_errors=True)
-        self.call("tempest", "run", "--concurrency", str(workers), "--regex", regex)
+        self.call("tempest", "run", "--concurrency", str(workers), "--include-list", str(chosen))
         report = self.scratch / "report.xml"
         self.call("bash", "-c", f"stestr last --subunit | subunit2junitxml -o {report}")
         if not report.exists():
             return []
-        return list(complete(read_report(report), expected))
+        return list(complete(read_report(report), ids))
 
 
 def read_report(path: Path) -> Iterator[Result]:
@@ -167,52 +143,141 @@ def group(test_id: str) -> str:
     return test_id.removeprefix("tempest.api.").rpartition(".")[0].rpartition(".")[0]
 
 
+def promised(area: str) -> list[str]:
+    return results.read_ids(LISTS / "tempest" / f"{area}.txt")
+
+
+def chosen(every: list[str], choice: argparse.Namespace, areas: list[str]) -> list[str]:
+    """The ids to run, in order."""
+    if choice.regex:
+        wanted = {name for name in every if re.search(choice.regex, name)}
+    else:
+        patterns = [AREAS[area] for area in areas if area in AREAS]
+        wanted = {name for name in every if any(re.search(pattern, name) for pattern in patterns)}
+        wanted |= {name for area in areas if area in ACROSS for name in promised(area)}
+    if choice.short:
+        wanted &= short(choice.workers)
+    return [name for name in every if name in wanted]
+
+
+def short(workers: int) -> set[str]:
+    """The promised tests that fit into SHORT_SECONDS, by the seconds that the lists tell of each: first those of
+    SCS-0128, then the quickest of the others."""
+    seconds = {name: took for area in AREAS for name, took in times(LISTS / "tempest" / f"{area}.txt").items()}
+    certified = set(promised("scs_0128"))
+    found: set[str] = set()
+    room = float(SHORT_SECONDS * workers)
+    for name, took in sorted(seconds.items(), key=lambda item: (item[0] not in certified, item[1], item[0])):
+        room -= took
+        if room > 0:
+            found.add(name)
+    return found
+
+
+def times(path: Path) -> dict[str, float]:
+    """How long each test of a list took when it was promised; a list without times counts a second for each."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        name, _, took = line.partition(" ")
+        if name and not name.startswith("#"):
+            found[name] = float(took or 1.0)
+    return found
+
+
 def judge(found: list[Result], choice: argparse.Namespace) -> int:
     """Compare with the lists of the areas that ran, or add what passes to them."""
-    code = 0
-    interop = results.read_ids(LISTS / "tempest" / "interop.txt")
+    code, ran = 0, {result.id for result in found}
     for area, regex in AREAS.items():
         mine = [result for result in found if re.search(regex, result.id)]
         if not mine:
             continue
         path = LISTS / "tempest" / f"{area}.txt"
-        promised = results.read_ids(path)
+        known = times(path)
         if choice.update:
-            passing = {result.id for result in mine if result.outcome == "passed"}
-            promised = sorted(passing | set(promised))
-            results.write_ids(path, f"Tempest {VERSION}, {area}: these pass; a lost one fails the build", promised)
-        promised += [name for name in interop if re.search(regex, name) and name not in promised]
-        code |= results.verdict(f"tempest {area}", mine, promised)
-    passed = set(interop) & {result.id for result in found if result.outcome == "passed"}
-    print(f"InterOp 2020.06 object storage: {len(passed)} of {len(interop)}", flush=True)
+            known = {**{r.id: r.seconds for r in mine if r.outcome == "passed"}, **known}
+            write_times(path, f"Tempest {VERSION}, {area}: these pass; a lost one fails the build", known)
+        wanted = {name for name in known if name in ran or not choice.partly}
+        wanted |= {name for across in ACROSS for name in promised(across) if re.search(regex, name) and name in ran}
+        code |= results.verdict(f"tempest {area}", mine, sorted(wanted), new=not choice.partly)
+    passed = {result.id for result in found if result.outcome == "passed"}
+    for across, title in ACROSS.items():
+        wanted = set(promised(across)) & ran
+        if wanted:
+            print(f"{title}: {len(wanted & passed)} of {len(promised(across))}", flush=True)
     return code
 
 
-def main(words: list[str]) -> int:
+def write_times(path: Path, head: str, seconds: dict[str, float]) -> None:
+    """A list of ids with the seconds that each took."""
+    lines = [name if took == 1.0 else f"{name} {took:.1f}" for name, took in sorted(seconds.items())]
+    path.write_text("\n".join([f"# {head}", *lines]) + "\n", encoding="utf-8")
+
+
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("regex", nargs="?", default="", help="only tests whose id matches (default: both areas)")
+    parser.add_argument("regex", nargs="?", default="", help="only tests whose id matches (default: whole areas)")
+    parser.add_argument("--area", default="", help=f"of {', '.join([*AREAS, *ACROSS])}; several with commas")
+    parser.add_argument("--short", action="store_true", help="only promised tests that fit into eight minutes")
     parser.add_argument("--data", help="data directory of a running installation to test (default: a fresh one)")
     parser.add_argument("--tls", action="store_true", help="over HTTPS")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--venv", default="", help="virtual environment that has Tempest installed")
     parser.add_argument("--update", action="store_true", help="add what passes to the lists")
     parser.add_argument("--show", action="store_true", help="print every failure with its message")
-    choice = parser.parse_args(words)
-    suite = Suite(environment("tempest-env", f"tempest=={VERSION}", "junitxml", existing=choice.venv))
-    regex = choice.regex or "|".join(AREAS.values())
+    parser.add_argument("--no-ssh", action="store_true", help="do not log into guests")
+    return parser
+
+
+def needs_hosting(ids: list[str]) -> bool:
+    return any(re.search(pattern, name) for pattern in HOSTING.values() for name in ids)
+
+
+def tested(suite: Suite, choice: argparse.Namespace, areas: list[str]) -> tuple[list[Result], int]:
+    """The results, and 1 if something leaked."""
+    suite.workspace.mkdir(parents=True, exist_ok=True)
+    suite.call("tempest", "init", "--workspace-path", str(suite.scratch / "ws.yaml"), str(suite.workspace))
+    ids = chosen(suite.listed(), choice, areas)
+    hosts = needs_hosting(ids)
+    if hosts and not choice.data and (why := hosted.why_not()):
+        ids = [name for name in ids if not needs_hosting([name])]
+        print(f"tests of hosting: NOT RUN, {why}", flush=True)
+        hosts = False
     if choice.data:
-        suite.prepare(Installation(Path(choice.data), "-", "-", settings=SETTINGS), regex)
-        found = suite.run(regex, choice.workers)
-    else:
-        with Installation(suite.scratch / "cloud", tls=choice.tls, settings=SETTINGS) as installation:
-            suite.prepare(installation, regex)
-            found = suite.run(regex, choice.workers)
+        data = Path(choice.data)
+        return with_cloud(suite, Installation(data, "-", "-", settings=SETTINGS), ids, choice, hosts)
+    more = hosted.settings() if hosts else {}
+    with Installation(suite.scratch / "cloud", tls=choice.tls, settings={**SETTINGS, **more}) as installation:
+        return with_cloud(suite, installation, ids, choice, hosts)
+
+
+def with_cloud(
+    suite: Suite, installation: Installation, ids: list[str], choice: argparse.Namespace, hosts: bool
+) -> tuple[list[Result], int]:
+    facts = hosted.prepare(installation, suite.scratch / "images") if hosts else None
+    suite.prepare(installation, facts, not choice.no_ssh)
+    before = leaks.take(installation) if hosts else None
+    found = suite.run(ids, choice.workers)
+    left = leaks.left(installation, before) if before is not None else {}
+    for kind, names in left.items():
+        print(f"LEAKED {kind}: {len(names)}: {', '.join(names[:20])}", flush=True)
+    return found, int(bool(left))
+
+
+def main(words: list[str]) -> int:
+    choice = options().parse_args(words)
+    suite = Suite(environment("tempest-env", f"tempest=={VERSION}", "junitxml", existing=choice.venv))
+    areas = [name for name in choice.area.split(",") if name] or list(AREAS)
+    if unknown := [name for name in areas if name not in {**AREAS, **ACROSS}]:
+        raise SystemExit(f"unknown areas: {', '.join(unknown)}")
+    choice.partly = bool(choice.regex or choice.short or choice.data or set(areas) & set(ACROSS))
+    found, leaked = tested(suite, choice, areas)
     if choice.show:
         for result in found:
             if result.outcome == "failed":
                 print(f"FAILED {result.id}  {result.message}")
     results.print_table(f"Tempest {VERSION} (workspace {suite.workspace})", results.by_group(found, group))
-    return judge(found, choice) if choice.update or not (choice.data or choice.regex) else 0
+    judged = judge(found, choice) if choice.update or not (choice.data or choice.regex) else 0
+    return judged | leaked
 
 
 if __name__ == "__main__":

@@ -1,90 +1,145 @@
-"""The API port with every hosting service in one process, without sockets, engines or a worker."""
+"""What a suite wants of a cloud that hosts: two images, two flavors, a network outside, and what is offered."""
 
 from __future__ import annotations
 
-import io
+import os
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from andromede.app import hosting
-from andromede.app.base import Base, migrations, root_key
-from andromede.app.hosting.site import Site
-from andromede.audit import Recorder
-from andromede.audit.answers import ApiLedger
-from andromede.config import Config, Hosting, Server
-from andromede.db import Database, migrate
-from andromede.identity import routes as identity_routes
-from andromede.identity import service
-from andromede.identity.bootstrap import bootstrap, complete
-from andromede.keys import create_root
-from andromede.log import Log
-from andromede.ops.layout import Layout, prepare
-from andromede.web.api import Api, Mount, Parts
-from tests.support.clock import FakeClock, FakeIds
-from tests.support.cloud import Answer, ask, project, request_of
+from tests.support.installation import Installation, wait_until
+from tests.support.keystone import Keystone
+
+IMAGE_SECONDS = 600.0
+SETTINGS: dict[str, object] = {
+    "hosting.enabled": "on",
+    "hosting.vcpu_ratio": 16.0,
+    "hosting.reserved_memory_mb": 512,
+    "hosting.import_private_addresses": True,
+}
+"""Settings of an installation for suites: more virtual CPUs than cores, because small guests mostly wait."""
 
 
+def settings() -> dict[str, object]:
+    """SETTINGS, with a range of its own for the network outside: several installations may run on one machine."""
+    return {**SETTINGS, "hosting.external_cidr": f"10.{random.randrange(64, 250)}.{random.randrange(256)}.0/24"}
+
+
+def why_not() -> str:
+    """Why this machine cannot host, or nothing."""
+    from andromede.ops import hosting
+
+    if os.geteuid() != 0:
+        return "hosting needs root"
+    return "; ".join(hosting.able().missing)
+
+
+@dataclass(slots=True)
 class Hosted:
-    """An installation that hosts, as its API port shows it. `member` and `other` are tokens of two tenants, `reader`
-    one of the first tenant who may only read, `nobody` a token without any role there."""
+    """Ids and facts. `newest`: maximum microversions of compute, volume and placement; `file`: the guest's image."""
 
-    def __init__(self, db: Database, data: Path, clock: FakeClock) -> None:
-        migrate(db, migrations())
-        ids = FakeIds()
-        prepare(Layout(data), clock, ids)
-        self.db, self.clock = db, clock
-        self.log = io.StringIO()
-        self.config = Config(
-            data=data, server=Server(public_api_url="http://cloud.test"), hosting=Hosting(enabled="on", images=())
+    image: str = ""
+    image_alt: str = ""
+    flavor: str = ""
+    flavor_alt: str = ""
+    public_id: str = ""
+    public_name: str = ""
+    user: str = "tiny"
+    extensions: list[str] = field(default_factory=list)
+    newest: dict[str, str] = field(default_factory=dict)
+    file: Path = Path("tiny.qcow2")
+    http_image: str = ""
+
+
+class Preparer:
+    """Makes what is missing through the APIs, as an administrator of the cloud would."""
+
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        self.installation, self.folder = installation, folder
+        self.admin = Keystone.admin(installation)
+        self.types = {entry["type"] for entry in self.admin.catalog}
+
+    def ask(self, method: str, kind: str, path: str, body: Any = None, **headers: str) -> Any:
+        """The JSON of an answer that must be a success; `kind` is a type of the catalog."""
+        sent = {"X-Auth-Token": self.admin.token, **headers}
+        content = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+        answer = self.admin.http.request(method, self.admin.endpoint(kind) + path, headers=sent, **content)
+        assert answer.status_code < 300, f"{method} {kind} {path}: {answer.status_code} {answer.text[:300]}"
+        return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else answer.content
+
+    def prepare(self) -> Hosted:
+        made = Hosted(file=self.folder / "tiny.qcow2")
+        if "image" in self.types:
+            self._images(made)
+        if "compute" in self.types:
+            self._flavors(made)
+        if "network" in self.types:
+            self._network(made)
+        made.newest = {name: found for name in ("compute", "volume", "placement") if (found := self._newest(name))}
+        return made
+
+    def _images(self, made: Hosted) -> None:
+        def tiny() -> Mapping[str, Any] | None:
+            found = self.ask("GET", "image", "/v2/images?name=tiny")["images"]
+            return next((image for image in found if image["status"] == "active"), None)
+
+        image = wait_until("the image tiny", tiny, IMAGE_SECONDS, 1.0)
+        made.image = image["id"]
+        made.user = image.get("image_original_user") or made.user
+        content = self.ask("GET", "image", f"/v2/images/{made.image}/file")
+        made.file.write_bytes(content)
+        wish = {
+            "name": "tiny again", "visibility": "public", "disk_format": "qcow2", "container_format": "bare",
+            "min_disk": image["min_disk"], "min_ram": image["min_ram"],
+        }  # fmt: skip
+        keep = ("architecture", "os_distro", "os_version", "hw_disk_bus", "image_original_user", "hw_rng_model",
+                "image_build_date", "image_description", "provided_until", "image_source", "replace_frequency",
+                "uuid_validity", "os_purpose")  # fmt: skip
+        wish |= {name: image[name] for name in keep if name in image}
+        made.image_alt = self.ask("POST", "image", "/v2/images", wish)["id"]
+        octets = {"Content-Type": "application/octet-stream"}
+        self.ask("PUT", "image", f"/v2/images/{made.image_alt}/file", content, **octets)
+
+    def _flavors(self, made: Hosted) -> None:
+        def flavor(name: str, ram: int, disk: int) -> str:
+            wish = {"name": name, "ram": ram, "vcpus": 1, "disk": disk, "os-flavor-access:is_public": True}
+            return str(self.ask("POST", "compute", "/flavors", {"flavor": wish})["flavor"]["id"])
+
+        made.flavor = flavor("suite-small", 192, 1)
+        made.flavor_alt = flavor("suite-larger", 256, 2)
+
+    def _network(self, made: Hosted) -> None:
+        def public() -> Mapping[str, Any] | None:
+            found = self.ask("GET", "network", "/v2.0/networks?router:external=true")["networks"]
+            return next(iter(found), None)
+
+        network = wait_until("a network outside", public, 60.0, 0.5)
+        made.public_id, made.public_name = network["id"], network["name"]
+        every = self.ask("GET", "network", "/v2.0/extensions")["extensions"]
+        made.extensions = sorted(extension["alias"] for extension in every)
+
+    def _newest(self, kind: str) -> str:
+        """The newest microversion that the version document of a service tells."""
+        entry = {"volume": "block-storage"}.get(kind, kind)
+        if entry not in self.types:
+            return ""
+        url = self.admin.endpoint(entry)
+        url = url.partition("/v3/")[0] + "/v3/" if kind == "volume" else url + "/"
+        answer = self.admin.http.get(url, headers={"X-Auth-Token": self.admin.token}).json()
+        versions = [answer["version"]] if "version" in answer else answer["versions"]
+        return max(
+            (version.get("version") or version.get("max_version") or "" for version in versions),
+            key=lambda text: tuple(int(part) for part in text.split(".") if part.isdigit()),
         )
-        log = Log(self.log, clock=clock)
-        recorder = Recorder("api-0", clock, ids)
-        create_root(root_key(self.config), ids)
-        self.base = Base(self.config, db, clock, ids, log, recorder)
-        self.identity = service.build(self.config, db, clock, ids, recorder)
-        made = bootstrap(self.identity.core, "fr1", "req-boot")
-        assert made is not None
-        complete(self.identity.core, "fr1", "req-boot", True)
-        self.secrets = made
-        self.site = Site(self.base)
-        self.mounts: list[Mount] = hosting.mounts(self.site)
-        self.api = Api(
-            Parts(
-                [identity_routes.mount(self.identity), *self.mounts], self.identity.guard(*hosting.tables()), clock,
-                ids, log, public_url="http://cloud.test", ledger=ApiLedger(db, recorder),
-            )
-        )  # fmt: skip
-        self.admin = self.login("admin", made.admin_password, "admin")
-        self.member = self.login("demo", made.demo_password, "demo")
-        self.project_id = made.demo_project_id
-        self.other_project = self._project("other")
-        self.other = self._user("eve", "other", self.other_project, "member")
-        self.reader = self._user("rita", "demo", self.project_id, "reader")
 
-    def login(self, name: str, password: str, scope: str) -> str:
-        user = {"name": name, "domain": {"id": "default"}, "password": password}
-        auth = {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": project(scope)}
-        answer = self.call("POST", "/identity/v3/auth/tokens", None, {"auth": auth})
-        assert answer.status == 201, answer.raw
-        return answer.headers["x-subject-token"]
 
-    def _project(self, name: str) -> str:
-        body = {"project": {"name": name, "domain_id": "default"}}
-        return str(self.call("POST", "/identity/v3/projects", self.admin, body).json["project"]["id"])
+def prepare(installation: Installation, folder: Path) -> Hosted:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Preparer(installation, folder).prepare()
 
-    def _user(self, name: str, where: str, project_id: str, role: str) -> str:
-        user = {"name": name, "password": "a-long-password-for-tests", "domain_id": "default"}
-        made = self.call("POST", "/identity/v3/users", self.admin, {"user": user}).json["user"]
-        roles = self.call("GET", f"/identity/v3/roles?name={role}", self.admin).json["roles"]
-        path = f"/identity/v3/projects/{project_id}/users/{made['id']}/roles/{roles[0]['id']}"
-        assert self.call("PUT", path, self.admin).status == 204
-        return self.login(name, "a-long-password-for-tests", where)
 
-    def call(
-        self, method: str, path: str, token: str | None, body: Any = None, headers: dict[str, str] | None = None
-    ) -> Answer:
-        """One request; any 500 fails the test and shows the log."""
-        sent = {"content-type": "application/json", **(headers or {})}
-        if token:
-            sent["x-auth-token"] = token
-        return ask(self.api, request_of(method, path, sent, body), self.log)
+def clear(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -17,15 +17,7 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
 }
 """Program -> Debian package; docs/hosting.md says what each is for."""
-BUILDING = {
-    "busybox": "busybox-static",
-    "cpio": "cpio",
-    "mcopy": "mtools",
-    "mke2fs": "e2fsprogs",
-    "parted": "parted",
-    "syslinux": "syslinux",
-    "ldd": "libc-bin",
-}
+BUILDING = {"mcopy": "mtools", "syslinux": "syslinux"}
 """The same for what builds the public image `tiny`; hosting does without."""
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 """Where programs are looked for: some of them are for administrators, whose folders a user's PATH may lack."""
