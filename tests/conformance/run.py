@@ -47,9 +47,9 @@ def main(words: list[str]) -> int:
         codes["s3-tests HTTPS"] = s3tests.main([str(suite), "--tls", "--show"])
     standards = checkout(choice.scs, "SCS", scs.SCRIPT, "../scs-standards", "build/scs-standards")
     if standards is None:
-        print("SCS domain manager: NOT RUN, no checkout here (make conformance SCS=path)")
+        print("SCS: NOT RUN, no checkout here (make conformance SCS=path)")
     else:
-        codes["SCS domain manager"] = scs.main([str(standards), *extra])
+        codes["SCS"] = scs.main([str(standards), *extra, *brief])
     for name, code in codes.items():
         print(f"{name}: {'kept its promises' if code == 0 else 'BROKEN'}")
     return max(codes.values())
