@@ -232,6 +232,14 @@ COMMANDS: tuple[Command, ...] = (
                 "keys:rotate_tokens"),
         Command("destroy", "destroy a key: what it protects can never be read again", "keys:destroy", (_KEY, _YES)),
     )),
+    Command("images", "guest images built on this machine from Debian packages", commands=(
+        Command("build", "build guest images that are not there yet, and say where they lie", "images:build", (
+            _arg("image", help="tiny, debian-12", nargs="+", metavar="IMAGE"),
+            _arg("--cache", help="folder of built images (default: hosting.image_cache, or DIR/images-built)",
+                 metavar="FOLDER"),
+            _arg("--fresh", help="build again from the packages of today", action="store_true"),
+        )),
+    )),
     Command("recover-admin", "new passwords for admin and demo, and new client files, when these are lost",
             "recover:recover", (_YES,)),
     Command("support-bundle", "write a redacted archive for support: settings, versions, log, status, no data",

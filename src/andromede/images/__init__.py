@@ -1,1 +1,1 @@
-"""Image service (Glance v2): images, their bytes in the object store, import and sharing."""
+"""Images: the Image service (Glance v2) over the object store, and the guest images that this machine builds itself."""

@@ -56,6 +56,14 @@ class Layout:
         return self.data / "run"
 
     @property
+    def built_images(self) -> Path:
+        return self.data / "images-built"
+
+    @property
+    def image_bases(self) -> Path:
+        return self.data / "images-cache"
+
+    @property
     def clouds(self) -> Path:
         return self.data / "clouds.yaml"
 
