@@ -72,6 +72,7 @@ class Guest:
     def type(self, line: str, answer: str) -> None:
         """A line on the serial console, and a line that must come back."""
         with self._connected("serial") as link:
+            until(lambda: "# " in self.text())
             link.sendall(line.encode() + b"\n")
             until(lambda: f"\n{answer}\n" in self.text())
 
