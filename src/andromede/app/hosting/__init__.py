@@ -20,8 +20,9 @@ def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
     from andromede.compute.schema import MIGRATIONS as COMPUTE
     from andromede.keymanager.schema import MIGRATIONS as KEYMANAGER
+    from andromede.volumes.schema import MIGRATIONS as VOLUMES
 
-    return [*COMPUTE, *KEYMANAGER]
+    return [*COMPUTE, *KEYMANAGER, *VOLUMES]
 
 
 def tables() -> list[AccessTable]:
@@ -40,6 +41,6 @@ def mounts(site: Site) -> list[Mount]:
 
 def duties(site: Site) -> list[Duties]:
     """What the host role does for every domain."""
-    from andromede.app.hosting import keymanager
+    from andromede.app.hosting import keymanager, volumes
 
-    return [keymanager.duties(site)]
+    return [keymanager.duties(site), volumes.duties(site)]

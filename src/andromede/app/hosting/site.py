@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
     from andromede.objects.service import Objects
+    from andromede.volumes.disks import Disks
+    from andromede.volumes.service import Volumes
     from andromede.work import Reconciler
     from andromede.work.lifecycle import Lifecycle
 
@@ -70,6 +72,20 @@ class Site:
         from andromede.keymanager.service import build
 
         return build(self.desk, self.keys)
+
+    @cached_property
+    def disks(self) -> Disks:
+        """Disks of volumes and servers, with their keys."""
+        from andromede.app.hosting import volumes
+
+        return volumes.disks(self)
+
+    @cached_property
+    def volumes(self) -> Volumes:
+        """Block storage, for Nova."""
+        from andromede.app.hosting import volumes
+
+        return volumes.service(self)
 
     def close(self) -> None:
         """Give back what was opened."""

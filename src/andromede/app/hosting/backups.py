@@ -1,0 +1,86 @@
+"""Where backups of volumes lie: in a container of their project's account, encrypted like all it stores."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+from andromede.audit.changes import SYSTEM
+from andromede.errors import NotFound
+from andromede.objects.model import (
+    NO_CONDITIONS,
+    Attributes,
+    Container,
+    DeleteOptions,
+    ListQuery,
+    NewContainer,
+    Receive,
+    Trace,
+    Version,
+)
+from andromede.objects.service import Objects
+from andromede.volumes.model import HIDDEN_CONTAINER
+
+_PAGE = 1000
+
+
+def _trace(action: str, request_id: str) -> Trace:
+    return Trace(None, action, request_id, "work", label=SYSTEM)
+
+
+class ObjectVault:
+    """Bytes of a project by name."""
+
+    def __init__(self, objects: Callable[[], Objects]) -> None:
+        self._made = objects
+
+    @property
+    def _objects(self) -> Objects:
+        return self._made()
+
+    def _container(self, project_id: str, request_id: str | None = None) -> Container:
+        """The project's container, made if a request that writes wants it."""
+        try:
+            return self._objects.container(project_id, HIDDEN_CONTAINER)
+        except NotFound:
+            if request_id is None:
+                raise
+        new = NewContainer(project_id, HIDDEN_CONTAINER, project_id, want_s3_name="no")
+        return self._objects.run(self._objects.create_container(new, _trace("volume:store_backup", request_id)))[0]
+
+    def put(self, project_id: str, name: str, data: bytes, request_id: str) -> None:
+        """Store or replace."""
+        objects, container = self._objects, self._container(project_id, request_id)
+        trace = _trace("volume:store_backup", request_id)
+        stored = objects.receive(container, io.BytesIO(data), Receive(length=len(data), opaque=True))
+        objects.run(objects.put(container, name, stored, Attributes(), NO_CONDITIONS, trace))
+
+    def get(self, project_id: str, name: str) -> bytes:
+        """NotFound reason `object` or `bucket`."""
+        objects = self._objects
+        return bytes(objects.read_all(objects.head(self._container(project_id), name)))
+
+    def names(self, project_id: str, prefix: str) -> Iterator[str]:
+        """Every name that begins so, in order."""
+        try:
+            container = self._container(project_id)
+        except NotFound:
+            return
+        after = ""
+        while True:
+            page = self._objects.list_objects(container, ListQuery(prefix=prefix, after=after, limit=_PAGE))
+            for entry in page.entries:
+                if isinstance(entry, Version):
+                    yield entry.key
+            if not page.truncated:
+                return
+            after = page.last
+
+    def remove(self, project_id: str, name: str, request_id: str) -> None:
+        """It is not there."""
+        try:
+            container = self._container(project_id)
+        except NotFound:
+            return
+        trace = _trace("volume:remove_backup", request_id)
+        self._objects.run(self._objects.delete(container, name, None, DeleteOptions(), trace))

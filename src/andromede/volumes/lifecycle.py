@@ -1,0 +1,169 @@
+"""Lifecycles of volumes and snapshots."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from andromede.db import Tx
+from andromede.errors import NotFound
+from andromede.volumes import steps
+from andromede.volumes.engine import GIB
+from andromede.volumes.model import Snapshot, Volume
+from andromede.volumes.steps import POLL_SECONDS, Host
+from andromede.volumes.tables import ATTACHMENTS, SNAPSHOTS, TRANSFERS, VOLUMES
+from andromede.work.lifecycle import Deadline, Lifecycle, Next
+
+LONG, SHORT = 6 * 3600.0, 900.0
+
+# --- volumes
+
+
+def creating(host: Host, volume: Volume) -> Next:
+    """Make the disk: empty, or a copy of a snapshot or of another volume."""
+    if volume.image_id:
+        return Next("downloading")
+    if volume.snapshot_id:
+        host.disks.copy(volume.project_id, volume.snapshot_id, volume.id, volume.bytes, volume.request_id)
+        return Next("available")
+    if volume.source_id:
+        if VOLUMES.find(host.desk.db, id=volume.source_id) is None:
+            raise NotFound(f"volume {volume.source_id}, which was to be copied, is gone", "volume")
+        going = steps.copied(host, volume, volume.source_id, volume.id, volume.bytes)
+        if going:
+            return going
+        if volume.wish.get("live"):
+            host.disks.grow(volume.id, volume.bytes)
+        return Next("available", changes={"wish": {}})
+    host.disks.create(volume.project_id, volume.id, volume.bytes, volume.request_id)
+    return Next("available")
+
+
+def downloading(host: Host, volume: Volume) -> Next:
+    """Fill the disk with an image."""
+    with host.pictures.source(volume.image_id) as source:
+        host.disks.create(volume.project_id, volume.id, volume.bytes, volume.request_id, source)
+    return Next("available")
+
+
+def extending(host: Host, volume: Volume) -> Next:
+    """Grow the disk, in a running guest by its hypervisor."""
+    size = volume.new_size * GIB
+    if steps.is_open(host, volume.id):
+        if not host.live.grow(steps.server_of(host, volume.id), volume.id, size):
+            return Next("extending", POLL_SECONDS)
+        host.disks.grown(volume.id, size)
+    else:
+        host.disks.grow(volume.id, size)
+    return Next(volume.previous, changes={"size": volume.new_size, "new_size": 0})
+
+
+def uploading(host: Host, volume: Volume) -> Next:
+    """Make an image of the bytes; of a running guest's volume by way of a copy."""
+    source, image_id = volume.id, volume.wish["image_id"]
+    if volume.wish.get("uploaded"):
+        host.disks.remove(volume.wish["copy_id"], volume.request_id)
+        return Next(volume.previous, changes={"wish": {}})
+    if volume.wish.get("live") or steps.is_open(host, volume.id):
+        source = volume.wish["copy_id"]
+        going = steps.copied(host, volume, volume.id, source, volume.bytes)
+        if going:
+            return going
+    with host.disks.plain(source) as raw:
+        host.pictures.upload(image_id, raw, volume.request_id)
+    if source != volume.id:
+        return Next("uploading", changes={"wish": volume.wish | {"uploaded": "yes"}})
+    return Next(volume.previous, changes={"wish": {}})
+
+
+def deleting(host: Host, volume: Volume) -> Next:
+    """Remove the disk and destroy its key, once the snapshots that go with it are gone."""
+    if SNAPSHOTS.find(host.desk.db, volume_id=volume.id) is not None:
+        return Next("deleting", POLL_SECONDS)
+    steps.swept(host, volume)
+    host.disks.remove(volume.id, volume.request_id)
+    return Next("deleted", then=partial(_forget, volume.id))
+
+
+def _forget(volume_id: str, tx: Tx) -> None:
+    ATTACHMENTS.remove(tx, volume_id=volume_id)
+    TRANSFERS.remove(tx, volume_id=volume_id)
+
+
+def _volume_failed(host: Host, tx: Tx, volume: Volume, why: str) -> None:
+    VOLUMES.update(tx, {"id": volume.id}, new_size=0)
+    steps.tell(tx, host, "volume", volume, why)
+
+
+_REST = ("available", "in-use", "error", "error_deleting", "error_extending", "error_restoring")
+
+
+def volumes(host: Host) -> Lifecycle[Volume]:
+    """The lifecycle of volumes. What is at rest for other reasons (attaching, backing-up, ...) is its service's."""
+    deletable = {state: frozenset({"deleting"}) for state in _REST}
+    return Lifecycle(
+        "volume",
+        VOLUMES,
+        {
+            "creating": partial(creating, host),
+            "downloading": partial(downloading, host),
+            "extending": partial(extending, host),
+            "uploading": partial(uploading, host),
+            "deleting": partial(deleting, host),
+        },
+        {
+            **deletable,
+            "creating": frozenset({"creating", "downloading", "available", "error", "deleting"}),
+            "downloading": frozenset({"downloading", "available", "error", "deleting"}),
+            "extending": frozenset({"extending", "available", "in-use", "error_extending"}),
+            "uploading": frozenset({"uploading", "available", "in-use", "error"}),
+            "deleting": frozenset({"deleting", "deleted", "error_deleting"}),
+        },
+        {
+            "creating": Deadline(LONG),
+            "downloading": Deadline(LONG),
+            "extending": Deadline(SHORT, "error_extending"),
+            "uploading": Deadline(LONG),
+            "deleting": Deadline(SHORT, "error_deleting"),
+        },
+        interrupts={"delete": "deleting"},
+        undo=partial(_volume_failed, host),
+    )
+
+
+# --- snapshots
+
+
+def taking(host: Host, snapshot: Snapshot) -> Next:
+    """Copy the volume's disk."""
+    going = steps.copied(host, snapshot, snapshot.volume_id, snapshot.id, snapshot.size * GIB)
+    return going or Next("available", changes={"progress": "100%", "wish": {}})
+
+
+def dropping(host: Host, snapshot: Snapshot) -> Next:
+    """Remove the copy and destroy its key."""
+    steps.swept(host, snapshot)
+    host.disks.remove(snapshot.id, snapshot.request_id)
+    return Next("deleted")
+
+
+def _snapshot_failed(host: Host, tx: Tx, snapshot: Snapshot, why: str) -> None:
+    steps.tell(tx, host, "snapshot", snapshot, why)
+
+
+def snapshots(host: Host) -> Lifecycle[Snapshot]:
+    """The lifecycle of snapshots."""
+    return Lifecycle(
+        "volume_snapshot",
+        SNAPSHOTS,
+        {"creating": partial(taking, host), "deleting": partial(dropping, host)},
+        {
+            "creating": frozenset({"creating", "available", "error", "deleting"}),
+            "available": frozenset({"deleting"}),
+            "error": frozenset({"deleting"}),
+            "error_deleting": frozenset({"deleting"}),
+            "deleting": frozenset({"deleting", "deleted", "error_deleting"}),
+        },
+        {"creating": Deadline(LONG), "deleting": Deadline(SHORT, "error_deleting")},
+        interrupts={"delete": "deleting"},
+        undo=partial(_snapshot_failed, host),
+    )

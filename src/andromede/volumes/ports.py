@@ -1,0 +1,116 @@
+"""What block storage wants of its neighbours: as narrow as it needs them, wired by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from andromede.errors import NotFound, Unavailable
+from andromede.volumes.engine import Raw, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image. Sizes in bytes, `min_disk` in GiB, `min_ram` in MiB; `virtual_size`: of the disk inside, or 0."""
+
+    id: str
+    name: str
+    status: str
+    disk_format: str = "raw"
+    container_format: str = "bare"
+    min_disk: int = 0
+    min_ram: int = 0
+    size: int = 0
+    virtual_size: int = 0
+    checksum: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPicture:
+    """An image to be made of a volume."""
+
+    name: str
+    disk_format: str = "raw"
+    container_format: str = "bare"
+    visibility: str = "private"
+    protected: bool = False
+    min_disk: int = 0
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pictures(Protocol):
+    """The images of the installation."""
+
+    def find(self, image_id: str, project_id: str) -> Picture:
+        """NotFound for an image that the project may not see."""
+
+    def source(self, image_id: str) -> AbstractContextManager[Source]:
+        """Its bytes as a file of this host, checked. Host role."""
+
+    def begin(self, project_id: str, user_id: str, wish: NewPicture, request_id: str) -> Picture:
+        """A queued image of the project."""
+
+    def upload(self, image_id: str, raw: Raw, request_id: str) -> None:
+        """Fill a queued image with a disk's bytes in its format; one that is filled is left alone. Host role."""
+
+
+class LiveDisks(Protocol):
+    """Disks that a running guest has open. Host role."""
+
+    def grow(self, server_id: str, disk_id: str, size: int) -> bool:
+        """Whether the guest sees at least `size` bytes; asks for it if not. May be repeated."""
+
+    def copy(self, server_id: str, disk_id: str, target_id: str, job_id: str) -> bool:
+        """Begin to copy the disk, as it is at one instant, to an empty one of the same size; whether the copy is
+        whole. Repeated until it is. Raises when it failed; then the next call begins anew."""
+
+    def forget(self, server_id: str, job_id: str) -> None:
+        """A copy that is whole, or whose guest has ended, needs no more attention."""
+
+
+class Vault(Protocol):
+    """Bytes of a project in the object store, under names that its own clients do not see."""
+
+    def put(self, project_id: str, name: str, data: bytes, request_id: str) -> None:
+        """Store or replace."""
+
+    def get(self, project_id: str, name: str) -> bytes:
+        """NotFound reason `object`."""
+
+    def names(self, project_id: str, prefix: str) -> Iterator[str]:
+        """Every name that begins so."""
+
+    def remove(self, project_id: str, name: str, request_id: str) -> None:
+        """It is not there."""
+
+
+class NoLiveDisks:
+    """Until a hypervisor is wired: nothing that is running can be touched."""
+
+    def grow(self, server_id: str, disk_id: str, size: int) -> bool:
+        raise Unavailable(f"volume {disk_id} is attached, and this host cannot grow attached volumes", "live")
+
+    def copy(self, server_id: str, disk_id: str, target_id: str, job_id: str) -> bool:
+        raise Unavailable(f"volume {disk_id} is attached, and this host cannot copy attached volumes", "live")
+
+    def forget(self, server_id: str, job_id: str) -> None:
+        """There is none."""
+
+
+class NoPictures:
+    """An installation without images."""
+
+    def find(self, image_id: str, project_id: str) -> Picture:
+        raise NotFound(f"Image {image_id} could not be found.", "image")
+
+    def source(self, image_id: str) -> AbstractContextManager[Source]:
+        raise NotFound(f"Image {image_id} could not be found.", "image")
+
+    def begin(self, project_id: str, user_id: str, wish: NewPicture, request_id: str) -> Picture:
+        raise Unavailable("this installation has no image service", "image")
+
+    def upload(self, image_id: str, raw: Raw, request_id: str) -> None:
+        raise Unavailable("this installation has no image service", "image")
