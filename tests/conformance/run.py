@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conformance import s3tests, scs, tempest
+from tests.conformance import s3tests, scs, tempest, terraform_calls
 from tests.support.installation import ROOT
 
 
@@ -38,6 +38,7 @@ def main(words: list[str]) -> int:
     extra = ["--update"] if choice.update else []
     brief = ["--short"] if choice.short else []
     codes = {"tempest": tempest.main([*extra, *brief, "--show"])}
+    codes["calls of Terraform and cluster-api"] = terraform_calls.main([])
     suite = checkout(choice.s3tests, "S3TESTS", Path(s3tests.FILES[0]), "../s3-tests", "build/s3-tests")
     if suite is None:
         print("ceph/s3-tests: NOT RUN, no checkout here (make conformance S3TESTS=path)")
