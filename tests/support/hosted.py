@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.support.installation import Installation, wait_until
+from tests.support.installation import ROOT, Installation, wait_until
 from tests.support.keystone import Keystone
 
 IMAGE_SECONDS = 900.0
@@ -26,6 +26,7 @@ SETTINGS: dict[str, object] = {
     "hosting.vcpu_ratio": 16.0,
     "hosting.reserved_memory_mb": 512,
     "hosting.import_private_addresses": True,
+    "hosting.image_cache": str(ROOT / "build" / "guests"),
 }
 """Settings of an installation for suites: more virtual CPUs than cores, because small guests mostly wait."""
 
