@@ -127,7 +127,7 @@ def eui64(net: Range, mac: str) -> str:
 def overlap(first: str, second: str) -> bool:
     """Whether two ranges share addresses."""
     one, other = network(first), network(second)
-    return one.version == other.version and one.overlaps(other)  # type: ignore[arg-type]
+    return one.version == other.version and one.overlaps(other)
 
 
 def free_range(prefixes: Sequence[str], taken: Sequence[str], length: int) -> str | None:

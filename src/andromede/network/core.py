@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field as column, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as column
 from typing import Any
 
 from andromede.audit.changes import Change, Desk

@@ -8,7 +8,9 @@ from andromede.db.table import Reader
 
 def leave(tx: Tx, port_id: str, address: str | None, now_us: int) -> int:
     """Free floating IPs and forwardings from a port, or from one address of it; how many there were."""
-    where, params = ("port_id = ?", [port_id]) if address is None else ("port_id = ? AND fixed_ip = ?", [port_id, address])
+    where, params = (
+        ("port_id = ?", [port_id]) if address is None else ("port_id = ? AND fixed_ip = ?", [port_id, address])
+    )
     count = tx.run(
         "UPDATE network_floating SET port_id = '', fixed_ip = '', router_id = '', status = 'DOWN', updated_us = ?, "
         f"revision = revision + 1 WHERE {where}",
@@ -35,7 +37,8 @@ def through(tx: Reader, router_id: str, subnets: list[str]) -> int:
     )
     row = tx.one(sql, [router_id, *subnets])
     more = tx.one(
-        "SELECT count(*) FROM network_forwarding w JOIN network_floating f ON f.id = w.floating_id JOIN network_address a "
+        "SELECT count(*) FROM network_forwarding w JOIN network_floating f ON f.id = w.floating_id "
+        "JOIN network_address a "
         f"ON a.port_id = w.port_id AND a.address = w.address WHERE f.router_id = ? AND a.subnet_id IN ({marks})",
         [router_id, *subnets],
     )

@@ -10,7 +10,8 @@ from andromede.network import floating_store, links_store, ports
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash, forbidden
 from andromede.network.model import FloatingRow, ForwardingRow, NetworkRow, PortRow
-from andromede.network.shapes import FLOATING as OWNER, NETWORK, PORT
+from andromede.network.shapes import FLOATING as OWNER
+from andromede.network.shapes import NETWORK, PORT
 from andromede.network.shapes_more import FLOATING_IP, FORWARDING
 from andromede.network.tables import ADDRESSES, FLOATING, FORWARDINGS, PORTS, ROUTERS
 
@@ -90,8 +91,8 @@ def _associate(job: Job, row: FloatingRow, port_id: str, fixed: str) -> Floating
     port, address, router = _internal(job, row, port_id, fixed)
     for other in FLOATING.select(job.tx, {"port_id": port.id, "fixed_ip": address}):
         if other.id != row.id:
-            clash(f"Cannot associate floating IP {row.address} ({row.id}) with port {port.id} using fixed IP {address}, "
-                  f"as that fixed IP already has a floating IP on external network {other.floating_network_id}.",
+            clash(f"Cannot associate floating IP {row.address} ({row.id}) with port {port.id} using fixed IP "
+                  f"{address}, as that fixed IP has a floating IP already: {other.id}.",
                   "FloatingIPPortAlreadyAssociated")  # fmt: skip
     job.touch(row.router_id, router)
     new: FloatingRow = job.update(
@@ -155,9 +156,7 @@ def forward(job: Job, floating: FloatingRow, values: dict[str, Any], old: Forwar
     if old is not None:
         changed: ForwardingRow = job.update(FORWARDING, old, **fields)
         return changed
-    made: ForwardingRow = job.insert(
-        FORWARDING, {"project_id": floating.project_id}, floating_id=floating.id, **fields
-    )
+    made: ForwardingRow = job.insert(FORWARDING, {"project_id": floating.project_id}, floating_id=floating.id, **fields)
     return made
 
 

@@ -151,7 +151,7 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
 
 def domain_name(name: str, value: Any) -> str:
     """A DNS name, also a relative one; empty for none."""
-    found = text()(name, value)
+    found: str = text()(name, value)
     labels = found.rstrip(".").split(".") if found else []
     if not all(_LABEL.fullmatch(label) for label in labels):
         bad_input(name, f"'{value}' not a valid PQDN or FQDN")

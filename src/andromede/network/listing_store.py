@@ -100,9 +100,32 @@ def _order(shape: Shape, want: Asked) -> list[tuple[str, bool]]:
 
 
 _NUMBERS = frozenset(
-    "created_us updated_us revision mtu segment ip_version low high external admin_state_up is_default enable_dhcp "
-    "port_security_enabled stateful shared default_prefixlen min_prefixlen max_prefixlen default_quota in_default "
-    "in_others inner_first outer_first dns_publish_fixed_ip".split()
+    [
+        "created_us",
+        "updated_us",
+        "revision",
+        "mtu",
+        "segment",
+        "ip_version",
+        "low",
+        "high",
+        "external",
+        "admin_state_up",
+        "is_default",
+        "enable_dhcp",
+        "port_security_enabled",
+        "stateful",
+        "shared",
+        "default_prefixlen",
+        "min_prefixlen",
+        "max_prefixlen",
+        "default_quota",
+        "in_default",
+        "in_others",
+        "inner_first",
+        "outer_first",
+        "dns_publish_fixed_ip",
+    ]
 )
 
 

@@ -9,7 +9,8 @@ from andromede.network.core import Job
 from andromede.network.faults import bad, clash
 from andromede.network.model import NetworkRow, RbacRow
 from andromede.network.shapes import DHCP, FLOATING, NETWORK
-from andromede.network.tables import ADDRESSES, FLOATING as FLOATING_IPS, NETWORKS, PORTS, RBAC, ROUTERS, SUBNETS
+from andromede.network.tables import ADDRESSES, NETWORKS, PORTS, RBAC, ROUTERS, SUBNETS
+from andromede.network.tables import FLOATING as FLOATING_IPS
 
 OUTSIDE = "public"
 """The physical network that the external bridge is."""
@@ -119,10 +120,10 @@ def delete(job: Job, row: NetworkRow) -> None:
         links_store.untag(job.tx, one.id)
         FLOATING_IPS.remove(job.tx, id=one.id)
     ADDRESSES.remove(job.tx, network_id=row.id)
-    for table in (PORTS, SUBNETS):
-        for one in table.select(job.tx, {"network_id": row.id}):  # type: ignore[attr-defined]
-            links_store.untag(job.tx, one.id)
-        table.remove(job.tx, network_id=row.id)  # type: ignore[attr-defined]
+    for gone in (*PORTS.select(job.tx, {"network_id": row.id}), *SUBNETS.select(job.tx, {"network_id": row.id})):
+        links_store.untag(job.tx, gone.id)
+    PORTS.remove(job.tx, network_id=row.id)
+    SUBNETS.remove(job.tx, network_id=row.id)
     RBAC.remove(job.tx, object_id=row.id)
     links_store.untag(job.tx, row.id)
     NETWORKS.remove(job.tx, id=row.id)

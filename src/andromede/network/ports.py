@@ -95,9 +95,14 @@ def serving(job: Job, network: NetworkRow, subnet: SubnetRow) -> PortRow:
 
 
 def internal(
-    job: Job, network: NetworkRow, owner: str, device: str, asked: list[dict[str, str]] | None, project: str | None = None
-) -> PortRow:  # fmt: skip
-    """A port of the program's own: of DHCP, a router or a floating IP. Quotas do not count it."""
+    job: Job,
+    network: NetworkRow,
+    owner: str,
+    device: str,
+    asked: list[dict[str, str]] | None,
+    project: str | None = None,
+) -> PortRow:
+    """A port of the program's own: of DHCP, a router or a floating IP. Made regardless of quotas."""
     bound = owner in (DHCP, ROUTER, GATEWAY)
     ids = job.core.desk.ids
     row = PORTS.insert(job.tx, PortRow(
@@ -141,7 +146,9 @@ def update(job: Job, row: PortRow, values: dict[str, Any]) -> PortRow:
     mac = row.mac_address
     if values.get("mac_address", mac) != mac:
         if row.host:
-            clash(f"Unable to complete operation on port {row.id}, port is already bound, host: {row.host}.", "PortBound")
+            clash(
+                f"Unable to complete operation on port {row.id}, port is already bound, host: {row.host}.", "PortBound"
+            )
         mac = _mac(job, network, values["mac_address"], row.id)
     if pairs is not None:
         values["pairs"] = _pairs(pairs, mac)

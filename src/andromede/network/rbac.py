@@ -10,7 +10,8 @@ from andromede.network.model import RbacRow
 from andromede.network.networks import EVERYBODY
 from andromede.network.shapes import NETWORK
 from andromede.network.shapes_more import ADDRESS_GROUP, GROUP, RBAC
-from andromede.network.tables import PORTS, RBAC as POLICIES
+from andromede.network.tables import PORTS
+from andromede.network.tables import RBAC as POLICIES
 
 OBJECTS = {shape.singular: shape for shape in (NETWORK, GROUP, ADDRESS_GROUP)}
 

@@ -9,7 +9,8 @@ from andromede.network import addressing, floating_store, kinds, links_store, po
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash, forbidden, missing
 from andromede.network.model import NetworkRow, PortRow, RouterRow, SubnetRow
-from andromede.network.shapes import FIXED, GATEWAY, NETWORK, PORT, ROUTER as LEG, SUBNET
+from andromede.network.shapes import FIXED, GATEWAY, NETWORK, PORT, SUBNET
+from andromede.network.shapes import ROUTER as LEG
 from andromede.network.shapes_more import ROUTER
 from andromede.network.tables import ADDRESSES, FLOATING, NETWORKS, PORTS, ROUTERS, SUBNETS
 
@@ -39,7 +40,7 @@ def update(job: Job, row: RouterRow, values: dict[str, Any]) -> RouterRow:
     """Change a router."""
     if values.pop("distributed", False) or values.pop("ha", False):
         bad("routers of this installation are neither distributed nor highly available", "InvalidInput")
-    new = row
+    new: RouterRow = row
     if "external_gateway_info" in values:
         new = _gateway(job, new, values.pop("external_gateway_info"))
     if "routes" in values:
@@ -57,7 +58,9 @@ def _gateway(job: Job, row: RouterRow, info: Any) -> RouterRow:
     fixed = given.get("external_fixed_ips")
     snat = given.get("enable_snat", True)
     if not job.who.admin and ("enable_snat" in given or fixed):
-        forbidden("update_router:external_gateway_info:" + ("enable_snat" if "enable_snat" in given else "external_fixed_ips"))
+        forbidden(
+            "update_router:external_gateway_info:" + ("enable_snat" if "enable_snat" in given else "external_fixed_ips")
+        )
     network: NetworkRow = job.seen(NETWORK, given["network_id"])
     if not network.external:
         bad(f"Bad router request: Network {network.id} is not an external network.", "BadRequest")
@@ -225,7 +228,9 @@ def _by_subnet(job: Job, row: RouterRow, subnet_id: str) -> PortRow:
     subnet: SubnetRow = job.seen(SUBNET, subnet_id)
     network: NetworkRow = job.seen(NETWORK, subnet.network_id)
     if not subnet.gateway_ip:
-        bad(f"Bad router request: Subnet for router interface must have a gateway IP, subnet {subnet.id}.", "BadRequest")
+        bad(
+            f"Bad router request: Subnet for router interface must have a gateway IP, subnet {subnet.id}.", "BadRequest"
+        )
     _no_overlap(job, row, [subnet])
     foreign = not job.who.owns(network)
     asked = {"subnet_id": subnet.id, **({} if foreign else {"ip_address": subnet.gateway_ip})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from andromede.db.table import Table
 from andromede.network import kinds
@@ -93,7 +93,7 @@ class Shape:
     def attr(self, name: str) -> Attr | None:
         return next((attr for attr in self.attrs if attr.name == name), None)
 
-    def lost(self, object_id: str) -> Any:
+    def lost(self, object_id: str) -> NoReturn:
         """404."""
         missing(self.kind, object_id)
 

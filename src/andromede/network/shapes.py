@@ -7,13 +7,19 @@ from typing import Any
 
 from andromede.network import kinds, tables
 from andromede.network.faults import bad
-from andromede.network.model import NetworkRow, PortRow, SubnetRow
 from andromede.network.kinds import boolean, listing, number, one_of, or_none, record, text
+from andromede.network.model import NetworkRow, PortRow, SubnetRow
 from andromede.network.shape import REQUIRED, STANDARD, Attr, Shape, Who, shared_by_policy
 
 UP = Attr("admin_state_up", boolean, True, put=True, match="bool")
 STATUS = Attr("status")
-DHCP, ROUTER, GATEWAY, FLOATING = "network:dhcp", "network:router_interface", "network:router_gateway", "network:floatingip"
+DHCP, ROUTER, GATEWAY, FLOATING = (
+    "network:dhcp",
+    "network:router_interface",
+    "network:router_gateway",
+    "network:floatingip",
+)
+SEGMENT = or_none(number(1, 16777215), 0)
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 
 
@@ -32,9 +38,7 @@ def _network_seen(who: Who) -> tuple[str, list[Any]]:
 
 
 def _network_shared(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
-    sql = (
-        "t.id IN (SELECT object_id FROM network_rbac WHERE action = 'access_as_shared' AND target_tenant IN ('*', ?))"
-    )
+    sql = "t.id IN (SELECT object_id FROM network_rbac WHERE action = 'access_as_shared' AND target_tenant IN ('*', ?))"
     return (sql if truth(values) else f"NOT {sql}"), [who.project_id]
 
 
@@ -49,7 +53,7 @@ NETWORK = Shape(
         Attr("port_security_enabled", boolean, True, put=True, match="bool"),
         Attr("provider:network_type", one_of("vxlan", "flat", "local"), "", admin="see", column="network_type"),
         Attr("provider:physical_network", or_none(text(64)), "", admin="see", column="physical_network"),
-        Attr("provider:segmentation_id", or_none(number(1, 16777215), 0), 0, admin="see", column="segment", match="int"),
+        Attr("provider:segmentation_id", SEGMENT, 0, admin="see", column="segment", match="int"),
         Attr("dns_domain", kinds.domain_name, "", put=True),
         Attr("availability_zone_hints", kinds.HINTS, [], column="zone_hints", match=""),
     ),
@@ -135,9 +139,7 @@ def _port_groups(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
 
 FIXED = record({}, {"subnet_id": kinds.MAYBE_ID, "ip_address": kinds.MAYBE_ADDRESS})
 PAIR = record({"ip_address": kinds.address_or_prefix}, {"mac_address": kinds.mac})
-OPTION = record(
-    {"opt_name": text(64), "opt_value": or_none(text(), None)}, {"ip_version": number(4, 6)}
-)
+OPTION = record({"opt_name": text(64), "opt_value": or_none(text(), None)}, {"ip_version": number(4, 6)})
 PORT = Shape(
     "port", "ports", "Port", tables.PORTS, PortRow,
     (

@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from andromede.network import kinds, tables
-from andromede.network.model import AddressGroupRow, DefaultRuleRow, FloatingRow, ForwardingRow, GroupRow, PoolRow, RbacRow, RouterRow, RuleRow, ScopeRow
 from andromede.network.kinds import boolean, listing, number, one_of, or_none, text
+from andromede.network.model import (
+    AddressGroupRow,
+    DefaultRuleRow,
+    FloatingRow,
+    ForwardingRow,
+    GroupRow,
+    PoolRow,
+    RbacRow,
+    RouterRow,
+    RuleRow,
+    ScopeRow,
+)
 from andromede.network.shape import NAMELESS, REQUIRED, STANDARD, Attr, Shape, Who, own, shared_by_policy
 from andromede.network.shapes import STATUS, UP, truth
 
@@ -94,7 +105,8 @@ RULE = Shape(
 )  # fmt: skip
 
 DEFAULT_RULE = Shape(
-    "default_security_group_rule", "default_security_group_rules", "DefaultSecurityGroupRule", tables.DEFAULT_RULES, DefaultRuleRow,
+    "default_security_group_rule", "default_security_group_rules", "DefaultSecurityGroupRule",
+    tables.DEFAULT_RULES, DefaultRuleRow,
     (
         Attr("id"), Attr("description", kinds.TEXT, ""), *_MATCH,
         Attr("used_in_default_sg", boolean, False, column="in_default", match="bool"),

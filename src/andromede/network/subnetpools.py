@@ -59,7 +59,8 @@ def _scope(job: Job, scope_id: str, version: int) -> None:
         forbidden("create_subnetpool:address_scope_id")
     if scope.ip_version != version:
         bad(f"Illegal subnetpool association: subnetpool cannot associate with address scope {scope_id} because "
-            f"subnetpool ip_version is not {scope.ip_version}.", "IllegalSubnetPoolIpVersionAssociationToAddressScope")  # fmt: skip
+            f"subnetpool ip_version is not {scope.ip_version}.",
+            "IllegalSubnetPoolIpVersionAssociationToAddressScope")  # fmt: skip
 
 
 def _only_default(job: Job, is_default: bool, version: int, pool_id: str) -> None:

@@ -28,8 +28,18 @@ from andromede.network.tables import ADDRESSES, FORWARDINGS, GROUPS, NETWORKS, P
 ZONE = "nova"
 DOMAIN = "openstacklocal"
 NULLED = frozenset(
-    "gateway_ip ipv6_ra_mode ipv6_address_mode subnetpool_id address_scope_id port_id router_id fixed_ip_address "
-    "provider:physical_network flavor_id".split()
+    [
+        "gateway_ip",
+        "ipv6_ra_mode",
+        "ipv6_address_mode",
+        "subnetpool_id",
+        "address_scope_id",
+        "port_id",
+        "router_id",
+        "fixed_ip_address",
+        "provider:physical_network",
+        "flavor_id",
+    ]
 )
 """Attributes whose empty text is shown as null."""
 Values = dict[str, Any]
@@ -92,7 +102,9 @@ def _networks(tx: Reader, rows: Sequence[Any], who: Who, found: list[Values]) ->
 def _scopes(tx: Reader, networks: Sequence[str]) -> dict[tuple[str, int], str]:
     """(network, IP version) -> the address scope of its subnets."""
     rows = [row for row in SUBNETS.select(tx, {"network_id": list(networks)}) if row.subnetpool_id]
-    pools = {row.id: row for row in POOLS.select(tx, {"id": sorted({row.subnetpool_id for row in rows})})} if rows else {}
+    pools = (
+        {row.id: row for row in POOLS.select(tx, {"id": sorted({row.subnetpool_id for row in rows})})} if rows else {}
+    )
     scoped = [(row, pools[row.subnetpool_id].address_scope_id) for row in rows if row.subnetpool_id in pools]
     return {(row.network_id, row.ip_version): scope for row, scope in scoped if scope}
 
@@ -222,7 +234,7 @@ def availability(tx: Reader, rows: Sequence[Any]) -> list[Values]:
     used, held = links_store.availability(tx, ids), SUBNETS.select(tx, {"network_id": ids})
     found = []
     for row in rows:
-        subnets = [
+        subnets: list[Values] = [
             {
                 "subnet_id": one.id, "subnet_name": one.name, "cidr": str(range_of(one.cidr)),
                 "ip_version": one.ip_version, "total_ips": size(one.pools), "used_ips": used.get(one.id, 0),
@@ -239,3 +251,10 @@ def availability(tx: Reader, rows: Sequence[Any]) -> list[Values]:
 
 
 __all__ = ["ADDRESSES", "availability", "chosen", "forwarding", "many", "show"]
+
+
+def of_version(values: Values, versions: Sequence[str]) -> Values:
+    """The availability of a network's subnets of certain IP versions."""
+    subnets = [one for one in values["subnet_ip_availability"] if str(one["ip_version"]) in versions]
+    totals = {name: sum(int(one[name]) for one in subnets) for name in ("total_ips", "used_ips")}
+    return values | totals | {"subnet_ip_availability": subnets}

@@ -20,23 +20,25 @@ def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
     from andromede.compute.schema import MIGRATIONS as COMPUTE
     from andromede.keymanager.schema import MIGRATIONS as KEYMANAGER
+    from andromede.network.schema import MIGRATIONS as NETWORK
     from andromede.volumes.schema import MIGRATIONS as VOLUMES
 
-    return [*COMPUTE, *KEYMANAGER, *VOLUMES]
+    return [*COMPUTE, *KEYMANAGER, *NETWORK, *VOLUMES]
 
 
 def tables() -> list[AccessTable]:
     """The access rules of every hosting domain."""
     from andromede.keymanager import access as keymanager
+    from andromede.network import access as network
 
-    return [keymanager.TABLE]
+    return [keymanager.TABLE, network.TABLE]
 
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    from andromede.app.hosting import keymanager
+    from andromede.app.hosting import keymanager, network
 
-    return [*keymanager.mounts(site)]
+    return [*keymanager.mounts(site), *network.mounts(site)]
 
 
 def duties(site: Site) -> list[Duties]:

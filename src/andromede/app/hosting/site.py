@@ -17,6 +17,7 @@ from andromede.work.wake import Waker
 if TYPE_CHECKING:
     from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
+    from andromede.network.service import Networks
     from andromede.objects.service import Objects
     from andromede.volumes.disks import Disks
     from andromede.volumes.service import Volumes
@@ -86,6 +87,13 @@ class Site:
         from andromede.app.hosting import volumes
 
         return volumes.service(self)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Networks, routers, security groups."""
+        from andromede.app.hosting.network import service
+
+        return service(self)
 
     def close(self) -> None:
         """Give back what was opened."""
