@@ -22,7 +22,10 @@ from andromede.ids import Ids
 from andromede.web.actor import ANONYMOUS_LABEL
 from andromede.web.call import Call
 
-HOSTED: tuple[tuple[str, str, str], ...] = (("key-manager", "barbican", "{api}/key-manager"),)
+HOSTED: tuple[tuple[str, str, str], ...] = (
+    ("key-manager", "barbican", "{api}/key-manager"),
+    ("network", "neutron", "{api}/network"),
+)
 """(type, name, URL) of the services that join the catalog once the installation hosts; shown only while it does."""
 
 

@@ -212,4 +212,27 @@ CREATE TABLE network_host (
 ) {{norowid}};
 """
 
-MIGRATIONS = (Migration("network", 1, "networks, routers, security groups", _LAYER_2 + _LAYER_3 + _GROUPS + _REST),)
+_COLUMNS = (
+    "id, project_id, name, description, created_us, updated_us, revision, direction, ethertype, protocol, low, high, "
+    "prefix, remote_group, remote_addresses, in_default, in_others"
+)
+_DEFAULT_RULES = "".join(
+    f"INSERT INTO network_default_rule ({_COLUMNS}) VALUES ('5f0e1d2c-0000-4000-8000-00000000000{number}', '', '', "
+    f"'{text}', 0, 0, 0, '{direction}', '{ethertype}', NULL, NULL, NULL, NULL, {remote}, NULL, 1, {others});\n"
+    for number, (direction, ethertype, remote, others, text) in enumerate(
+        (
+            ("egress", "IPv4", "NULL", 1, "Everything may leave"),
+            ("egress", "IPv6", "NULL", 1, "Everything may leave"),
+            ("ingress", "IPv4", "'PARENT'", 0, "Members reach each other"),
+            ("ingress", "IPv6", "'PARENT'", 0, "Members reach each other"),
+        ),
+        1,
+    )
+)
+"""What new security groups let through, until an administrator says otherwise (SCS-0115)."""
+
+MIGRATIONS = (
+    Migration(
+        "network", 1, "networks, routers, security groups", _LAYER_2 + _LAYER_3 + _GROUPS + _REST + _DEFAULT_RULES
+    ),
+)
