@@ -14,7 +14,7 @@ from andromede.identity import passwords
 from andromede.web.api import Mount
 from andromede.web.routes import Route
 from tests.support.clock import FakeClock
-from tests.support.hosted import Hosted
+from tests.support.hosted_api import Hosted
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 GARBAGE: tuple[object, ...] = (

@@ -8,7 +8,7 @@ import pytest
 from andromede.db import Database
 from andromede.identity import passwords
 from tests.support.clock import FakeClock
-from tests.support.hosted import Hosted
+from tests.support.hosted_api import Hosted
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
-from tests.support.hosted import Hosted
+from tests.support.hosted_api import Hosted
 from tests.unit.keymanager.test_secrets import make, payload, text
 
 BASE = "/key-manager/v1/containers"

@@ -10,7 +10,7 @@ import pytest
 from andromede.errors import Denied, Fatal, Invalid, NotFound
 from andromede.keymanager.secrets import id_of
 from tests.support.cloud import Answer
-from tests.support.hosted import Hosted
+from tests.support.hosted_api import Hosted
 
 V11 = {"openstack-api-version": "key-manager 1.1"}
 BASE = "/key-manager/v1/secrets"

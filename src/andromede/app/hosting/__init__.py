@@ -18,27 +18,43 @@ if TYPE_CHECKING:
 
 def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
+    from andromede.compute.placement.schema import MIGRATIONS as PLACEMENT
     from andromede.compute.schema import MIGRATIONS as COMPUTE
     from andromede.keymanager.schema import MIGRATIONS as KEYMANAGER
     from andromede.network.schema import MIGRATIONS as NETWORK
     from andromede.volumes.schema import MIGRATIONS as VOLUMES
 
-    return [*COMPUTE, *KEYMANAGER, *NETWORK, *VOLUMES]
+    return [
+        *COMPUTE,
+        *PLACEMENT,
+        *KEYMANAGER,
+        *NETWORK,
+        *VOLUMES,
+    ]
 
 
 def tables() -> list[AccessTable]:
     """The access rules of every hosting domain."""
+    from andromede.compute.placement import access as placement
     from andromede.keymanager import access as keymanager
     from andromede.network import access as network
 
-    return [keymanager.TABLE, network.TABLE]
+    return [
+        placement.TABLE,
+        keymanager.TABLE,
+        network.TABLE,
+    ]
 
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    from andromede.app.hosting import keymanager, network
+    from andromede.app.hosting import keymanager, network, placement
 
-    return [*keymanager.mounts(site), *network.mounts(site)]
+    return [
+        *placement.mounts(site),
+        *keymanager.mounts(site),
+        *network.mounts(site),
+    ]
 
 
 def duties(site: Site) -> list[Duties]:
