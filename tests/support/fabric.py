@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import subprocess
+import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from andromede.engines.linux import kernel, names
+from andromede.engines.linux.fabric import LinuxFabric
+from andromede.engines.linux.host import Host
+from andromede.engines.linux.leaks import leaks
 from andromede.network.engine import (
     HOUSE,
     FixedPart,
@@ -76,6 +83,29 @@ def leg(word: str, part: NetworkPart, address: str, **more: Any) -> LegPart:
 def changed(part: Any, **values: Any) -> Any:
     """The next generation of a part."""
     return dataclasses.replace(part, generation=part.generation + 1, **values)
+
+
+def changed_port(one: PortPart, **values: Any) -> PortPart:
+    return dataclasses.replace(one, **values)
+
+
+@contextlib.contextmanager
+def real() -> Iterator[tuple[LinuxFabric, Host]]:
+    """A fabric of the kernel for an installation that nobody else has, taken away with all that is left of it."""
+    installation = uuid.uuid4().hex[:6]
+    with tempfile.TemporaryDirectory(prefix=f"fabric-{installation}-") as folder:
+        os.chmod(folder, 0o755)
+        host = Host(installation, Path(folder))
+        fabric = LinuxFabric(host)
+        try:
+            yield fabric, host
+        finally:
+            for part_id in reversed(fabric.listing()):
+                fabric.remove(part_id)
+            left = leaks(host, [])
+            for name in kernel.names(names.prefix(installation)):
+                kernel.destroy(name)
+        assert left == [], left
 
 
 def run_in(

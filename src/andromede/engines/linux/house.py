@@ -18,6 +18,7 @@ def place(host: Host, port_id: str) -> str:
 def create(host: Host, port: PortPart) -> None:
     host.step("house")
     kernel.create(place(host, port.id))
+    kernel.inside(place(host, port.id), lambda: kernel.sysctl({"net/ipv6/conf/default/accept_dad": 0}))
 
 
 def holds(host: Host, port: PortPart) -> bool:
@@ -28,6 +29,16 @@ def holds(host: Host, port: PortPart) -> bool:
             return links.find(LINK) is not None
 
     return kernel.inside(place(host, port.id), look)
+
+
+def vacate(host: Host, port: PortPart) -> None:
+    """Take away an end whose other one is lost."""
+
+    def within() -> None:
+        with Links() as links:
+            links.remove(LINK)
+
+    kernel.inside(place(host, port.id), within)
 
 
 def settle(host: Host, part: NetworkPart, port: PortPart) -> None:

@@ -21,6 +21,7 @@ _SYSCTL: dict[str, str | int] = {
     "net/ipv4/ip_forward": 0,
     "net/bridge/bridge-nf-call-iptables": 1,
     "net/bridge/bridge-nf-call-ip6tables": 1,
+    "net/ipv6/conf/default/accept_dad": 0,
     "net/netfilter/nf_conntrack_tcp_loose": 0,  # what was cut off does not come back from its middle
 }
 _BRIDGE_SYSCTL = {"net/ipv6/conf/br0/accept_ra": 0}
@@ -72,6 +73,7 @@ def _bridge(host: Host, part: NetworkPart, links: Links) -> Link:
     lo = links.find("lo")
     if lo is not None and not lo.up:
         links.settle(lo, {"up": True})
+    _forwarding(host)
     bridge = links.find(names.BRIDGE)
     if bridge is None:
         host.step("bridge")
@@ -79,7 +81,6 @@ def _bridge(host: Host, part: NetworkPart, links: Links) -> Link:
             names.BRIDGE, kind="bridge", address=part.dhcp_mac, mtu=part.mtu,
             br_forward_delay=0, br_stp_state=0, br_mcast_snooping=0,
         )  # fmt: skip
-    _forwarding(host)
     host.step("bridge settings")
     kernel.sysctl(dict(_BRIDGE_SYSCTL))
     links.settle(bridge, {"mac": part.dhcp_mac, "mtu": part.mtu, "alias": part.id, "up": part.up})
@@ -128,6 +129,7 @@ def _port(host: Host, part: NetworkPart, links: Links, bridge: Link, named: tupl
         if port.kind == TAP:
             link = links.add(name, kind="tuntap", mode="tap", uid=port.uid, ifr={"vnet_hdr": 1, "no_pi": 1})
         else:
+            house.vacate(host, port)
             with peer_namespace(house.place(host, port.id)) as fd:
                 peer = {"ifname": house.LINK, "net_ns_fd": fd, "address": port.mac, "mtu": part.mtu}
                 link = links.add(name, kind="veth", peer=peer)

@@ -20,6 +20,7 @@ _SYSCTL: dict[str, str | int] = {
     "net/ipv4/conf/all/send_redirects": 0,
     "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv6/conf/default/accept_ra": 0,
+    "net/ipv6/conf/default/accept_dad": 0,  # the rows say whose addresses are; nobody waits a second for others
     "net/netfilter/nf_conntrack_tcp_loose": 0,
 }
 
@@ -99,6 +100,12 @@ def _places(host: Host, part: RouterPart) -> list[tuple[LegPart | GatewayPart, _
     return found
 
 
+def _forget(name: str) -> None:
+    """Remove a link of the calling thread's namespace."""
+    with Links() as links:
+        links.remove(name)
+
+
 def _wire(host: Host, own: str, port: LegPart | GatewayPart, place: _Place, there: bool) -> None:
     """Make a pair and join its near end; `there`: whether its far end is in the router."""
     with Links() as links:
@@ -108,6 +115,8 @@ def _wire(host: Host, own: str, port: LegPart | GatewayPart, place: _Place, ther
         if links.find(place.near) is not None and not there:
             links.remove(place.near)
         if links.find(place.near) is None:
+            if there:  # its near end is where this network was before a stranger took its name
+                kernel.inside(own, lambda: _forget(place.far))
             host.step("leg")
             with peer_namespace(own) as fd:
                 peer = {"ifname": place.far, "net_ns_fd": fd, "address": port.mac, "mtu": port.mtu}
