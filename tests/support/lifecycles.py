@@ -17,8 +17,10 @@ import dataclasses
 import importlib
 import io
 import json
+import os
 import pkgutil
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,16 +184,30 @@ def _onward(lifecycle: Lifecycle[Any], state: str) -> bool:
     return state in lifecycle.steps and any(removing in lifecycle.moves.get(next, frozenset()) for next in following)
 
 
+MEMORY = Path("/dev/shm")
+
+
 class Prover:
-    """Proves walks in one folder; the schema is made once and copied."""
+    """Proves walks in one folder, in memory where the machine has such a place; the schema is made once and copied."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        place = MEMORY if os.access(MEMORY, os.W_OK) else folder
+        self._kept = tempfile.TemporaryDirectory(prefix="andromede-walks-", dir=place)
+        self._folder = Path(self._kept.name)
         self._count = 0
-        self._blank = folder / "blank.db"
+        self._blank = self._folder / "blank.db"
         db = open_database(f"sqlite:///{self._blank}")
         migrate(db, migrations())
         db.close()
+
+    def close(self) -> None:
+        self._kept.cleanup()
+
+    def __enter__(self) -> Prover:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
 
     def prove(self, walk: Walk) -> set[str]:
         """Every disturbance; the working states that it went through. AssertionError tells the first that failed."""
@@ -220,7 +236,7 @@ class Prover:
         assert found.leaks == plain.leaks, f"{where}: {found.leaks} is left"
 
     def _refused(self, walk: Walk, verb: str) -> None:
-        with self._setting(walk, f"{verb} refused") as course:
+        with self.course(walk, f"{verb} refused") as course:
             course.scene.faults.verb = verb
             course.go()
             row = course.row()
@@ -229,7 +245,7 @@ class Prover:
             course.deleted()
 
     def _wished(self, walk: Walk, word: str, at: int) -> None:
-        with self._setting(walk, f"wish {word} before step {at}", wish=(word, at)) as course:
+        with self.course(walk, f"wish {word} before step {at}", wish=(word, at)) as course:
             course.go()
             if word == "delete":
                 assert course.row() is None, f"{course.what}: rests in {course.row().state}"
@@ -237,13 +253,13 @@ class Prover:
             assert not course.scene.alerts(), f"{course.what}: {course.scene.alerts()}"
 
     def _walked(self, walk: Walk, what: str, twice: bool = False, fault: Any = None) -> Walked:
-        with self._setting(walk, what, twice=twice) as course:
+        with self.course(walk, what, twice=twice) as course:
             if fault is not None:
                 course.scene.faults.plan(*fault)
             course.go()
             return course.walked()
 
-    def _setting(self, walk: Walk, what: str, twice: bool = False, wish: tuple[str, int] | None = None) -> Course:
+    def course(self, walk: Walk, what: str, twice: bool = False, wish: tuple[str, int] | None = None) -> Course:
         self._count += 1
         folder = self._folder / f"scene-{self._count}"
         folder.mkdir()

@@ -69,21 +69,30 @@ def test_only_a_process_of_this_machine_is_known_to_have_ended() -> None:
     assert _ended(f"{socket.gethostname()}:{os.getpid()}"), "this one is none of ours"
 
 
+EVERY = [walk for kind in sorted(WALKS) for walk in WALKS[kind]]
+
+
+@pytest.fixture
+def prover(tmp_path: Path) -> Iterator[Prover]:
+    with Prover(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("walk", EVERY, ids=str)
+def test_a_walk_comes_to_the_same_end_however_disturbed(walk: Walk, prover: Prover) -> None:
+    assert prover.prove(walk)
+
+
 @pytest.mark.parametrize("kind", sorted(WALKS))
-def test_every_walk_comes_to_the_same_end_however_disturbed(kind: str, tmp_path: Path) -> None:
-    prover = Prover(tmp_path)
-    seen: set[str] = set()
+def test_the_walks_of_a_lifecycle_leave_out_no_step(kind: str, prover: Prover) -> None:
     steps: set[str] = set()
+    seen: set[str] = set()
     for walk in WALKS[kind]:
-        stage = _probe(walk, prover)
-        steps |= set(stage.steps)
-        seen |= prover.prove(walk)
+        with prover.course(walk, "undisturbed") as course:
+            steps |= set(course.stage.lifecycle.steps)
+            course.go()
+            seen |= set(course.steps)
     assert seen == steps, f"no walk of {kind} goes through {sorted(steps - seen)}"
-
-
-def _probe(walk: Walk, prover: Prover) -> Lifecycle[Any]:
-    with prover._setting(walk, "declared") as course:
-        return course.stage.lifecycle
 
 
 def _toy(state: str, **changes: Any) -> Any:
@@ -108,8 +117,8 @@ TOY = [("making", "ready"), ("closing", "closed"), ("deleting", "")]
 
 
 @pytest.mark.parametrize(("state", "ends"), TOY)
-def test_the_prover_passes_what_may_be_repeated(state: str, ends: str, tmp_path: Path) -> None:
-    assert state in Prover(tmp_path).prove(Walk("thing", "toy", ends, _toy(state)))
+def test_the_prover_passes_what_may_be_repeated(state: str, ends: str, prover: Prover) -> None:
+    assert state in prover.prove(Walk("thing", "toy", ends, _toy(state)))
 
 
 def _counted(engine: ToyEngine) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def _leaky(engine: ToyEngine) -> dict[str, Any]:
         ("making", "closed", lambda engine: {}, "rests in 'ready'"),
     ],
 )
-def test_the_prover_finds_what_may_not(state: str, ends: str, other: Any, told: str, tmp_path: Path) -> None:
+def test_the_prover_finds_what_may_not(state: str, ends: str, other: Any, told: str, prover: Prover) -> None:
     def stage(scene: Scene) -> Stage:
         made = _toy(state)(scene)
         engine = ToyEngine()
@@ -147,7 +156,7 @@ def test_the_prover_finds_what_may_not(state: str, ends: str, other: Any, told: 
         )  # fmt: skip
 
     with pytest.raises(AssertionError) as found:
-        Prover(tmp_path).prove(Walk("thing", "toy", ends, stage))
+        prover.prove(Walk("thing", "toy", ends, stage))
     assert told in str(found.value)
 
 
@@ -176,12 +185,12 @@ def test_a_lifecycle_that_is_declared_badly_is_told_so() -> None:
         assert words in told
 
 
-def test_a_stranded_row_is_named(tmp_path: Path) -> None:
+def test_a_stranded_row_is_named(prover: Prover) -> None:
     """It would be looked at for ever."""
     steps = {"making": lambda thing: Next("making", wake_in=0.01)}
     walk = Walk("thing", "toy", "ready", _toy("making", steps=steps, deadlines={"making": Deadline(1e9)}))
     with pytest.raises(AssertionError, match="does not come to rest, it is making"):
-        Prover(tmp_path).prove(walk)
+        prover.prove(walk)
 
 
 def test_rows_of_both_databases_are_found_by_name(db: Database) -> None:
