@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 SLOTS = 16
-"""Disks and nics that a guest can have together: one hot-plug slot each (COMPUTE.md 4)."""
+"""Disks and nics that a guest can have together: one hot-plug slot each."""
 
 Power = Literal["running", "paused", "suspended", "off"]
 """What may be wished. `suspended`: the process is gone and the memory lies encrypted on the host's disk."""

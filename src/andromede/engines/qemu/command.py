@@ -145,7 +145,7 @@ class Line:
 
 
 def machine(line: Line, guest: Guest, accelerator: Accelerator, place: Place) -> None:
-    """Everything that guests have in common (COMPUTE.md 4)."""
+    """Everything that guests have in common."""
     console = os.open(place.console, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     log = line.fdset(console, "console")
     cores = f"{guest.vcpus},sockets=1,cores={guest.vcpus},threads=1"

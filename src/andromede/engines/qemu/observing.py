@@ -1,4 +1,4 @@
-"""What QEMU tells of a guest, as `Observed` (COMPUTE.md 5, second table)."""
+"""What QEMU tells of a guest, as `Observed`."""
 
 from __future__ import annotations
 
