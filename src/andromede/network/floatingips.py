@@ -134,8 +134,8 @@ def forward(job: Job, floating: FloatingRow, values: dict[str, Any], old: Forwar
     inner = _range(values, "internal") or ((old.inner_first, old.inner_last) if old else None)
     if outer is None or inner is None:
         bad("internal_port and external_port, or their ranges, must be given", "HTTPBadRequest")
-    if inner[1] - inner[0] not in (0, outer[1] - outer[0]):
-        bad("the internal range must be one port or as long as the external one", "HTTPBadRequest")
+    if inner[1] - inner[0] != outer[1] - outer[0]:
+        bad("the internal range must be as long as the external one", "HTTPBadRequest")
     port_id = values.get("internal_port_id") or (old.port_id if old else "")
     fixed = values.get("internal_ip_address") or (old.address if old and old.port_id == port_id else "")
     port, address, router = _internal(job, floating, port_id, fixed)

@@ -163,3 +163,15 @@ def availability(tx: Reader, network_ids: Sequence[str]) -> dict[str, int]:
     """Subnet -> how many addresses are taken in it."""
     sql = "SELECT subnet_id, count(*) FROM network_address WHERE network_id IN ({ids}) GROUP BY subnet_id"
     return {str(row[0]): int(row[1]) for row in _each(tx, sql, list(network_ids))}
+
+
+def members(tx: Reader, groups: Sequence[str], networks: Sequence[str]) -> list[tuple[str, PortRow]]:
+    """(group, port) of the bound ports of these groups on these networks."""
+    marks, more = ", ".join("?" * len(groups)), ", ".join("?" * len(networks))
+    sql = (
+        "SELECT g.group_id, g.port_id FROM network_port_group g JOIN network_port p ON p.id = g.port_id "
+        f"WHERE p.host <> '' AND g.group_id IN ({marks}) AND p.network_id IN ({more}) ORDER BY g.group_id, g.port_id"
+    )
+    pairs = [(str(row[0]), str(row[1])) for row in tx.all(sql, [*groups, *networks])]
+    ports = {row.id: row for row in PORTS.select(tx, {"id": sorted({port_id for _, port_id in pairs})})}
+    return [(group, ports[port_id]) for group, port_id in pairs]

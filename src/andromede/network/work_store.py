@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from andromede.db import Tx
 from andromede.db.table import Reader
 from andromede.network.model import PartRow
@@ -88,3 +90,43 @@ def hosts(tx: Reader) -> list[tuple[str, int, int]]:
     """(host, started, seen) of every host that has ever worked."""
     rows = tx.all("SELECT host, started_us, seen_us FROM network_host ORDER BY host")
     return [(str(row[0]), int(row[1]), int(row[2])) for row in rows]
+
+
+def asleep(tx: Tx, network_id: str) -> None:
+    """A network has nobody on this host: nothing of it is there."""
+    tx.run(
+        "UPDATE network_port SET status = 'DOWN' WHERE network_id = ? AND device_owner = 'network:dhcp'", (network_id,)
+    )
+
+
+def resting(tx: Reader, after: str, most: int) -> list[PartRow]:
+    """Parts that nobody works on, by id."""
+    sql = "WHERE t.id > ? AND t.state IN ('loaded', 'error') AND t.due_us IS NULL ORDER BY t.id LIMIT ?"
+    return PARTS.query(tx, sql, (after, most))
+
+
+def known(tx: Reader, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are parts."""
+    return {row.id for row in PARTS.select(tx, {"id": list(ids)})}
+
+
+def held(tx: Tx, network_id: str, ports: Collection[str]) -> None:
+    """Guests' ports are active while somebody holds their taps."""
+    rows = tx.all(
+        "SELECT id, status FROM network_port WHERE network_id = ? AND host <> '' AND admin_state_up = 1 "
+        "AND device_owner LIKE 'compute:%' AND status IN ('ACTIVE', 'DOWN')",
+        (network_id,),
+    )
+    for port_id, status in rows:
+        now = "ACTIVE" if port_id in ports else "DOWN"
+        if now != status:
+            tx.run("UPDATE network_port SET status = ? WHERE id = ? AND status = ?", (now, port_id, status))
+
+
+def held_by(tx: Tx, device_id: str, held: bool) -> None:
+    """A guest holds the taps of its ports, or does not any more."""
+    was, now = ("DOWN", "ACTIVE") if held else ("ACTIVE", "DOWN")
+    tx.run(
+        "UPDATE network_port SET status = ? WHERE device_id = ? AND status = ? AND host <> '' AND admin_state_up = 1",
+        (now, device_id, was),
+    )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from andromede.app.hosting.site import Duties
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
+    from andromede.config import Server
+    from andromede.network.engine import Fabric
+    from andromede.network.lifecycle import Wiring
     from andromede.network.service import Networks
     from andromede.web.api import Mount
 
@@ -21,8 +27,57 @@ def service(site: Site) -> Networks:
     return Networks(Core(site.desk, site.config.hosting, known, site.host))
 
 
+def fabric(site: Site) -> Fabric:
+    """Networks made by this machine's kernel."""
+    from andromede.engines.linux.fabric import LinuxFabric
+
+    return LinuxFabric.of(site.place.require()["id"], Path(site.config.hosting.runtime))
+
+
 def mounts(site: Site) -> list[Mount]:
     """Neutron's API."""
     from andromede.network import more_routes
 
     return [more_routes.mount(site.networks)]
+
+
+def open_ports(server: Server) -> tuple[int, ...]:
+    """The TCP ports of this machine that guests may reach: those of the program, where they listen to more than the
+    machine itself."""
+    found = []
+    for listen in (server.listen, server.objects):
+        host, _, port = listen.rpartition(":")
+        if host not in ("127.0.0.1", "::1", "[::1]", "localhost"):
+            found.append(int(port))
+    return tuple(found)
+
+
+def wiring(site: Site) -> Wiring:
+    """The steps of networks and routers on this host."""
+    from andromede.network.lifecycle import Wiring
+    from andromede.network.parts import Place
+
+    place = Place(site.host, site.config.hosting, open_ports(site.config.server))
+    return Wiring(site.base.db, site.fabric, place)
+
+
+def begin(site: Site) -> None:
+    """Make the network `public` of a new installation."""
+    from andromede.identity import principals_store
+    from andromede.ids import request_id
+
+    owner = principals_store.PROJECTS.find(site.base.db, name="admin", domain_id="default", is_domain=False)
+    if owner is not None:
+        site.networks.begin(owner.id, request_id(site.base.ids))
+
+
+def duties(site: Site) -> Duties:
+    """Networks, routers and the way outside are made, and watched."""
+    from andromede.network.lifecycle import PULSE_SECONDS, Watch
+    from andromede.work import Reconciler
+
+    made = wiring(site)
+    watch = Watch(made, site.base.clock, site.base.log)
+    return Duties(
+        [made.lifecycle()], [Reconciler("network.watch", PULSE_SECONDS, watch.turn)], [lambda: begin(site)]
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from andromede.work.wake import Waker
 if TYPE_CHECKING:
     from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
+    from andromede.network.engine import Fabric
     from andromede.network.service import Networks
     from andromede.objects.service import Objects
     from andromede.volumes.disks import Disks
@@ -94,6 +95,13 @@ class Site:
         from andromede.app.hosting.network import service
 
         return service(self)
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """What carries packets on this host."""
+        from andromede.app.hosting.network import fabric
+
+        return fabric(self)
 
     def close(self) -> None:
         """Give back what was opened."""
