@@ -22,7 +22,7 @@ from andromede.errors import NoCapacity
 
 FIRST_UID = 0x7000_0000
 UIDS = 1 << 20
-"""Ids of users that nobody else has: above the range that systemd gives to containers (uid-gid.md of systemd)."""
+"""Ids of users that nobody else has: above the range that systemd gives to containers (of systemd)."""
 _TAIL = 4096
 
 
