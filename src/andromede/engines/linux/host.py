@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyroute2.nftables.main import NFTables
-
 from andromede.engines.linux import names
+from andromede.engines.linux.netfilter import chains
 from andromede.engines.linux.ruleset import GENERATION, SUM, Ruleset
 from andromede.errors import Unavailable
 
@@ -50,13 +49,6 @@ class Host:
             run(rules.whole(), strict=True)
         self.loaded[place] = rules
         return True
-
-
-def chains(table: str) -> set[str]:
-    """Names of the chains of a table in the calling thread's namespace."""
-    with NFTables(nfgen_family=0) as socket:
-        found = list(socket.get_chains())
-    return {one.get_attr("NFTA_CHAIN_NAME") for one in found if one.get_attr("NFTA_CHAIN_TABLE") == table}
 
 
 def generation(marks: set[str]) -> int | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
 from andromede.engines.linux import conntrack, daemon, dhcp, house, kernel, names, network_rules
-from andromede.engines.linux.host import Host, chains, generation
+from andromede.engines.linux.host import Host, generation
 from andromede.engines.linux.links import Link, Links, peer_namespace
+from andromede.engines.linux.netfilter import chains, counters
 from andromede.engines.linux.network_rules import METADATA
 from andromede.engines.linux.ruleset import Ruleset
 from andromede.engines.linux.verdict import Verdicts
@@ -212,12 +212,6 @@ def _look(network_id: str) -> Wired:
         if link.master == bridge.index and link.up and link.alias and link.name.startswith(("tap", "r-"))
     )
     number = generation(chains("sg"))
+    dropped = {word.removeprefix("c_"): count for word, count in counters().items()}
     faults = () if number is not None else ("its rules are missing",)
-    return Wired(network_id, number, ports, faults, counters())
-
-
-def counters() -> dict[str, int]:
-    """Packets dropped, by why."""
-    ran = subprocess.run(["nft", "-j", "list", "counters"], capture_output=True, timeout=10, check=False)
-    found = [one["counter"] for one in json.loads(ran.stdout or b"{}").get("nftables", []) if "counter" in one]
-    return {one["name"].removeprefix("c_"): one["packets"] for one in found if one["name"].startswith("c_")}
+    return Wired(network_id, number, ports, faults, dropped)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from andromede.engines.linux import kernel, names
-from andromede.engines.linux.host import Host, chains, generation, run
+from andromede.engines.linux.host import Host, generation, run
 from andromede.engines.linux.links import Link, Links
+from andromede.engines.linux.netfilter import chains
 from andromede.engines.linux.ruleset import Chain, Ruleset, Table
 from andromede.errors import Unavailable
 from andromede.network.engine import OUTSIDE, OutsidePart, Wired

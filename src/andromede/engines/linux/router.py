@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from andromede.engines.linux import daemon, dhcp, kernel, names, network, router_rules
 from andromede.engines.linux.announce import announce
-from andromede.engines.linux.host import Host, chains, generation
+from andromede.engines.linux.host import Host, generation
 from andromede.engines.linux.links import Links, peer_namespace
 from andromede.engines.linux.names import GATEWAY
+from andromede.engines.linux.netfilter import chains
 from andromede.errors import Unavailable
 from andromede.network.engine import GatewayPart, LegPart, RouterPart, Wired
 

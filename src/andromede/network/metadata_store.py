@@ -1,0 +1,15 @@
+"""Who asks for metadata, by where the question came in."""
+
+from __future__ import annotations
+
+from andromede.db.table import Reader
+
+
+def port_at(tx: Reader, network_id: str, address: str) -> str | None:
+    """The port that has an address in a network."""
+    row = tx.one(
+        "SELECT a.port_id FROM network_subnet s JOIN network_address a ON a.subnet_id = s.id "
+        "WHERE s.network_id = ? AND a.address = ?",
+        (network_id, address),
+    )
+    return str(row[0]) if row else None
