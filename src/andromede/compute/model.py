@@ -82,7 +82,7 @@ class Server(Work):
     description`, sizes MiB and GiB as in Nova). `image`: the image's facts at creation
     (`disk_format container_format min_disk properties`). `networks`: "auto", "none" or "list": the nics are devices.
     `before`: the state at rest to which the present work returns; `wish`: its arguments; `task`: Nova's task_state
-    where the state has several. `claim_mb`: memory in the host's books."""
+    where the state has several."""
 
     id: str
     project_id: str
@@ -139,7 +139,9 @@ class Server(Work):
     updated_us: int = 0
     launched_us: int = 0
     terminated_us: int = 0
-    claim_mb: int = 0
+    vcpus: int = 0
+    ram_mb: int = 0
+    """Of the flavor (during a resize of the larger one), for quotas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,20 +186,6 @@ class Tag:
 
     server_id: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A fixed or floating address of a server as lists show and filter it, kept by whoever binds ports: a copy, made
-    anew by `servers.addresses`."""
-
-    server_id: str
-    port_id: str
-    network: str
-    address: str
-    version: int
-    kind: str
-    mac: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ CREATE TABLE compute_server (
   updated_us {int} NOT NULL,
   launched_us {int} NOT NULL,
   terminated_us {int} NOT NULL,
-  claim_mb {int} NOT NULL,"""
+  vcpus {int} NOT NULL,
+  ram_mb {int} NOT NULL,"""
     + COLUMNS
     + """
 );
@@ -102,16 +103,6 @@ CREATE INDEX compute_device_volume ON compute_device (volume_id);
 CREATE INDEX compute_device_port ON compute_device (port_id);
 CREATE TABLE compute_tag (server_id {text} NOT NULL, name {text} NOT NULL, PRIMARY KEY (server_id, name));
 CREATE INDEX compute_tag_name ON compute_tag (name);
-CREATE TABLE compute_address (
-  server_id {text} NOT NULL,
-  port_id {text} NOT NULL,
-  network {text} NOT NULL,
-  address {text} NOT NULL,
-  version {int} NOT NULL,
-  kind {text} NOT NULL,
-  mac {text} NOT NULL,
-  PRIMARY KEY (server_id, port_id, address)
-);
 CREATE TABLE compute_action (
   server_id {text} NOT NULL,
   request_id {text} NOT NULL,

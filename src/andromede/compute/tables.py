@@ -8,7 +8,6 @@ from andromede.db.table import Table
 SERVERS = Table(model.SERVER, model.Server, "created_us, id")
 DEVICES = Table(model.DEVICE, model.Device, "server_id, kind, position, id")
 TAGS = Table("compute_tag", model.Tag, "server_id, name")
-ADDRESSES = Table("compute_address", model.Address, "server_id, network, port_id, address")
 ACTIONS = Table("compute_action", model.Action, "start_us, request_id")
 EVENTS = Table("compute_action_event", model.ActionEvent, "server_id, request_id, position")
 KEYPAIRS = Table("compute_keypair", model.Keypair, "user_id, name")
