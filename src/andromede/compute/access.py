@@ -38,7 +38,7 @@ _ACTIONS: Rules = {
     **_rules(ADMIN, MEMBER, actions="add_security_group remove_security_group add_fixed_ip remove_fixed_ip"),
     **_rules(ADMIN, MEMBER, actions="add_floating_ip remove_floating_ip crash_dump"),
     **_rules(ADMIN, actions="reset_state reset_network inject_network_info migrate live_migrate evacuate"),
-    **_rules(ADMIN, actions="shelve_offload unlock_override"),
+    **_rules(ADMIN, actions="shelve_offload"),
 }
 
 _BOOKS: Rules = {
@@ -61,4 +61,6 @@ _BOOKS: Rules = {
     **_rules(ADMIN, actions="proxy_admin"),
 }
 
-TABLE = AccessTable({**_SERVERS, **_ACTIONS, **_BOOKS})
+TABLE = AccessTable({**_SERVERS, **_BOOKS})
+ACTIONS = AccessTable(_ACTIONS)
+"""The actions of `POST /servers/{id}/action`, all behind `compute:server_action`."""

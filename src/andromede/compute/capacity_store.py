@@ -12,9 +12,7 @@ def used(db: Reader, provider_id: str) -> tuple[dict[str, int], int]:
         "SELECT resource_class, sum(used) FROM placement_allocation WHERE provider_id = ? GROUP BY resource_class",
         (provider_id,),
     )
-    row = db.one(
-        "SELECT count(DISTINCT consumer_id) FROM placement_allocation WHERE provider_id = ?", (provider_id,)
-    )
+    row = db.one("SELECT count(DISTINCT consumer_id) FROM placement_allocation WHERE provider_id = ?", (provider_id,))
     return {str(name): int(value) for name, value in rows}, int(row[0]) if row else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from andromede.audit.changes import Desk
 from andromede.clock import utc
@@ -29,7 +30,7 @@ class Core:
     zone: str = "nova"
 
 
-def version(call: Call[object]) -> Version:
+def version(call: Call[Any]) -> Version:
     """The microversion of a call."""
     return call.microversion or (2, 1)
 
@@ -44,18 +45,18 @@ def fine(us: int) -> str | None:
     return utc(us).strftime("%Y-%m-%dT%H:%M:%S.%f") if us else None
 
 
-def is_admin(call: Call[object]) -> bool:
+def is_admin(call: Call[Any]) -> bool:
     """Whether the caller manages the installation."""
     return is_cloud_admin(call.who)
 
 
-def project_of(call: Call[object]) -> str:
+def project_of(call: Call[Any]) -> str:
     """The project that a call is scoped to. Raises `NotFound` without one: there is nothing to see."""
     if call.who.project_id is None:
         raise NotFound("this call needs a credential that is scoped to a project", "project")
     return call.who.project_id
 
 
-def own_project(call: Call[object], body: object) -> Target:
+def own_project(call: Call[Any], body: Any) -> Target:
     """The target of what has no owner but the caller's project."""
     return Target(project_id=call.who.project_id, user_id=call.who.user_id)

@@ -84,7 +84,7 @@ def _listed(call: ComputeCall) -> tuple[list[Flavor], list[Any]]:
     key, way = call.query.get("sort_key") or "flavorid", call.query.get("sort_dir") or "asc"
     if key not in SORTS or way not in ("asc", "desc"):
         raise Invalid(f"flavors cannot be sorted by {key!r} {way!r}", "query")
-    found = [f for f in call.services.flavors.list(_public(call), call.who.project_id) if f.disk >= disk]
+    found = [f for f in call.services.flavors.listed(_public(call), call.who.project_id) if f.disk >= disk]
     rows = [flavor for flavor in found if flavor.ram >= ram]
     rows.sort(key=lambda flavor: (getattr(flavor, SORTS[key]), flavor.id), reverse=way == "desc")
     return page(call, rows, ("flavors", "flavor"))
@@ -237,5 +237,3 @@ def update_extra_spec(call: ComputeCall, body: Body) -> Body:
 def delete_extra_spec(call: ComputeCall) -> None:
     """Drop one extra spec."""
     call.services.flavors.specs(call, call.params["flavor_id"], {}, call.params["key"])
-
-

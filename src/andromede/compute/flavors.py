@@ -32,7 +32,7 @@ class Flavors:
     def _allowed(self, flavor_id: str, project_id: str | None) -> bool:
         return ACCESS.find(self._core.desk.db, flavor_id=flavor_id, project_id=project_id or "") is not None
 
-    def list(self, public: bool | None, project_id: str | None) -> list[Flavor]:
+    def listed(self, public: bool | None, project_id: str | None) -> list[Flavor]:
         """Flavors by `public`; public ones come with those that the project may use, None is all."""
         return flavor_store.listing(self._core.desk.db, public, project_id or "")
 
@@ -140,6 +140,8 @@ def provided(tx: Tx, clock: Clock) -> int:
     wanted += [("tiny", "tiny", 1, 192, 0, {}), ("tiny2", "tiny2", 1, 256, 1, {})]
     for flavor_id, name, vcpus, ram, disk, specs in wanted:
         if FLAVORS.find(tx, id=flavor_id) is None and FLAVORS.find(tx, name=name) is None:
-            FLAVORS.insert(tx, Flavor(flavor_id, name, vcpus, ram, disk, 0, 0, "1.0", True, False, None, dict(specs), now))
+            FLAVORS.insert(
+                tx, Flavor(flavor_id, name, vcpus, ram, disk, 0, 0, "1.0", True, False, None, dict(specs), now)
+            )
             added += 1
     return added

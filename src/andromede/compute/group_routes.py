@@ -43,7 +43,7 @@ def _view(call: ComputeCall, group: ServerGroup, members: list[str]) -> Body:
 def list_groups(call: ComputeCall) -> Body:
     """The project's groups; for admins all with `all_projects`."""
     every = is_admin(call) and "all_projects" in call.query
-    rows = call.services.groups.list(None if every else project_of(call))
+    rows = call.services.groups.listed(None if every else project_of(call))
     start = call.integer("offset", 0, 10**9) or 0
     limit = call.integer("limit", 0, 10**9)
     rows = rows[start : start + (1000 if limit is None else min(limit, 1000))]

@@ -27,7 +27,7 @@ class Groups:
             raise NotFound(f"Instance group {group_id} could not be found.", "server_group")
         return found
 
-    def list(self, project_id: str | None) -> list[ServerGroup]:
+    def listed(self, project_id: str | None) -> list[ServerGroup]:
         """The groups of a project, of all with None."""
         return GROUPS.select(self._core.desk.db, {} if project_id is None else {"project_id": project_id})
 

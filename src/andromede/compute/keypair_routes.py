@@ -41,7 +41,8 @@ def _view(call: ComputeCall, key: Keypair) -> Body:
 @routes.add("GET", PATH, "compute:list_keypairs", target=whose)
 def list_keypairs(call: ComputeCall) -> Body:
     """A user's keys."""
-    rows, links = call.services.keypairs.list(_user(call)), []
+    rows = call.services.keypairs.listed(_user(call))
+    links: list[Any] = []
     if version(call) >= (2, 35):
         rows, links = page(call, rows, ("keypairs", "keypair"), "name")
     return with_links({"keypairs": [{"keypair": _view(call, key)} for key in rows]}, "keypairs_links", links)
@@ -79,5 +80,3 @@ def delete_keypair(call: ComputeCall) -> Reply:
     """Delete a key."""
     call.services.keypairs.remove(call, _user(call), call.params["name"])
     return Reply(None, 202 if version(call) < (2, 2) else 204)
-
-

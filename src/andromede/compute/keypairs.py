@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from andromede.compute.core import Core
@@ -29,7 +29,10 @@ def fingerprint(kind: str, public_key: str) -> str:
     """MD5 of an ssh key's blob, SHA-1 of an x509 certificate. Raises `Invalid` for what is neither."""
     try:
         if kind == "x509":
-            return _colons(x509.load_pem_x509_certificate(public_key.encode()).fingerprint(hashes.SHA1()).hex())
+            found = x509.load_pem_x509_certificate(public_key.encode())
+            return _colons(
+                hashlib.sha1(found.public_bytes(serialization.Encoding.DER), usedforsecurity=False).hexdigest()
+            )
         serialization.load_ssh_public_key(public_key.encode())
         blob = base64.b64decode(public_key.split()[1], validate=True)
     except (ValueError, IndexError, UnsupportedAlgorithm) as error:
@@ -61,7 +64,7 @@ class Keypairs:
             raise NotFound(f"Keypair {name} not found for user {user_id}", "keypair")
         return found
 
-    def list(self, user_id: str) -> list[Keypair]:
+    def listed(self, user_id: str) -> list[Keypair]:
         """A user's keys by name."""
         return KEYPAIRS.select(self._core.desk.db, {"user_id": user_id})
 

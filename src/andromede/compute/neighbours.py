@@ -46,6 +46,31 @@ class PortFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SubnetFacts:
+    """An address of a nic with its subnet, for the guest's own set-up."""
+
+    subnet_id: str
+    address: str
+    cidr: str
+    gateway: str = ""
+    dhcp: bool = True
+    dns: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    """(destination, next hop)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NicFacts:
+    """A nic for the guest's own set-up."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    mtu: int
+    subnets: tuple[SubnetFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AddressFacts:
     """An address of a server: `kind` fixed or floating."""
 
@@ -119,6 +144,30 @@ class Networks(Protocol):
 
     def groups_of(self, server_id: str) -> Sequence[GroupFacts]:
         """Those of a server's ports."""
+
+    def nics(self, server_id: str) -> Sequence[NicFacts]:
+        """What a guest must know of its ports, in order."""
+
+    def server_of(self, port_id: str) -> str:
+        """The server a port is plugged into, "" for none."""
+
+    def create_port(
+        self, project_id: str, server_id: str, network_id: str, fixed_ip: str, request_id: str
+    ) -> PortFacts:
+        """A port for a server that runs already, in the project's default security group. Raises `Invalid` for an
+        address that is taken or outside."""
+
+    def delete_port(self, port_id: str, request_id: str) -> None:
+        """Undo `create_port`."""
+
+    def add_address(self, port_id: str, request_id: str) -> None:
+        """One more fixed address of the port's network."""
+
+    def remove_address(self, port_id: str, address: str, request_id: str) -> None:
+        """Take a fixed address away."""
+
+    def associate(self, project_id: str, address: str, port_id: str, fixed_ip: str, request_id: str) -> None:
+        """Point a floating IP at a port, "" at none. Raises `NotFound`."""
 
     def change_group(self, server_id: str, group_id: str, add: bool, request_id: str) -> None:
         """Put every port of a server into a group, or out of it. Raises `NotFound`."""
