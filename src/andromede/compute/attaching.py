@@ -72,7 +72,6 @@ class Attaching:
         self._room(server, "disk")
         used = {row.device_name for row in there}
         free = next(name for n in range(26) if (name := f"/dev/vd{chr(97 + n)}") not in used)
-        self._core.volumes.reserve(new.volume_id, server.id, project, call.request_id)
         device = Device(
             id=self._core.desk.ids.dashed(), project_id=project, server_id=server.id, kind="disk",
             state=DeviceState.ATTACHING, since_us=0, position=max((row.position for row in there), default=-1) + 1,
@@ -80,11 +79,7 @@ class Attaching:
             size_gb=volume.size, delete_on_termination=new.delete_on_termination, tag=new.tag,
             device_name=new.device_name or free, request_id=call.request_id,
         )  # fmt: skip
-        try:
-            return self._insert(call, server, device, "attach_volume")
-        except Error:
-            self._core.volumes.unreserve(new.volume_id, server.id, project, call.request_id)
-            raise
+        return self._insert(call, server, device, "attach_volume")
 
     def _room(self, server: Server, kind: str) -> None:
         if len(self.devices(server, "disk")) + len(self.devices(server, "nic")) >= MOST_DEVICES:
@@ -100,6 +95,10 @@ class Attaching:
                 device, since_us=change.now_us, due_us=change.now_us, created_us=change.now_us
             )  # fmt: skip
             DEVICES.insert(change.tx, device)
+            if device.volume_id:
+                self._core.volumes.reserve(
+                    device.volume_id, server.project_id, server.id, call.request_id, change.tx
+                )  # fmt: skip
             self._note(change, call, server, action)
             change.detail = {"device": device.volume_id or device.port_id}
         return device
@@ -115,7 +114,6 @@ class Attaching:
             raise Denied("Cannot detach a root device volume", "attachment")
         check(server, "detach_volume", DISKS)
         self._begin(call, server, device, "detach_volume")
-        self._core.volumes.detaching(volume_id, server.id, call.request_id)
 
     def _begin(self, call: Call[Any], server: Server, device: Device, action: str) -> None:
         with self._core.desk.change(call, f"server/{server.id}", server.project_id) as change:
@@ -127,6 +125,8 @@ class Attaching:
                 raise Conflict(
                     f"{device.volume_id or device.port_id} is {device.state}, it cannot be detached now.", "attachment"
                 )
+            if device.volume_id:
+                self._core.volumes.begin_detaching(device.volume_id, server.id, call.request_id, change.tx)
             self._note(change, call, server, action)
             change.detail = {"device": device.volume_id or device.port_id}
 

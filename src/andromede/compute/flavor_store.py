@@ -26,3 +26,11 @@ def specs(db: Reader, flavor_id: str) -> dict[str, str]:
     """The extra specs of a flavor."""
     row = db.one("SELECT extra_specs FROM compute_flavor WHERE id = ?", (flavor_id,))
     return {} if row is None else dict(json.loads(str(row[0])))
+
+
+PROVIDED = "compute_flavors_provided"
+
+
+def any_provided(db: Reader) -> bool:
+    """Whether this installation got its first flavors already."""
+    return db.one("SELECT 1 FROM sequence WHERE name = ?", (PROVIDED,)) is not None

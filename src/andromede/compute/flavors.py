@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from andromede.audit.changes import Desk
 from andromede.clock import Clock
 from andromede.compute import flavor_store
 from andromede.compute.core import Core
 from andromede.compute.model import Flavor, FlavorAccess
 from andromede.compute.tables import ACCESS, FLAVORS
-from andromede.db import Tx
+from andromede.db import Reach, Tx
 from andromede.errors import Conflict, Invalid, NotFound
 from andromede.web.call import Call
 
@@ -145,3 +146,14 @@ def provided(tx: Tx, clock: Clock) -> int:
             )
             added += 1
     return added
+
+
+def provide(desk: Desk) -> int:
+    """The same once in an installation's life, so that flavors which its admins delete stay away."""
+    if flavor_store.any_provided(desk.db):
+        return 0
+    with desk.db.write(Reach.EVENTS) as tx:
+        if flavor_store.any_provided(tx):
+            return 0
+        tx.take(flavor_store.PROVIDED)
+        return provided(tx, desk.clock)

@@ -12,7 +12,7 @@ from andromede.compute.core import Core
 from andromede.compute.model import Aggregate, Host
 from andromede.compute.tables import AGGREGATES, HOSTS
 from andromede.db import Reach
-from andromede.errors import Conflict, NotFound
+from andromede.errors import Conflict, Invalid, NotFound
 from andromede.web.call import Call
 
 
@@ -31,6 +31,7 @@ class Facts:
     kind: str = "QEMU"
     version: int = 0
     cpu: Mapping[str, Any] = field(default_factory=dict)
+    booted_us: int = 0
 
 
 class Hosts:
@@ -48,7 +49,7 @@ class Hosts:
             shown: dict[str, Any] = {
                 "address": facts.address, "kind": facts.kind, "version": facts.version, "cpu": dict(facts.cpu),
                 "vcpus": facts.vcpus, "memory_mb": facts.memory_mb, "disk_gb": facts.disk_gb,
-                "overhead_mb": facts.overhead_mb, "seen_us": now,
+                "overhead_mb": facts.overhead_mb, "seen_us": now, "booted_us": facts.booted_us,
             }  # fmt: skip
             if host is None:
                 number = tx.take("compute_host")
@@ -143,9 +144,9 @@ class Hosts:
             return dataclasses.replace(aggregate, updated_us=change.now_us, **changes)
 
     def remove_aggregate(self, call: Call[Any], aggregate: Aggregate) -> None:
-        """Delete one that has no hosts. Raises `Conflict`."""
+        """Delete one that has no hosts. Raises `Invalid`."""
         if aggregate.hosts:
-            raise Conflict(
+            raise Invalid(
                 f"Cannot remove host from aggregate {aggregate.id}. Reason: Host aggregate is not empty.", "aggregate"
             )
         with self._core.desk.change(call, f"aggregate/{aggregate.name}") as change:

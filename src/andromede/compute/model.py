@@ -336,6 +336,12 @@ class Host:
     updated_us: int
     seen_us: int
     report: int
+    booted_us: int = 0
+
+    @property
+    def mark(self) -> str:
+        """Its number as text, for lists before 2.53."""
+        return str(self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from andromede.db import Tx
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
@@ -182,11 +184,9 @@ class Volumes(Protocol):
     def snapshot(self, snapshot_id: str, project_id: str) -> VolumeFacts:
         """Raises `NotFound`."""
 
-    def reserve(self, volume_id: str, server_id: str, project_id: str, request_id: str) -> None:
-        """Raises `Conflict` or `Invalid` for a volume that is not available."""
+    def reserve(self, volume_id: str, project_id: str, server_id: str, request_id: str, tx: Tx) -> None:
+        """Hold a volume for a server, as part of the caller's transaction. Raises `Invalid` for one that is not
+        free."""
 
-    def unreserve(self, volume_id: str, server_id: str, project_id: str, request_id: str) -> None:
-        """Undo `reserve`."""
-
-    def detaching(self, volume_id: str, server_id: str, request_id: str) -> None:
+    def begin_detaching(self, volume_id: str, server_id: str, request_id: str, tx: Tx) -> None:
         """The volume is about to be detached."""

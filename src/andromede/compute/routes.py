@@ -10,7 +10,9 @@ from andromede.compute import (
     device_routes,
     flavor_routes,
     group_routes,
+    host_routes,
     keypair_routes,
+    operator_routes,
     quota_routes,
     server_routes,
     version_routes,
@@ -24,7 +26,7 @@ from andromede.web.routes import Routes
 PREFIX = "/compute"
 PARTS = (
     version_routes, flavor_routes, keypair_routes, quota_routes, group_routes, server_routes, action_routes,
-    detail_routes, device_routes,
+    detail_routes, device_routes, host_routes, operator_routes,
 )  # fmt: skip
 UNTOUCHED = frozenset(
     {

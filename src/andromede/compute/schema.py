@@ -268,8 +268,16 @@ CREATE TABLE placement_allocation (
 CREATE INDEX placement_allocation_provider ON placement_allocation (provider_id);
 """
 
+_BOOTED = "ALTER TABLE compute_host ADD COLUMN booted_us {int} NOT NULL DEFAULT 0;\n"
+
 MIGRATIONS = [
     Migration("compute", 1, "servers, their devices and actions", _SERVERS),
     Migration("compute", 2, "flavors, keypairs, quotas, hosts", _BOOKS),
     Migration("compute", 3, "capacity: providers, inventories, allocations", _CAPACITY),
+    Migration(
+        "compute",
+        4,
+        "since when hosts run",
+        _BOOTED,
+    ),
 ]

@@ -16,7 +16,7 @@ from andromede.compute.quotas import Quotas
 from andromede.compute.server_store import Search
 from andromede.compute.states import REST, view
 from andromede.compute.tables import DEVICES, SERVERS, TAGS
-from andromede.errors import Conflict, Error, NoCapacity, NotFound, OverQuota
+from andromede.errors import Conflict, NoCapacity, NotFound, OverQuota
 from andromede.ids import base32
 from andromede.web.call import Call
 from andromede.work import lifecycle
@@ -61,34 +61,13 @@ class Servers:
     def create(self, call: Call[Any], plan: Plan) -> list[Server]:
         """Accept as many servers as were asked for. Raises `OverQuota`; servers that find no room are in error."""
         desk, project = self.core.desk, project_of(call)
-        taken = self._reserve(call, plan, project)
-        try:
-            with desk.change(call, "server", project) as change:
-                count = self._count(change, call, plan, project)
-                letters = base32(desk.ids.secret(5)).lower()
-                made = [
-                    self._one(change, call, plan, (f"r-{letters}", number, count)) for number in range(count)
-                ]  # fmt: skip
-                change.object = f"server/{made[0].id}"
-                change.detail = {"count": count} if count > 1 else {}
-        except BaseException:
-            for volume_id in taken:
-                self.core.volumes.unreserve(volume_id, "", project, call.request_id)
-            raise
+        with desk.change(call, "server", project) as change:
+            count = self._count(change, call, plan, project)
+            letters = base32(desk.ids.secret(5)).lower()
+            made = [self._one(change, call, plan, (f"r-{letters}", number, count)) for number in range(count)]
+            change.object = f"server/{made[0].id}"
+            change.detail = {"count": count} if count > 1 else {}
         return made
-
-    def _reserve(self, call: Call[Any], plan: Plan, project: str) -> list[str]:
-        taken: list[str] = []
-        try:
-            for disk in plan.disks:
-                if disk.source == "volume":
-                    self.core.volumes.reserve(disk.source_id, "", project, call.request_id)
-                    taken.append(disk.source_id)
-        except Error:
-            for volume_id in taken:
-                self.core.volumes.unreserve(volume_id, "", project, call.request_id)
-            raise
-        return taken
 
     def _count(self, change: Change, call: Call[Any], plan: Plan, project: str) -> int:
         """How many servers the quota admits, at most the most that was asked for."""
@@ -121,6 +100,10 @@ class Servers:
         SERVERS.insert(change.tx, server)
         for device in self._devices(server, plan):
             DEVICES.insert(change.tx, device)
+            if device.volume_id and not server.fault:
+                self.core.volumes.reserve(
+                    device.volume_id, server.project_id, server.id, call.request_id, change.tx
+                )  # fmt: skip
         for name in plan.wish.tags:
             TAGS.insert(change.tx, Tag(server.id, name))
         actions.begin(change.tx, server, who, "create", change.now_us)

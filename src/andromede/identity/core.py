@@ -23,6 +23,7 @@ from andromede.web.actor import ANONYMOUS_LABEL
 from andromede.web.call import Call
 
 HOSTED: tuple[tuple[str, str, str], ...] = (
+    ("compute", "nova", "{api}/compute/v2.1"),
     ("placement", "placement", "{api}/placement"),
     ("key-manager", "barbican", "{api}/key-manager"),
     ("network", "neutron", "{api}/network"),

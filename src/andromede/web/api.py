@@ -74,6 +74,8 @@ class Mount:
     microversions: Microversions | None = None
     max_body: int = 1 << 20
     untouched: Callable[[Call[Any]], bool] = never
+    request_header: str = ""
+    """Another header that carries the request's id."""
 
 
 @dataclass(slots=True)
@@ -154,6 +156,8 @@ class Api:
         if request.mount and request.mount.microversions and request.version:
             response.headers += request.mount.microversions.echo(request.version)
         response.headers.append(("X-Openstack-Request-Id", request.id))
+        if request.mount and request.mount.request_header:
+            response.headers.append((request.mount.request_header, request.id))
         place = self.parts.ledger.place(request.id) if self.parts.ledger else None
         if place is not None and all(name != place[0] for name, _ in response.headers):
             response.headers.append(place)

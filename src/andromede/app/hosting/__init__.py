@@ -35,11 +35,13 @@ def migrations() -> list[Migration]:
 
 def tables() -> list[AccessTable]:
     """The access rules of every hosting domain."""
+    from andromede.compute import access as compute
     from andromede.compute.placement import access as placement
     from andromede.keymanager import access as keymanager
     from andromede.network import access as network
 
     return [
+        compute.TABLE,
         placement.TABLE,
         keymanager.TABLE,
         network.TABLE,
@@ -48,9 +50,10 @@ def tables() -> list[AccessTable]:
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    from andromede.app.hosting import keymanager, network, placement
+    from andromede.app.hosting import compute, keymanager, network, placement
 
     return [
+        *compute.mounts(site),
         *placement.mounts(site),
         *keymanager.mounts(site),
         *network.mounts(site),

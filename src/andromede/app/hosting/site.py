@@ -15,6 +15,7 @@ from andromede.ops.layout import Layout
 from andromede.work.wake import Waker
 
 if TYPE_CHECKING:
+    from andromede.compute.service import Compute
     from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
     from andromede.network.engine import Fabric
@@ -88,6 +89,13 @@ class Site:
         from andromede.app.hosting import volumes
 
         return volumes.service(self)
+
+    @cached_property
+    def compute(self) -> Compute:
+        """Servers and what belongs to them."""
+        from andromede.app.hosting import compute
+
+        return compute.service(self)
 
     @cached_property
     def networks(self) -> Networks:
