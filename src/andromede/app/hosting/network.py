@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,13 +53,13 @@ def open_ports(server: Server) -> tuple[int, ...]:
     return tuple(found)
 
 
-def wiring(site: Site) -> Wiring:
-    """The steps of networks and routers on this host."""
+def wiring(site: Site, heard: Callable[[str, bool], None]) -> Wiring:
+    """The steps of networks and routers on this host; `heard` is told which networks are there."""
     from andromede.network.lifecycle import Wiring
     from andromede.network.parts import Place
 
     place = Place(site.host, site.config.hosting, open_ports(site.config.server))
-    return Wiring(site.base.db, site.fabric, place)
+    return Wiring(site.base.db, site.fabric, place, heard)
 
 
 def begin(site: Site) -> None:
@@ -73,11 +74,16 @@ def begin(site: Site) -> None:
 
 def duties(site: Site) -> Duties:
     """Networks, routers and the way outside are made, and watched."""
+    from andromede.app.hosting import metadata
     from andromede.network.lifecycle import PULSE_SECONDS, Watch
     from andromede.work import Reconciler
 
-    made = wiring(site)
+    ears = metadata.listener(site)
+    made = wiring(site, ears.heard)
     watch = Watch(made, site.base.clock, site.base.log)
+    answers = metadata.duties(site, ears)
     return Duties(
-        [made.lifecycle()], [Reconciler("network.watch", PULSE_SECONDS, watch.turn)], [lambda: begin(site)]
-    )  # fmt: skip
+        [made.lifecycle()],
+        [Reconciler("network.watch", PULSE_SECONDS, watch.turn), *answers.reconcilers],
+        [lambda: begin(site), *answers.starts],
+    )

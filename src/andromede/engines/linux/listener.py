@@ -99,6 +99,10 @@ class Listener:
                 ear.socket.close()
         self._wake()
 
+    def heard(self, network_id: str, there: bool) -> None:
+        """A network is there, or is about to go."""
+        (self.open if there else self.close)(network_id)
+
     def networks(self) -> set[str]:
         """Where it listens."""
         with self._lock:

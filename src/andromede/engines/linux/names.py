@@ -43,6 +43,11 @@ def bridge(installation: str) -> str:
     return f"ax-{installation}"
 
 
+def bridge_mac(installation: str) -> str:
+    """Its MAC address, which else would change with the ports that come and go. Locally administered (IEEE 802)."""
+    return f"02:61:78:{installation[:2]}:{installation[2:4]}:{installation[4:]}"
+
+
 def table(installation: str) -> str:
     """The external bridge's rules, in the machine's own namespace."""
     return f"ax_{installation}"

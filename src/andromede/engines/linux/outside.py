@@ -52,7 +52,7 @@ def ensure(host: Host, part: OutsidePart) -> None:
             bridge = links.add(name, kind="bridge", mtu=part.mtu, br_forward_delay=0, br_stp_state=0,
                                br_mcast_snooping=0)  # fmt: skip
         host.step("bridge settings")
-        links.settle(bridge, {"mtu": part.mtu, "up": True})
+        links.settle(bridge, {"mac": names.bridge_mac(host.installation), "mtu": part.mtu, "up": True})
         links.addresses(links.all()[name], [part.address] if part.address else [])
         if part.interface:
             _join(host, links, part.interface, links.all()[name])
