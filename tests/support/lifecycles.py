@@ -170,7 +170,7 @@ def faulty(lifecycle: Lifecycle[Any]) -> Iterator[str]:
         if state not in lifecycle.steps:
             yield f"the wish {word} leads to {state}, which has no step"
     removing = lifecycle.interrupts.get("delete")
-    for state in known - lifecycle.ends - {removing}:
+    for state in known - lifecycle.ends - {removing, "deleted"}:
         if removing and removing not in lifecycle.moves.get(state, frozenset()) and not _onward(lifecycle, state):
             yield f"{state} cannot be deleted, and leads to no state that can"
     if dead := set(lifecycle.deadlines) - set(lifecycle.steps):
@@ -318,7 +318,9 @@ class Course:
             signal(tx, self.lifecycle.table.name, self.stage.row_id, word, self.scene.clock.now_us())
 
     def row(self) -> Any:
-        return self.lifecycle.table.find(self.scene.db, id=self.stage.row_id)
+        """None when it is gone, or kept as a record of what was deleted."""
+        row = self.lifecycle.table.find(self.scene.db, id=self.stage.row_id)
+        return None if row is not None and row.state == "deleted" else row
 
     def _runner(self, life: int) -> Runner:
         scene = self.scene

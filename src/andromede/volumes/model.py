@@ -241,7 +241,8 @@ class GroupSnapshot:
 @dataclass(frozen=True, slots=True)
 class VolumeWish:
     """A volume as another service wants it. At most one of `image_id`, `snapshot_id`, `source_id`; `size` in GiB, 0:
-    that of the source; `type`: name or id, "": the default."""
+    that of the source; `type`: name or id, "": the default; `id`: what it is to be called, so that the wish may be
+    repeated, "": a new one."""
 
     size: int = 0
     name: str | None = None
@@ -254,4 +255,5 @@ class VolumeWish:
     zone: str = ""
     multiattach: bool = False
     group_id: str = ""
+    id: str = ""
     metadata: dict[str, str] = field(default_factory=dict)

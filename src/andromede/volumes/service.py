@@ -67,8 +67,11 @@ class Volumes:
         """A new volume, which the host role makes; look at its state until it is `available` (or `error`, with the
         reason in `fault`)."""
         wish = wish if wish.zone else _in_zone(wish, self.tools.zone)
+        known = VOLUMES.find(self.desk.db, id=wish.id, project_id=project_id) if wish.id else None
+        if known is not None:
+            return known
         made = creation.plan(self.desk.db, self.tools.pictures, project_id, wish)
-        volume_id = self.desk.ids.dashed()
+        volume_id = wish.id or self.desk.ids.dashed()
         with self.desk.system("volume:create", f"volume/{volume_id}", project_id, request_id) as change:
             return creation.insert(change, volume_id, (project_id, user_id), made, request_id)
 

@@ -62,6 +62,6 @@ def mounts(site: Site) -> list[Mount]:
 
 def duties(site: Site) -> list[Duties]:
     """What the host role does for every domain."""
-    from andromede.app.hosting import keymanager, network, volumes
+    from andromede.app.hosting import guests, keymanager, network, volumes
 
-    return [keymanager.duties(site), network.duties(site), volumes.duties(site)]
+    return [keymanager.duties(site), network.duties(site), volumes.duties(site), guests.duties(site)]

@@ -16,6 +16,7 @@ from andromede.work.wake import Waker
 
 if TYPE_CHECKING:
     from andromede.compute.service import Compute
+    from andromede.engines.qemu.engine import QemuHypervisor
     from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
     from andromede.network.engine import Fabric
@@ -103,6 +104,18 @@ class Site:
         from andromede.app.hosting.network import service
 
         return service(self)
+
+    @cached_property
+    def installation(self) -> str:
+        """The id of this installation."""
+        return str(self.place.require()["id"])
+
+    @cached_property
+    def hypervisor(self) -> QemuHypervisor:
+        """This host's guests."""
+        from andromede.app.hosting import guests
+
+        return guests.hypervisor(self)
 
     @cached_property
     def fabric(self) -> Fabric:

@@ -42,10 +42,10 @@ def service(site: Site) -> Volumes:
 def host(site: Site) -> Host:
     """What the steps of the host role stand on."""
     from andromede.app.hosting.backups import ObjectVault
-    from andromede.volumes.ports import NoLiveDisks
+    from andromede.app.hosting.crew import LiveDisks
     from andromede.volumes.steps import Host
 
-    return Host(site.desk, site.disks, pictures(site), NoLiveDisks(), ObjectVault(lambda: site.objects))
+    return Host(site.desk, site.disks, pictures(site), LiveDisks(site), ObjectVault(lambda: site.objects))
 
 
 def duties(site: Site) -> Duties:

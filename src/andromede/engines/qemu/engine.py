@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from andromede.clock import Clock
-from andromede.compute.engine import Copy, Guest, Observed, Open, Plug, Signal
-from andromede.engines.qemu import command, copying, saving, spawn
+from andromede.compute.engine import Copy, Figures, Guest, Observed, Open, Plug, Signal
+from andromede.engines.qemu import command, copying, saving, spawn, viewing
 from andromede.engines.qemu.accelerator import Accelerator
 from andromede.engines.qemu.cgroups import Cgroups
 from andromede.engines.qemu.drive import iso
 from andromede.engines.qemu.observing import found
 from andromede.engines.qemu.place import Place, Record
-from andromede.engines.qemu.plugging import Plugging, forget_all
+from andromede.engines.qemu.plugging import Plugging, forget_all, sizes
 from andromede.engines.qemu.qmp import Monitor
 from andromede.errors import Conflict, Error, Unavailable
 from andromede.ids import Ids
@@ -34,11 +34,13 @@ _LOAD_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What guests are made from. `image`: image id -> its plain bytes, for kernels that are booted directly."""
+    """What guests are made from. `image`: image id -> its plain bytes, for kernels that are booted directly; `secret`:
+    disk id -> its passphrase."""
 
     open: Open
     plug: Plug
     image: Callable[[str], BinaryIO]
+    secret: Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Seat:
     runtime: Path
     states: Path
     uids: Path
-    accelerator: Accelerator
+    accelerator: Callable[[], Accelerator]
     cgroups: Cgroups
 
 
@@ -62,8 +64,6 @@ class QemuHypervisor:
         self._clock = clock
         self._ids = ids
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
-        seat.runtime.mkdir(mode=0o711, parents=True, exist_ok=True)
-        seat.states.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def place(self, guest_id: str) -> Place:
         """The guest's folder."""
@@ -75,8 +75,8 @@ class QemuHypervisor:
 
     def known(self) -> list[str]:
         """Guests that have something on this host."""
-        there = {entry.name for entry in self.seat.runtime.iterdir()}
-        return sorted(there | {entry.stem for entry in self.seat.states.glob("*.memory")})
+        there = [entry.name for entry in self.seat.runtime.glob("*") if entry.is_dir()]
+        return sorted({*there, *(entry.stem for entry in self.seat.states.glob("*.memory"))})
 
     def ensure(self, guest: Guest) -> None:
         """Take a step towards what is wished."""
@@ -145,6 +145,39 @@ class QemuHypervisor:
             else:
                 copying.begin(monitor, job, self._sources.open)
 
+    def grow(self, guest_id: str, disk_id: str, size: int) -> bool:
+        """Whether the guest sees at least `size` bytes of a disk; asks for it if not."""
+        with self._running(guest_id) as monitor:
+            seen = sizes(monitor).get(disk_id)
+            if seen is None:
+                raise Conflict(f"disk {disk_id} is not attached to server {guest_id}", "disk")
+            if seen < size:
+                monitor.run("block_resize", {"node-name": command.node_name(disk_id), "size": size})
+            return sizes(monitor).get(disk_id, 0) >= size
+
+    def console(self, guest_id: str, lines: int | None) -> str:
+        """The end of the serial console's log."""
+        return viewing.console(self.place(guest_id), lines)
+
+    def trim(self) -> None:
+        """Keep every console's log within its limit."""
+        for guest_id in self.known():
+            viewing.trim(self.place(guest_id))
+
+    def screenshot(self, guest_id: str) -> bytes:
+        """The display as PNG."""
+        with self._running(guest_id) as monitor:
+            live = self.live(guest_id)
+            return viewing.screenshot(monitor, self.place(guest_id), live.uid if live else 0)
+
+    def figures(self, guest_id: str) -> Figures:
+        """Counters."""
+        with self._running(guest_id) as monitor:
+            live = self.live(guest_id)
+            if live is None:
+                raise Conflict(f"server {guest_id} does not run; start it first", "power")
+            return viewing.figures(monitor, live, {port: {} for port in live.nets})
+
     def live(self, guest_id: str) -> Record | None:
         """The guest's process, if it runs."""
         place = self.place(guest_id)
@@ -180,15 +213,13 @@ class QemuHypervisor:
 
     def _start(self, guest: Guest, place: Place) -> None:
         record = place.prepare(self.seat.uids)
-        line = command.begin(guest, self.seat.accelerator, place)
+        accelerator = self.seat.accelerator()
+        line = command.begin(guest, accelerator, place)
         pump = None
         try:
             self._kernel(line, guest, place, record)
-            secret = b""
             for disk in guest.disks:
-                layers = self._sources.open(disk.id)
-                secret = secret or (layers[0].passphrase or b"")
-                command.add_disk(line, disk, layers)
+                command.add_disk(line, disk, self._sources.open(disk.id))
             for nic in guest.nics:
                 command.add_nic(line, nic, self._sources.plug(nic.id))
             if guest.documents:
@@ -196,9 +227,9 @@ class QemuHypervisor:
             if self.state(guest.id).exists():
                 reading, writing = os.pipe2(os.O_CLOEXEC)
                 line.add("-incoming", f"fd:{line.take(reading)}")
-                pump = saving.opening(self.state(guest.id), writing, secret, guest.id)
+                pump = saving.opening(self.state(guest.id), writing, self._secret(guest), guest.id)
             record = place.write(replace(record, nets=[nic.id for nic in guest.nics]))
-            spawn.spawn(line, place, record.uid, self.seat.accelerator.name == "kvm")
+            spawn.spawn(line, place, record.uid, accelerator.name == "kvm")
         finally:
             line.close()
         if pump is not None:
@@ -281,6 +312,7 @@ class QemuHypervisor:
         self._end(guest.id, place, live)
 
     def _save(self, guest: Guest, monitor: Monitor, state: Path) -> None:
+        state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if monitor.status() == "postmigrate":  # the file of an earlier try was not completed
             monitor.run("cont")
         monitor.run("stop")
@@ -303,13 +335,10 @@ class QemuHypervisor:
             raise Unavailable("the guest's memory could not be saved", "suspend", cause=repr(pump.failure or told))
 
     def _secret(self, guest: Guest) -> bytes:
-        for disk in guest.disks:
-            layers = self._sources.open(disk.id)
-            for layer in layers:
-                os.close(layer.fd)
-            if layers[0].passphrase is not None:
-                return layers[0].passphrase
-        raise Conflict(f"server {guest.id} has no encrypted disk whose key could keep its memory", "suspend")
+        """What the guest's memory is kept under: the passphrase of its first disk."""
+        if not guest.disks:
+            raise Conflict(f"server {guest.id} has no disk whose key could keep its memory", "suspend")
+        return self._sources.secret(guest.disks[0].id)
 
     def _reset(self, monitor: Monitor) -> None:
         """Also of a guest that powered itself off: its process is used again."""

@@ -100,19 +100,19 @@ class Place:
         return int(text) if text.isdigit() else None
 
     def read(self, name: str, uid: int) -> str:
-        """A small file that the guest's uid wrote, empty if it is not there. A QEMU that was taken over cannot lead us
-        to another file."""
+        """A small file that the guest's uid wrote, empty if it is not there."""
+        return self.bytes(name, uid, _TAIL).decode("ascii", "replace")
+
+    def bytes(self, name: str, uid: int, most: int) -> bytes:
+        """The first bytes of a file that the guest's uid wrote. A QEMU that was taken over cannot lead us to another
+        file."""
         try:
             fd = os.open(self.sockets / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return ""
-        try:
+            return b""
+        with os.fdopen(fd, "rb") as file:
             facts = os.fstat(fd)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != uid:
-                return ""
-            return os.read(fd, _TAIL).decode("ascii", "replace")
-        finally:
-            os.close(fd)
+            return file.read(most) if stat.S_ISREG(facts.st_mode) and facts.st_uid == uid else b""
 
     def tail(self) -> str:
         """QEMU's last line on standard error."""
