@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 from andromede.clock import US
-from andromede.compute import actions
+from andromede.compute.actions import recorded
 from andromede.compute.building import Building
 from andromede.compute.crew import Crew
 from andromede.compute.engine import Observed
@@ -44,7 +43,7 @@ class Plugging:
             raise
         except Error as error:
             self._building.release(server, row)
-            return self._done(server, row, DeviceState.ERROR, error.public)
+            return Next(DeviceState.ERROR, fault=error.public)
 
     def _attach(self, server: Server, row: Device) -> Next:
         if row.kind == "nic" and not row.port_id:
@@ -69,7 +68,7 @@ class Plugging:
         else:
             self.crew.ports.remember(server)
             self.crew.ports.held(server, power not in ("off", "suspended"))
-        return self._done(server, row, DeviceState.ATTACHED)
+        return Next(DeviceState.ATTACHED)
 
     def _unready(self, server: Server, row: Device) -> Next | None:
         if row.kind == "disk":
@@ -97,7 +96,7 @@ class Plugging:
         self._building.release(server, row)
         if row.kind == "nic":
             self.crew.ports.remember(server)
-        return self._done(server, row, DeviceState.DETACHED)
+        return Next(DeviceState.DETACHED)
 
     def _wait(self, server: Server, row: Device, age: float) -> Next:
         if age < LET_GO_SECONDS:
@@ -105,24 +104,11 @@ class Plugging:
         if row.kind == "disk":
             self.crew.volumes.attach(server, row)
         why = f"the guest of server {server.id} did not let go of the device within {LET_GO_SECONDS} seconds"
-        return self._done(server, row, DeviceState.ATTACHED, why + "; detach it again, or stop the server first")
+        return Next(DeviceState.ATTACHED, fault=why + "; detach it again, or stop the server first")
 
     def _server(self, row: Device) -> Server | None:
         server = SERVERS.find(self.crew.db, id=row.server_id)
         return None if server is None or server.state in _GONE else server
-
-    def _done(self, server: Server, row: Device, state: str, fault: str = "") -> Next:
-        """At rest, with a line in the server's history."""
-        verb = "attach" if row.state == DeviceState.ATTACHING else "detach"
-        name = f"compute_{verb}_{'volume' if row.kind == 'disk' else 'interface'}"
-
-        def then(tx: Tx) -> None:
-            now = self.crew.clock.now_us()
-            asked = dataclasses.replace(server, request_id=row.request_id)
-            actions.event(tx, asked, name, (row.since_us, now), fault)
-            actions.finish(tx, server.id, row.request_id, now, bool(fault))
-
-        return Next(state, fault=fault, then=then)
 
 
 def _has(seen: Observed | None, row: Device) -> bool:
@@ -164,7 +150,8 @@ def lifecycle(crew: Crew) -> Lifecycle[Device]:
         DeviceState.ATTACHING: Deadline(300.0, DeviceState.ERROR),
         DeviceState.DETACHING: Deadline(3600.0, DeviceState.ERROR),
     }
-    return Lifecycle(
+    made = Lifecycle(
         "server_device", DEVICES, steps, moves, deadlines, {"delete": DeviceState.DETACHING},
         frozenset({DeviceState.DETACHED}),
     )  # fmt: skip
+    return recorded(made, crew.clock)

@@ -197,13 +197,13 @@ class Books:
     """Over the rows of capacity."""
 
     def release(self, tx: Tx, server: Server, now_us: int) -> None:
-        from andromede.compute.tables import ALLOCATIONS, CONSUMERS
+        from andromede.compute import capacity
 
-        ALLOCATIONS.remove(tx, consumer_id=server.id)
-        CONSUMERS.remove(tx, id=server.id)
+        capacity.release(tx, server.id, now_us)
 
     def settle(self, tx: Tx, server: Server, flavor: Mapping[str, Any], root_gb: int, now_us: int) -> None:
-        from andromede.compute.tables import ALLOCATIONS
+        from andromede.compute import capacity
 
-        for name, amount in (("VCPU", int(flavor["vcpus"])), ("MEMORY_MB", int(flavor["ram"]))):
-            ALLOCATIONS.update(tx, {"consumer_id": server.id, "resource_class": name}, used=amount)
+        resources = capacity.resources_of(flavor, root_gb if server.root_disk_id else 0)
+        claim = capacity.Claim(server.id, server.project_id, server.user_id, resources)
+        capacity.grow(tx, claim, server.host, now_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
     from andromede.compute.crew import Crew
     from andromede.compute.engine import Layer
+    from andromede.compute.hosts import Facts
     from andromede.engines.qemu.accelerator import Accelerator
     from andromede.engines.qemu.engine import QemuHypervisor
 
@@ -20,6 +22,7 @@ STATES = "memory"
 SHORT = 6
 """Digits of an installation's id that tell its guests from others' on this machine."""
 TRIM_SECONDS = 10.0
+ANNOUNCE_SECONDS = 10.0
 
 
 def hypervisor(site: Site) -> QemuHypervisor:
@@ -71,12 +74,42 @@ def crew(site: Site) -> Crew:
 
     return Crew(
         site.base.db, site.base.clock, site.hypervisor, parts.Ports(site), parts.Disks(site), parts.Volumes(site),
-        parts.Images(site), lambda server: {}, parts.Books(), site.host,
+        parts.Images(site), lambda server: site.compute.documents(server.id).drive(), parts.Books(), site.host,
     )  # fmt: skip
 
 
+def facts(site: Site) -> Facts:
+    """What this machine offers to guests."""
+    from andromede.compute.hosts import Facts
+    from andromede.engines.qemu.engine import OVERHEAD_MB
+
+    config, chosen = site.config.hosting, site.hypervisor.seat.accelerator()
+    disk = os.statvfs(site.config.data)
+    version = [int(part) for part in chosen.version.split("version ")[-1].split()[0].split(".")]
+    ratio = config.vcpu_ratio or (4.0 if chosen.name == "kvm" else 1.0)
+    cpu = {"arch": "x86_64", "model": _cpu_model(), "vendor": "", "topology": {"cores": os.cpu_count() or 1}}
+    return Facts(
+        site.host, os.cpu_count() or 1, _memory_mb(), disk.f_blocks * disk.f_frsize >> 30, config.reserved_memory_mb,
+        ratio, OVERHEAD_MB, "127.0.0.1", "QEMU", version[0] * 1_000_000 + version[1] * 1000 + version[2], cpu,
+    )  # fmt: skip
+
+
+def _line(path: str, word: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return next((line.partition(":")[2].strip() for line in file if line.startswith(word)), "")
+
+
+def _memory_mb() -> int:
+    return int(_line("/proc/meminfo", "MemTotal").split()[0]) >> 10
+
+
+def _cpu_model() -> str:
+    return _line("/proc/cpuinfo", "model name")
+
+
 def duties(site: Site) -> Duties:
-    """Lifecycles of servers and their devices; the watch over guests; logs of consoles kept short."""
+    """Lifecycles of servers and their devices; the watch over guests; the host's sign of life; logs of consoles kept
+    short."""
     from andromede.compute import device_lifecycle, lifecycle
     from andromede.compute.watching import Watching
     from andromede.work import Reconciler
@@ -87,8 +120,16 @@ def duties(site: Site) -> Duties:
         site.hypervisor.trim()
         return False
 
+    def announce() -> bool:
+        site.compute.hosts.announce(facts(site))
+        return False
+
     watch = Watching(made, site.hypervisor.known, lambda: site.desk.wake(), site.base.log)
     return Duties(
         (lifecycle.lifecycle(made), device_lifecycle.lifecycle(made)),
-        (watch.reconciler(), Reconciler("compute.consoles", TRIM_SECONDS, trim, 60)),
+        (
+            Reconciler("compute.host", ANNOUNCE_SECONDS, announce, 60),
+            watch.reconciler(),
+            Reconciler("compute.consoles", TRIM_SECONDS, trim, 60),
+        ),
     )
