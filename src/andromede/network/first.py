@@ -17,8 +17,7 @@ ONCE = "network/first"
 def begin(core: Core, owner: str, request_id: str) -> bool:
     """Make them, once in the life of an installation; whether it was now. What an administrator then removes stays
     removed."""
-    row = core.desk.db.one("SELECT value FROM sequence WHERE name = ?", (ONCE,))
-    if row is not None:
+    if work_store.loaded(core.desk.db, PART) >= 0:
         return False
     with core.errand("begin", f"network/{OUTSIDE}", owner, request_id) as job:
         if job.tx.take(ONCE) != 1:

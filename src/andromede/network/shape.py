@@ -173,14 +173,3 @@ def fields(shape: Shape, values: Mapping[str, Any]) -> dict[str, Any]:
 def build(shape: Shape, columns: Mapping[str, Any]) -> Any:
     """A row from all its fields."""
     return shape.row(**columns)
-
-
-def own(who: Who) -> tuple[str, list[Any]]:
-    """Rows of one's own project."""
-    return "t.project_id = ?", [who.project_id]
-
-
-def shared_by_policy(who: Who) -> tuple[str, list[Any]]:
-    """Rows of one's own, and those that a policy shows."""
-    sql = "t.id IN (SELECT object_id FROM network_rbac WHERE action = 'access_as_shared' AND target_tenant IN (?, '*'))"
-    return f"(t.project_id = ? OR {sql})", [who.project_id, who.project_id]

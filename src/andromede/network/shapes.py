@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from andromede.network import kinds, tables
-from andromede.network.faults import bad
+from andromede.network import kinds, tables, visible_store
 from andromede.network.kinds import boolean, listing, number, one_of, or_none, record, text
 from andromede.network.model import NetworkRow, PortRow, SubnetRow
-from andromede.network.shape import REQUIRED, STANDARD, Attr, Shape, Who, shared_by_policy
+from andromede.network.shape import REQUIRED, STANDARD, Attr, Shape
 
 UP = Attr("admin_state_up", boolean, True, put=True, match="bool")
 STATUS = Attr("status")
@@ -21,25 +17,6 @@ DHCP, ROUTER, GATEWAY, FLOATING = (
 )
 SEGMENT = or_none(number(1, 16777215), 0)
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def truth(values: Sequence[str]) -> bool:
-    """A truth value of a query."""
-    return boolean("filter", values[-1])
-
-
-def _network_seen(who: Who) -> tuple[str, list[Any]]:
-    sql, params = shared_by_policy(who)
-    return f"({sql} OR t.external = 1)", params
-
-
-def _network_shared(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
-    sql = "t.id IN (SELECT object_id FROM network_rbac WHERE action = 'access_as_shared' AND target_tenant IN ('*', ?))"
-    return (sql if truth(values) else f"NOT {sql}"), [who.project_id]
 
 
 NETWORK = Shape(
@@ -57,27 +34,11 @@ NETWORK = Shape(
         Attr("dns_domain", kinds.domain_name, "", put=True),
         Attr("availability_zone_hints", kinds.HINTS, [], column="zone_hints", match=""),
     ),
-    _network_seen,
+    visible_store.networks,
     ("subnets", "shared", "availability_zones", "ipv4_address_scope", "ipv6_address_scope"),
-    filters={"shared": _network_shared},
+    filters={"shared": visible_store.shared_network},
     quota="network",
 )  # fmt: skip
-
-
-def _subnet_seen(who: Who) -> tuple[str, list[Any]]:
-    sql = (
-        "t.network_id IN (SELECT id FROM network_network WHERE project_id = ?) OR t.network_id IN "
-        "(SELECT object_id FROM network_rbac WHERE action = 'access_as_shared' AND target_tenant IN (?, '*'))"
-    )
-    return f"(t.project_id = ? OR {sql})", [who.project_id] * 3
-
-
-def _of_shared(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
-    sql = (
-        "t.network_id IN (SELECT object_id FROM network_rbac WHERE action = 'access_as_shared' "
-        "AND target_tenant IN ('*', ?))"
-    )
-    return (sql if truth(values) else f"NOT {sql}"), [who.project_id]
 
 
 POOL_RANGE = record({"start": kinds.address, "end": kinds.address})
@@ -101,40 +62,10 @@ SUBNET = Shape(
         Attr("service_types", listing(text(), 10), [], put=True, match=""),
         Attr("dns_publish_fixed_ip", boolean, False, put=True, match="bool"),
     ),
-    _subnet_seen,
-    filters={"shared": _of_shared},
+    visible_store.subnets,
+    filters={"shared": visible_store.of_shared_network},
     quota="subnet",
 )  # fmt: skip
-
-
-def _port_seen(who: Who) -> tuple[str, list[Any]]:
-    sql = "t.network_id IN (SELECT id FROM network_network WHERE project_id = ?)"
-    return f"(t.project_id = ? OR {sql})", [who.project_id] * 2
-
-
-def _fixed_ips(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
-    """`fixed_ips=ip_address=10.0.0.3`, `subnet_id=…`, `ip_address_substr=…`; pairs of one kind are alternatives."""
-    wanted: dict[str, list[str]] = {}
-    for value in values:
-        name, equals, text_ = value.partition("=")
-        if not equals or name not in ("ip_address", "subnet_id", "ip_address_substr"):
-            bad(f"'{value}' is no filter of fixed_ips: use ip_address=, subnet_id= or ip_address_substr=")
-        wanted.setdefault(name, []).append(text_)
-    parts, params = [], []
-    for name, texts in wanted.items():
-        if name == "ip_address_substr":
-            parts.append("(" + " OR ".join("a.address LIKE ? ESCAPE '!'" for _ in texts) + ")")
-            params += ["%" + t.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%" for t in texts]
-        else:
-            parts.append(f"a.{'address' if name == 'ip_address' else name} IN ({_marks(texts)})")
-            params += texts
-    where = " AND ".join(parts)
-    return f"EXISTS (SELECT 1 FROM network_address a WHERE a.port_id = t.id AND {where})", params
-
-
-def _port_groups(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
-    sql = f"SELECT 1 FROM network_port_group g WHERE g.port_id = t.id AND g.group_id IN ({_marks(values)})"
-    return f"EXISTS ({sql})", list(values)
 
 
 FIXED = record({}, {"subnet_id": kinds.MAYBE_ID, "ip_address": kinds.MAYBE_ADDRESS})
@@ -158,9 +89,13 @@ PORT = Shape(
         Attr("binding:host_id", or_none(text()), "", put=True, admin="see", column="host"),
         Attr("binding:profile", kinds.mapping, {}, put=True, admin="see", column="profile", match=""),
     ),
-    _port_seen,
+    visible_store.ports,
     ("fixed_ips", "security_groups", "dns_assignment"),
     ("binding:vif_type", "binding:vif_details"),
-    filters={"fixed_ips": _fixed_ips, "security_groups": _port_groups, "security_group_ids": _port_groups},
+    filters={
+        "fixed_ips": visible_store.fixed_ips,
+        "security_groups": visible_store.port_groups,
+        "security_group_ids": visible_store.port_groups,
+    },
     quota="port",
 )  # fmt: skip

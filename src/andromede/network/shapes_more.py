@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from andromede.network import kinds, tables
+from andromede.network import kinds, tables, visible_store
 from andromede.network.kinds import boolean, listing, number, one_of, or_none, text
 from andromede.network.model import (
     AddressGroupRow,
@@ -19,8 +16,8 @@ from andromede.network.model import (
     RuleRow,
     ScopeRow,
 )
-from andromede.network.shape import NAMELESS, REQUIRED, STANDARD, Attr, Shape, Who, own, shared_by_policy
-from andromede.network.shapes import STATUS, UP, truth
+from andromede.network.shape import NAMELESS, REQUIRED, STANDARD, Attr, Shape
+from andromede.network.shapes import STATUS, UP
 
 ROUTER = Shape(
     "router", "routers", "Router", tables.ROUTERS, RouterRow,
@@ -33,7 +30,8 @@ ROUTER = Shape(
         Attr("ha", boolean, False, put=True, admin="see", match=""),
         Attr("flavor_id", kinds.MAYBE_ID, "", match=""),
     ),
-    own, ("external_gateway_info", "availability_zones", "flavor_id"), ("distributed", "ha"), quota="router",
+    visible_store.own, ("external_gateway_info", "availability_zones", "flavor_id"), ("distributed", "ha"),
+    quota="router",
 )  # fmt: skip
 
 FLOATING_IP = Shape(
@@ -49,7 +47,7 @@ FLOATING_IP = Shape(
         Attr("dns_name", kinds.domain_name, ""),
         Attr("dns_domain", kinds.domain_name, ""),
     ),
-    own, ("port_details", "port_forwardings"), quota="floatingip",
+    visible_store.own, ("port_details", "port_forwardings"), quota="floatingip",
 )  # fmt: skip
 
 FORWARDING = Shape(
@@ -64,24 +62,14 @@ FORWARDING = Shape(
         Attr("internal_port_range", or_none(text(11)), "", put=True, match=""),
         Attr("external_port_range", or_none(text(11)), "", put=True, match=""),
     ),
-    own, taggable=False,
+    visible_store.own, taggable=False,
 )  # fmt: skip
 
 GROUP = Shape(
     "security_group", "security_groups", "SecurityGroup", tables.GROUPS, GroupRow,
     (*STANDARD, Attr("stateful", boolean, True, put=True, match="bool")),
-    shared_by_policy, ("shared", "security_group_rules"), quota="security_group",
+    visible_store.shared_by_policy, ("shared", "security_group_rules"), quota="security_group",
 )  # fmt: skip
-
-
-def _rule_seen(who: Who) -> tuple[str, list[Any]]:
-    sql = "t.group_id IN (SELECT id FROM network_group WHERE project_id = ?)"
-    return f"(t.project_id = ? OR {sql})", [who.project_id] * 2
-
-
-def _belongs_to_default(values: Sequence[str], who: Who) -> tuple[str, list[Any]]:
-    sql = "t.group_id IN (SELECT id FROM network_group WHERE is_default = 1)"
-    return (sql if truth(values) else f"NOT {sql}"), []
 
 
 _MATCH = (
@@ -100,8 +88,8 @@ _RULE = tuple(
 RULE = Shape(
     "security_group_rule", "security_group_rules", "SecurityGroupRule", tables.RULES, RuleRow,
     (*_RULE, Attr("security_group_id", kinds.object_id, REQUIRED, column="group_id"), *_MATCH),
-    _rule_seen, ("normalized_cidr", "belongs_to_default_sg"),
-    filters={"belongs_to_default_sg": _belongs_to_default}, quota="security_group_rule", taggable=False,
+    visible_store.rules, ("normalized_cidr", "belongs_to_default_sg"),
+    filters={"belongs_to_default_sg": visible_store.belongs_to_default}, quota="security_group_rule", taggable=False,
 )  # fmt: skip
 
 DEFAULT_RULE = Shape(
@@ -118,12 +106,8 @@ DEFAULT_RULE = Shape(
 ADDRESS_GROUP = Shape(
     "address_group", "address_groups", "AddressGroup", tables.ADDRESS_GROUPS, AddressGroupRow,
     (*STANDARD, Attr("addresses", listing(kinds.prefix, 1000), [], match="")),
-    shared_by_policy, ("shared",), taggable=False,
+    visible_store.shared_by_policy, ("shared",), taggable=False,
 )  # fmt: skip
-
-
-def _pool_seen(who: Who) -> tuple[str, list[Any]]:
-    return "(t.project_id = ? OR t.shared = 1)", [who.project_id]
 
 
 SHARED = Attr("shared", boolean, False, admin="set", match="bool")
@@ -141,7 +125,7 @@ POOL = Shape(
         Attr("is_default", boolean, False, put=True, admin="set", match="bool"),
         Attr("default_quota", or_none(number(0, 2**31), None), None, put=True, match="int"),
     ),
-    _pool_seen, quota="subnetpool",
+    visible_store.pools, quota="subnetpool",
 )  # fmt: skip
 
 SCOPE = Shape(
@@ -151,7 +135,7 @@ SCOPE = Shape(
         Attr("shared", boolean, False, put=True, admin="set", match="bool"),
         Attr("ip_version", number(4, 6), REQUIRED, match="int"),
     ),
-    _pool_seen, taggable=False,
+    visible_store.pools, taggable=False,
 )  # fmt: skip
 
 RBAC = Shape(
@@ -163,5 +147,5 @@ RBAC = Shape(
         Attr("action", one_of("access_as_shared"), REQUIRED),
         Attr("target_tenant", text(64), REQUIRED, put=True),
     ),
-    own, quota="rbac_policy", taggable=False,
+    visible_store.own, quota="rbac_policy", taggable=False,
 )  # fmt: skip
