@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
 from andromede.clock import Clock
-from andromede.compute.model import Action, ActionEvent, Server
-from andromede.compute.tables import ACTIONS, EVENTS
+from andromede.compute.model import Action, ActionEvent, Device, Server
+from andromede.compute.tables import ACTIONS, EVENTS, SERVERS
 from andromede.db import Tx
 from andromede.work.lifecycle import Lifecycle, Next, Step
 
+R = TypeVar("R", Server, Device)
 NAMES = {
     "scheduling": "conductor_schedule_and_build_instances",
     "networking": "compute_allocate_network",
@@ -36,6 +37,8 @@ NAMES = {
     "unshelving": "compute_unshelve_instance",
     "snapshotting": "compute_snapshot_instance",
     "deleting": "compute_terminate_instance",
+    "attaching": "compute_attach",
+    "detaching": "compute_detach",
 }
 """The event that a worker's state leaves, in Nova's words."""
 
@@ -47,15 +50,17 @@ def begin(tx: Tx, server: Server, who: tuple[str, str, str], action: str, now_us
         ACTIONS.insert(tx, Action(server.id, request, project, user, action, now_us, now_us))
 
 
-def event(tx: Tx, server: Server, name: str, span: tuple[int, int], fault: str = "") -> None:
-    """Note what was done for the server's present wish (its `request_id`); `span`: from when until when."""
-    where = {"server_id": server.id, "request_id": server.request_id}
+def event(tx: Tx, wish: tuple[str, str], name: str, span: tuple[int, int], fault: str = "") -> None:
+    """Note what was done for a wish (server, request); `span`: from when until when."""
+    server_id, request_id = wish
+    where = {"server_id": server_id, "request_id": request_id}
     done = EVENTS.select(tx, where)
+    server = SERVERS.find(tx, id=server_id)
+    host = server.host if server else ""
     result = "Error" if fault else "Success"
-    row = ActionEvent(
-        server.id, server.request_id, len(done) + 1, name, span[0], span[1], result, fault, server.host
+    EVENTS.insert(
+        tx, ActionEvent(server_id, request_id, len(done) + 1, name, span[0], span[1], result, fault, host)
     )  # fmt: skip
-    EVENTS.insert(tx, row)
     ACTIONS.update(tx, where, updated_us=span[1])
 
 
@@ -65,21 +70,24 @@ def finish(tx: Tx, server_id: str, request_id: str, now_us: int, failed: bool = 
     ACTIONS.update(tx, where, finish_us=now_us, updated_us=now_us, message="Error" if failed else "")
 
 
-def left(tx: Tx, working: Collection[str], server: Server, found: tuple[str, str], now_us: int) -> None:
-    """A server leaves its state for `found` (state, fault); `working`: states that are not at rest."""
+def left(tx: Tx, working: Collection[str], row: Server | Device, found: tuple[str, str], now_us: int) -> None:
+    """A server or a device leaves its state for `found` (state, fault); `working`: states that are not at rest."""
     state, fault = found
-    failed = fault or ("the server is in error" if state == "error" else "")
-    event(tx, server, NAMES.get(server.state, f"compute_{server.state}"), (server.since_us, now_us), failed)
+    failed = fault or ("it is in error" if state == "error" else "")
+    server_id, name = row.id, NAMES.get(row.state, f"compute_{row.state}")
+    if isinstance(row, Device):
+        server_id, name = row.server_id, f"{NAMES[row.state]}_{'volume' if row.kind == 'disk' else 'interface'}"
+    event(tx, (server_id, row.request_id), name, (row.since_us, now_us), failed)
     if state not in working:
-        finish(tx, server.id, server.request_id, now_us, bool(failed))
+        finish(tx, server_id, row.request_id, now_us, bool(failed))
 
 
-def recorded(lifecycle: Lifecycle[Server], clock: Clock) -> Lifecycle[Server]:
-    """The same lifecycle of servers, leaving an event for every state that it leaves and finishing the
+def recorded(lifecycle: Lifecycle[R], clock: Clock) -> Lifecycle[R]:
+    """The same lifecycle of servers or devices, leaving an event for every state that it leaves and finishing the
     action with the last: in the transaction of the change."""
 
-    def noted(step: Step[Server]) -> Step[Server]:
-        def run(row: Server) -> Next:
+    def noted(step: Step[R]) -> Step[R]:
+        def run(row: R) -> Next:
             found = step(row)
             if found.state == row.state:
                 return found
@@ -93,7 +101,7 @@ def recorded(lifecycle: Lifecycle[Server], clock: Clock) -> Lifecycle[Server]:
 
         return run
 
-    def undo(tx: Tx, row: Server, why: str) -> None:
+    def undo(tx: Tx, row: R, why: str) -> None:
         if lifecycle.undo is not None:
             lifecycle.undo(tx, row, why)
         left(tx, lifecycle.steps, row, (lifecycle.deadline(row.state).state, why), clock.now_us())

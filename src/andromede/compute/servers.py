@@ -109,7 +109,9 @@ class Servers:
         actions.begin(change.tx, server, who, "create", change.now_us)
         if server.fault:
             span = (change.now_us, change.now_us)
-            actions.event(change.tx, server, "conductor_schedule_and_build_instances", span, server.fault)
+            actions.event(
+                change.tx, (server.id, call.request_id), "conductor_schedule_and_build_instances", span, server.fault
+            )
             actions.finish(change.tx, server.id, call.request_id, change.now_us, True)
         return server
 
