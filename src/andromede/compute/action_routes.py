@@ -76,13 +76,11 @@ def _rescue(call: ComputeCall, server: Server, value: Any) -> Reply:
     fields.only("adminPass", "rescue_image_ref")
     secret = fields.text("adminPass", 0, 255) or password(call)
     image = fields.uuid("rescue_image_ref") if fields.get("rescue_image_ref") is not None else None
-    facts = server.image
     if image is not None:
-        found_image = call.services.planner.image(image, project_of(call))
-        facts = {"properties": dict(found_image.properties)}
+        call.services.planner.image(image, project_of(call))
     if not server.root_gb:
         raise Invalid("Cannot rescue a volume-backed instance", "rescue")
-    wish = {"image_id": image or server.image_id, "image": facts}
+    wish = {"image_id": image or server.image_id}
     call.services.deeds.plain(call, server, "rescue", wish=wish, admin_pass=secret)
     return Reply({"adminPass": secret}, 200)
 

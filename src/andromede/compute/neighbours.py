@@ -28,11 +28,10 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """A network that the project may plug servers into; `subnets`: whether it has any."""
+    """A network that the project may plug servers into."""
 
     id: str
     name: str
-    subnets: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ HOSTED: tuple[tuple[str, str, str], ...] = (
     ("placement", "placement", "{api}/placement"),
     ("key-manager", "barbican", "{api}/key-manager"),
     ("network", "neutron", "{api}/network"),
+    ("block-storage", "cinder", "{api}/volume/v3/%(project_id)s"),
+    ("volumev3", "cinderv3", "{api}/volume/v3/%(project_id)s"),
 )
 """(type, name, URL) of the services that join the catalog once the installation hosts; shown only while it does."""
 

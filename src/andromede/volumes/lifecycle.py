@@ -39,7 +39,10 @@ def creating(host: Host, volume: Volume) -> Next:
 
 
 def downloading(host: Host, volume: Volume) -> Next:
-    """Fill the disk with an image."""
+    """Fill the disk with an image; one that is there is removed first where it is to be written anew."""
+    if volume.wish.get("wipe"):
+        host.disks.remove(volume.id, volume.request_id)
+        return Next("downloading", changes={"wish": {}})
     with host.pictures.source(volume.image_id) as source:
         host.disks.create(volume.project_id, volume.id, volume.bytes, volume.request_id, source)
     return Next("available")
@@ -55,6 +58,16 @@ def extending(host: Host, volume: Volume) -> Next:
     else:
         host.disks.grow(volume.id, size)
     return Next(volume.previous, changes={"size": volume.new_size, "new_size": 0})
+
+
+def reverting(host: Host, volume: Volume) -> Next:
+    """Give the disk the bytes of a snapshot: the old one goes, and a copy takes its place."""
+    if volume.wish.get("wipe"):
+        host.disks.remove(volume.id, volume.request_id)
+        return Next("reverting", changes={"wish": {"snapshot_id": volume.wish["snapshot_id"]}})
+    snapshot_id = volume.wish["snapshot_id"]
+    host.disks.copy(volume.project_id, snapshot_id, volume.id, volume.bytes, volume.request_id)
+    return Next("available", changes={"wish": {}})
 
 
 def uploading(host: Host, volume: Volume) -> Next:
@@ -107,6 +120,7 @@ def volumes(host: Host) -> Lifecycle[Volume]:
             "creating": partial(creating, host),
             "downloading": partial(downloading, host),
             "extending": partial(extending, host),
+            "reverting": partial(reverting, host),
             "uploading": partial(uploading, host),
             "deleting": partial(deleting, host),
         },
@@ -115,6 +129,7 @@ def volumes(host: Host) -> Lifecycle[Volume]:
             "creating": frozenset({"creating", "downloading", "available", "error", "deleting"}),
             "downloading": frozenset({"downloading", "available", "error", "deleting"}),
             "extending": frozenset({"extending", "available", "in-use", "error_extending"}),
+            "reverting": frozenset({"reverting", "available", "error"}),
             "uploading": frozenset({"uploading", "available", "in-use", "error"}),
             "deleting": frozenset({"deleting", "deleted", "error_deleting"}),
         },
@@ -123,6 +138,7 @@ def volumes(host: Host) -> Lifecycle[Volume]:
             "downloading": Deadline(LONG),
             "extending": Deadline(SHORT, "error_extending"),
             "uploading": Deadline(LONG),
+            "reverting": Deadline(LONG),
             "deleting": Deadline(SHORT, "error_deleting"),
         },
         interrupts={"delete": "deleting"},

@@ -137,6 +137,16 @@ def pictured(scene: Scene, twins: Twins) -> None:
     twins.pictures.add(Picture("1a", "i", "active", size=512), b"x" * 512)
 
 
+def pictured_anew(scene: Scene, twins: Twins) -> None:
+    own(scene, twins)
+    pictured(scene, twins)
+
+
+def with_both(scene: Scene, twins: Twins) -> None:
+    twins.filled("5a", TEXT)
+    twins.filled("d0", b"what came later")
+
+
 def stored(scene: Scene, twins: Twins) -> None:
     """A full backup "00" of "f0", and a volume that waits to be filled."""
     filled(scene, twins)
@@ -186,6 +196,8 @@ def _walk(kind: str, name: str, ends: str, row: Any, prepare: Prepare, *kept: st
 V, S, B = "volume", "volume_snapshot", "volume_backup"
 IN_USE = {"previous": "in-use"}
 AGAIN = _backup("creating", parent_id="00", incremental=True)
+ANEW = _volume("downloading", image_id="1a", wish={"wipe": "yes"})
+BACK = _volume("reverting", wish={"wipe": "yes", "snapshot_id": "5a"})
 WALKS = [
     _walk(V, "empty", "available", _volume("creating"), nothing),
     _walk(V, "of a snapshot", "available", _volume("creating", snapshot_id="5a"), with_snapshot, "5a"),
@@ -196,6 +208,8 @@ WALKS = [
     _walk(V, "growing in use", "in-use", _volume("extending", **EXTENDING | IN_USE), own_running),
     _walk(V, "to an image", "available", _volume("uploading", **UPLOADING), own),
     _walk(V, "in use to an image", "in-use", _volume("uploading", **UPLOADING | IN_USE), own_running),
+    _walk(V, "of another image", "available", ANEW, pictured_anew),
+    _walk(V, "back to a snapshot", "available", BACK, with_both, "5a"),
     _walk(V, "going", "", _volume("deleting"), own),
     _walk(S, "taken", "available", _snapshot("creating"), filled, "f0"),
     _walk(S, "taken of a running one", "available", _snapshot("creating"), running, "f0"),

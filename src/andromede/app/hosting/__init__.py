@@ -39,24 +39,27 @@ def tables() -> list[AccessTable]:
     from andromede.compute.placement import access as placement
     from andromede.keymanager import access as keymanager
     from andromede.network import access as network
+    from andromede.volumes import access as volumes
 
     return [
         compute.TABLE,
         placement.TABLE,
         keymanager.TABLE,
         network.TABLE,
+        volumes.TABLE,
     ]
 
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    from andromede.app.hosting import compute, keymanager, network, placement
+    from andromede.app.hosting import compute, keymanager, network, placement, volumes
 
     return [
         *compute.mounts(site),
         *placement.mounts(site),
         *keymanager.mounts(site),
         *network.mounts(site),
+        *volumes.mounts(site),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from andromede.app.hosting.site import Duties
+from andromede.work import Reconciler
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
     from andromede.volumes.ports import Pictures
     from andromede.volumes.service import Volumes
     from andromede.volumes.steps import Host
+    from andromede.web.api import Mount
 
 FOLDER = "volumes"
 """Below the data directory."""
+SEEN_SECONDS = 10.0
+ALERT_SHARE = 0.03
+"""Share of the file system that is free, below which the operator is alerted."""
 
 
 def disks(site: Site) -> Disks:
@@ -53,4 +58,28 @@ def duties(site: Site) -> Duties:
     from andromede.volumes import backup_lifecycle, lifecycle
 
     made = host(site)
-    return Duties((lifecycle.volumes(made), lifecycle.snapshots(made), backup_lifecycle.backups(made)))
+    lifecycles = (lifecycle.volumes(made), lifecycle.snapshots(made), backup_lifecycle.backups(made))
+    return Duties(lifecycles, (Reconciler("volumes.seen", SEEN_SECONDS, lambda: seen(site)),))
+
+
+def seen(site: Site) -> bool:
+    """The host holds disks, is alive and has so much room; an alert when there is little left."""
+    from andromede.db import Reach
+    from andromede.volumes import store
+    from andromede.volumes.views import host_name
+
+    room, now = site.disks.room(), site.base.clock.now_us()
+    backend = host_name(site.host).partition("#")[0]
+    with site.base.db.write(Reach.EVENTS) as tx:
+        for binary, name in (("cinder-volume", backend), ("cinder-backup", site.host), ("cinder-scheduler", site.host)):
+            store.seen(tx, (binary, name), now, (room.free, room.total))
+    if room.free < ALERT_SHARE * room.total:
+        site.base.log.alert("volumes.room", free_mib=room.free >> 20, total_mib=room.total >> 20)
+    return False
+
+
+def mounts(site: Site) -> list[Mount]:
+    """Cinder."""
+    from andromede.volumes.routes import mount
+
+    return [mount(site.volumes)]
