@@ -29,6 +29,7 @@ class Wiring:
     db: Database
     fabric: Fabric
     place: Place
+    clock: Clock
     neighbours: Callable[[str, bool], None] = lambda network_id, there: None
 
     def lifecycle(self) -> Lifecycle[PartRow]:
@@ -61,11 +62,13 @@ class Wiring:
         if now.kind == "network":
             self.neighbours(row.id, wished is not None)
         words = " ".join(word for word in row.signals.split() if word != work_store.LOAD)
-        return Next(
-            "loaded",
-            changes={"loaded": now.wished, "signals": words},
-            then=lambda tx: _in_force(tx, now, wished),
-        )
+
+        def then(tx: Tx) -> None:
+            if work_store.wished(tx, row.id) > now.wished:  # wishes that came in meanwhile: one word stands for all
+                signal(tx, PARTS.name, row.id, work_store.LOAD, self.clock.now_us())
+            _in_force(tx, now, wished)
+
+        return Next("loaded", changes={"loaded": now.wished, "signals": words}, then=then)
 
     def deleting(self, row: PartRow) -> Next:
         """Take it away once no router reaches into it."""

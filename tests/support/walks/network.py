@@ -92,7 +92,7 @@ def _stage(made: Made, carried: bool = False, then_delete: bool = False) -> Call
         if then_delete:
             with core.errand("test", "test", OWNER, "req-2") as job:
                 _deleted(job.tx, job, part_id)
-        wiring = Wiring(scene.db, scene.wrap(fabric), place)
+        wiring = Wiring(scene.db, scene.wrap(fabric), place, scene.clock)
 
         def looks() -> Any:
             if PARTS.find(scene.db, id=part_id) is None:  # its neighbours may be at work yet

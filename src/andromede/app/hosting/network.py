@@ -59,7 +59,7 @@ def wiring(site: Site, heard: Callable[[str, bool], None]) -> Wiring:
     from andromede.network.parts import Place
 
     place = Place(site.host, site.config.hosting, open_ports(site.config.server))
-    return Wiring(site.base.db, site.fabric, place, heard)
+    return Wiring(site.base.db, site.fabric, place, site.base.clock, heard)
 
 
 def begin(site: Site) -> None:
