@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 def service(site: Site) -> Compute:
     """The compute service of one process."""
-    from andromede.app.hosting.compute_neighbours import ImagesHere, NetworksHere, NoViews, VolumesHere
+    from andromede.app.hosting.compute_neighbours import ImagesHere, NetworksHere, VolumesHere
+    from andromede.compute.asking import RemoteViews
     from andromede.compute.core import Core
     from andromede.compute.service import Compute
 
-    core = Core(site.desk, ImagesHere(site), NetworksHere(site), VolumesHere(site), NoViews())
+    core = Core(site.desk, ImagesHere(site), NetworksHere(site), VolumesHere(site), RemoteViews(site.place.run))
     return Compute(core)
 
 

@@ -107,6 +107,13 @@ def _cpu_model() -> str:
     return _line("/proc/cpuinfo", "model name")
 
 
+def _answer(site: Site) -> None:
+    """Begin to answer what the API process asks."""
+    from andromede.compute.asking import Answering
+
+    Answering(site.place.run, site.hypervisor).start()
+
+
 def duties(site: Site) -> Duties:
     """Lifecycles of servers and their devices; the watch over guests; the host's sign of life; logs of consoles kept
     short."""
@@ -132,4 +139,5 @@ def duties(site: Site) -> Duties:
             watch.reconciler(),
             Reconciler("compute.consoles", TRIM_SECONDS, trim, 60),
         ),
+        (lambda: _answer(site),),
     )

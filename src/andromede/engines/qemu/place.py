@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -152,7 +153,7 @@ def _real_uid(pid: int) -> int:
 def take_uid(uids: Path, guest: str) -> int:
     """A uid that no other guest of this machine has: a file in a folder that all installations share."""
     uids.mkdir(mode=0o700, parents=True, exist_ok=True)
-    first = int(guest.replace("-", "")[:5] or "0", 16) if guest.replace("-", "")[:5].isalnum() else 0
+    first = zlib.crc32(guest.encode()) % UIDS
     for number in _ring(first):
         path = uids / str(FIRST_UID + number)
         try:
