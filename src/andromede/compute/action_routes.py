@@ -76,11 +76,13 @@ def _rescue(call: ComputeCall, server: Server, value: Any) -> Reply:
     fields.only("adminPass", "rescue_image_ref")
     secret = fields.text("adminPass", 0, 255) or password(call)
     image = fields.uuid("rescue_image_ref") if fields.get("rescue_image_ref") is not None else None
+    facts = server.image
     if image is not None:
-        call.services.planner.image(image, project_of(call))
+        found_image = call.services.planner.image(image, project_of(call))
+        facts = {"properties": dict(found_image.properties)}
     if not server.root_gb:
         raise Invalid("Cannot rescue a volume-backed instance", "rescue")
-    wish = {"image_id": image or server.image_id}
+    wish = {"image_id": image or server.image_id, "image": facts}
     call.services.deeds.plain(call, server, "rescue", wish=wish, admin_pass=secret)
     return Reply({"adminPass": secret}, 200)
 

@@ -12,7 +12,7 @@ from andromede.clock import US
 from andromede.compute import capacity_store
 from andromede.compute.capacity_model import Allocation, Consumer, Inventory, Provider
 from andromede.compute.model import Host
-from andromede.compute.tables import ALLOCATIONS, CONSUMERS, HOSTS, INVENTORIES, PROVIDERS
+from andromede.compute.tables import ALLOCATIONS, CONSUMERS, HOSTS, INVENTORIES, PROVIDERS, SERVERS
 from andromede.db import Tx
 from andromede.db.table import Reader
 from andromede.errors import NoCapacity
@@ -110,6 +110,8 @@ def grow(tx: Tx, wanted: Claim, host_name: str, now_us: int) -> None:
     if rising and room(tx, host, rising) is None:
         raise NoCapacity("No valid host was found. No valid host found for resize", "host")
     _write(tx, wanted, host.id, now_us)
+    sizes = {"vcpus": wanted.resources.get("VCPU", 0), "ram_mb": wanted.resources.get("MEMORY_MB", 0)}
+    SERVERS.update(tx, {"id": wanted.consumer_id}, **sizes)  # what quotas count
 
 
 def held(db: Reader, consumer_id: str) -> dict[str, int]:

@@ -28,10 +28,11 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """A network that the project may plug servers into."""
+    """A network that the project may plug servers into; `subnets`: whether it has any."""
 
     id: str
     name: str
+    subnets: bool = True
 
 
 @dataclass(frozen=True, slots=True)

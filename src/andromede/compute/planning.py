@@ -260,9 +260,11 @@ class Planner:
                 raise Invalid(f"Port {nic.port_id} requires a FixedIP in order to be used.", "networks")
             return dataclasses.replace(nic, network_id=port.network_id)
         try:
-            networks.find(nic.network_id, project)
+            network = networks.find(nic.network_id, project)
         except NotFound as error:
             raise Invalid(f"Network {nic.network_id} could not be found.", "networks") from error
+        if not network.subnets:
+            raise Invalid(f"Network {nic.network_id} requires a subnet in order to boot instances on.", "networks")
         return nic
 
     def _security_groups(self, wish: ServerWish, project: str) -> tuple[str, ...]:

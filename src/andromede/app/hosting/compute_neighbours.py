@@ -13,13 +13,16 @@ from andromede.compute.neighbours import (
     NetworkFacts,
     NicFacts,
     PortFacts,
+    SubnetFacts,
     VolumeFacts,
 )
 from andromede.db import Tx
-from andromede.errors import NotFound, Unavailable
+from andromede.errors import Conflict, Denied, Invalid, NotFound, Unavailable
+from andromede.ids import request_id
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
+    from andromede.network.model import Port, SubnetRow
 
 
 class VolumesHere:
@@ -72,54 +75,123 @@ class NetworksHere:
         self._site = site
 
     def choices(self, project_id: str) -> Sequence[NetworkFacts]:
-        return []
+        """Networks that servers join without a choice; one without subnets is none of them."""
+        found = [row for row in self._site.networks.networks_for(project_id) if row.subnets]
+        return [NetworkFacts(row.id, row.name) for row in found]
 
     def find(self, network_id: str, project_id: str) -> NetworkFacts:
-        raise NotFound(f"Network {network_id} could not be found.", "network")
+        """A network that servers of the project may be plugged into."""
+        found = self._site.networks.find(network_id, project_id)
+        if found.external and not found.shared and found.project_id != project_id:
+            raise Denied(f"It is not allowed to create an interface on external network {network_id}", "network")
+        return NetworkFacts(found.id, found.name, bool(found.subnets))
 
     def port(self, port_id: str, project_id: str) -> PortFacts:
-        raise NotFound(f"Port {port_id} could not be found.", "port")
+        """A port of the project."""
+        found = self._site.networks.port(port_id, project_id)
+        if found.project_id != project_id:
+            raise NotFound(f"Port id {port_id} could not be found.", "port")
+        return _port(found)
 
     def ports_of(self, server_id: str) -> Sequence[PortFacts]:
-        return []
+        """The ports plugged into a server."""
+        return [_port(port) for port in self._site.networks.ports_of(server_id)]
 
     def addresses(self, server_ids: Sequence[str]) -> Mapping[str, Sequence[AddressFacts]]:
-        return {}
+        """Of many servers at once."""
+        return {
+            server: [AddressFacts(a.network, a.address, a.version, a.kind, a.mac, a.port_id) for a in listed]
+            for server, listed in self._site.networks.addresses_of(server_ids).items()
+        }
 
     def group_names(self, server_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        return {}
+        """The names of the security groups of many servers' ports."""
+        found = self._site.networks.groups_of(server_ids)
+        return {server: [name for _, name in listed] for server, listed in found.items()}
 
     def groups(self, project_id: str) -> Sequence[GroupFacts]:
-        return []
+        """The security groups of a project."""
+        listed = self._site.networks.security_groups(project_id, request_id(self._site.base.ids))
+        return [_group(row) for row in listed if row["project_id"] == project_id]
 
     def groups_of(self, server_id: str) -> Sequence[GroupFacts]:
-        return []
+        """Those of a server's ports."""
+        ports = self._site.networks.ports_of(server_id)
+        wanted = {group for port in ports for group in port.security_groups}
+        if not wanted:
+            return []
+        known = self._site.networks.security_groups(ports[0].project_id, request_id(self._site.base.ids))
+        return [_group(row) for row in known if row["id"] in wanted]
 
     def nics(self, server_id: str) -> Sequence[NicFacts]:
-        return []
+        """What a guest must know of its ports."""
+        return [
+            NicFacts(
+                link.port.id, link.port.network_id, link.port.mac_address, link.port.mtu,
+                tuple(
+                    _subnet(row, next(ip for subnet, ip in link.port.fixed_ips if subnet == row.id))
+                    for row in link.subnets
+                    if any(subnet == row.id for subnet, _ in link.port.fixed_ips)
+                ),
+            )
+            for link in self._site.networks.links(server_id)
+        ]  # fmt: skip
 
     def server_of(self, port_id: str) -> str:
-        return ""
+        """The server a port is plugged into."""
+        return self._site.networks.port(port_id).device_id
 
     def create_port(
         self, project_id: str, server_id: str, network_id: str, fixed_ip: str, request_id: str
     ) -> PortFacts:
-        raise Unavailable("the network service does not answer", "network")
+        """A port for a server that runs already."""
+        from andromede.network.service import PortWish
+
+        wish = PortWish(
+            fixed_ips=[("", fixed_ip)] if fixed_ip else None, device_id=server_id, device_owner="compute:nova"
+        )  # fmt: skip
+        try:
+            return _port(self._site.networks.create_port(project_id, network_id, wish, request_id))
+        except Conflict as error:
+            raise Invalid(error.public, "port") from error
 
     def delete_port(self, port_id: str, request_id: str) -> None:
-        raise Unavailable("the network service does not answer", "network")
+        """Undo that."""
+        self._site.networks.delete_port(port_id, request_id)
 
     def add_address(self, port_id: str, request_id: str) -> None:
-        raise Unavailable("the network service does not answer", "network")
+        """One more fixed address."""
+        self._site.networks.add_address(port_id, request_id)
 
     def remove_address(self, port_id: str, address: str, request_id: str) -> None:
-        raise Unavailable("the network service does not answer", "network")
+        """One less."""
+        self._site.networks.remove_address(port_id, address, request_id)
 
     def associate(self, project_id: str, address: str, port_id: str, fixed_ip: str, request_id: str) -> None:
-        raise Unavailable("the network service does not answer", "network")
+        """Point a floating IP at a port, or at none."""
+        self._site.networks.associate(project_id, address, port_id, fixed_ip, request_id)
 
     def change_group(self, server_id: str, group_id: str, add: bool, request_id: str) -> None:
-        raise Unavailable("the network service does not answer", "network")
+        """Put every port of a server into a group, or out of it."""
+        self._site.networks.change_group(server_id, group_id, add, request_id)
+
+
+def _port(port: Port) -> PortFacts:
+    return PortFacts(
+        port.id, port.network_id, port.mac_address, port.status, port.device_id, port.project_id, port.fixed_ips
+    )  # fmt: skip
+
+
+def _group(row: Mapping[str, Any]) -> GroupFacts:
+    rules = tuple(row.get("security_group_rules") or ())
+    return GroupFacts(row["id"], row["name"], row.get("description") or "", row["project_id"], rules)
+
+
+def _subnet(row: SubnetRow, address: str) -> SubnetFacts:
+    return SubnetFacts(
+        row.id, address, row.cidr, row.gateway_ip or "", row.enable_dhcp, tuple(row.dns_nameservers),
+        tuple((route["destination"], route["nexthop"]) for route in row.host_routes),
+    )  # fmt: skip
 
 
 class NoViews:
