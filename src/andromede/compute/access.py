@@ -56,6 +56,8 @@ _BOOKS: Rules = {
     **_rules(ADMIN, actions="list_usages list_aggregates show_aggregate change_aggregate list_hypervisors"),
     **_rules(ADMIN, actions="show_hypervisor list_services update_service delete_service list_hosts show_host"),
     **_rules(ADMIN, actions="change_host list_migrations audit_log external_events show_console_token"),
+    **_rules(ADMIN, READER, actions="proxy_read"),
+    **_rules(ADMIN, MEMBER, actions="proxy_write"),
 }
 
 TABLE = AccessTable({**_SERVERS, **_BOOKS})

@@ -8,7 +8,7 @@ from typing import Any
 from andromede.audit.changes import Desk
 from andromede.clock import utc
 from andromede.compute.engine import Views
-from andromede.compute.neighbours import Images, Networks, Volumes
+from andromede.compute.neighbours import Door, Images, Networks, Volumes
 from andromede.errors import NotFound
 from andromede.web.access import is_cloud_admin
 from andromede.web.call import Call
@@ -19,13 +19,17 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Shared by all parts; immutable. `console_url`: where consoles are opened."""
+    """Shared by all parts; immutable. `network`, `image`, `volume`: whole APIs, for proxies.
+    `console_url`: where consoles are opened."""
 
     desk: Desk
     images: Images
     networks: Networks
     volumes: Volumes
     views: Views
+    network: Door
+    image: Door
+    volume: Door
     console_url: str = ""
     zone: str = "nova"
 

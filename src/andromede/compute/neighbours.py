@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from andromede.db import Tx
+from andromede.web.call import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,15 @@ class VolumeFacts:
     multiattach: bool = False
     image: Mapping[str, Any] = field(default_factory=dict)
     """Facts of the image it was made of (`volume_image_metadata`)."""
+
+
+class Door(Protocol):
+    """A neighbour's whole API under the caller's rights, for what only passes things on."""
+
+    def __call__(
+        self, call: Call[Any], method: str, path: str, body: Any = None, query: Sequence[tuple[str, str]] = ()
+    ) -> Any:
+        """The answer's document. Raises what the neighbour raises."""
 
 
 class Images(Protocol):

@@ -13,9 +13,11 @@ from andromede.compute import (
     host_routes,
     keypair_routes,
     operator_routes,
+    proxy_routes,
     quota_routes,
     server_routes,
     version_routes,
+    volume_proxy,
 )
 from andromede.compute.dialect import DIALECT, VERSIONS
 from andromede.compute.service import Compute
@@ -26,7 +28,7 @@ from andromede.web.routes import Routes
 PREFIX = "/compute"
 PARTS = (
     version_routes, flavor_routes, keypair_routes, quota_routes, group_routes, server_routes, action_routes,
-    detail_routes, device_routes, host_routes, operator_routes,
+    detail_routes, device_routes, host_routes, operator_routes, proxy_routes, volume_proxy,
 )  # fmt: skip
 UNTOUCHED = frozenset(
     {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from andromede.compute.engine import Figures
 from andromede.compute.neighbours import (
     AddressFacts,
     GroupFacts,
@@ -192,16 +191,3 @@ def _subnet(row: SubnetRow, address: str) -> SubnetFacts:
         row.id, address, row.cidr, row.gateway_ip or "", row.enable_dhcp, tuple(row.dns_nameservers),
         tuple((route["destination"], route["nexthop"]) for route in row.host_routes),
     )  # fmt: skip
-
-
-class NoViews:
-    """Where the host role is not reachable."""
-
-    def console(self, guest_id: str, lines: int | None) -> str:
-        return ""
-
-    def screenshot(self, guest_id: str) -> bytes:
-        raise Unavailable("the host role does not answer", "host")
-
-    def figures(self, guest_id: str) -> Figures:
-        raise Unavailable("the host role does not answer", "host")
