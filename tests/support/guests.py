@@ -216,7 +216,8 @@ def eventually(true: Callable[[], bool], seconds: float = 5.0) -> bool:
 def heard(raw: socket.socket, wanted: bytes, seconds: float = 0.4) -> bool:
     """Whether a frame with these bytes comes in."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while (left := end - time.monotonic()) > 0:
+        raw.settimeout(left)
         with contextlib.suppress(TimeoutError):
             data, where = raw.recvfrom(4096)
             if wanted in data and where[2] != socket.PACKET_OUTGOING:
