@@ -110,6 +110,8 @@ class Hosting:
     reserved_memory_mb: int = key(1024, "memory of this machine that no guest gets, in MiB")
     guest_mtu: int = key(1450, "MTU of tenants' networks")
     images: tuple[str, ...] = key(("tiny",), "public images that are built at the first start")
+    image_gb: int = key(100, "most GiB of one image")
+    project_images_gb: int = key(200, "most GiB of all images of a project")
     image_cache: str = key("", "folder of the guest images that were built; empty: DIR/images-built")
     import_private_addresses: bool = key(False, "let images be imported from private addresses; for tests only")
 

@@ -24,6 +24,7 @@ from andromede.web.call import Call
 
 HOSTED: tuple[tuple[str, str, str], ...] = (
     ("compute", "nova", "{api}/compute/v2.1"),
+    ("image", "glance", "{api}/image"),
     ("placement", "placement", "{api}/placement"),
     ("key-manager", "barbican", "{api}/key-manager"),
     ("network", "neutron", "{api}/network"),

@@ -9,7 +9,7 @@ from andromede.db import Row, Tx
 from andromede.errors import NotFound
 from andromede.objects import codec
 from andromede.objects.codec import CONTAINER_COLUMNS
-from andromede.objects.model import Account, AccountUsage, Container, Usage
+from andromede.objects.model import HIDDEN, Account, AccountUsage, Container, Usage
 
 
 class Reader(Protocol):
@@ -34,7 +34,8 @@ class State:
 SCANNED, INDEXED, INDEXING = 0, 1, 2
 FOLLOWED = ("lifecycle", "logging")
 """Documents that workers act on: who has one is found without reading the others."""
-_ITS_ACCOUNT = "project_id = (SELECT project_id FROM container WHERE id = ?)"
+_SHOWN = f"substr({{}}, 1, 1) <> '{HIDDEN}'"
+_ITS_ACCOUNT = f"project_id = (SELECT project_id FROM container WHERE id = ? AND {_SHOWN.format('name')})"
 _C = ", ".join("c." + name for name in CONTAINER_COLUMNS.split(", "))
 _STATE = (
     f"SELECT {_C}, a.generation, a.metadata, a.settings FROM container c "
@@ -104,11 +105,12 @@ def insert(tx: Tx, c: Container, kek: str) -> None:
         ),
     )  # fmt: skip
     tx.run("INSERT INTO container_usage (container_id, objects, bytes) VALUES (?, 0, 0)", (c.id,))
-    tx.run(
-        "INSERT INTO account_usage (project_id, containers, objects, bytes) VALUES (?, 1, 0, 0) "
-        "ON CONFLICT (project_id) DO UPDATE SET containers = account_usage.containers + 1",
-        (c.project_id,),
-    )
+    if not c.name.startswith(HIDDEN):
+        tx.run(
+            "INSERT INTO account_usage (project_id, containers, objects, bytes) VALUES (?, 1, 0, 0) "
+            "ON CONFLICT (project_id) DO UPDATE SET containers = account_usage.containers + 1",
+            (c.project_id,),
+        )
     _follow(tx, c)
 
 
@@ -178,7 +180,7 @@ def page(
     (then from below `high`), and only those with an S3 name."""
     reverse, s3_only = flags
     where = " AND c.name < ?" if high is not None else ""
-    where += " AND c.s3_name IS NOT NULL" if s3_only else ""
+    where += " AND c.s3_name IS NOT NULL" if s3_only else f" AND {_SHOWN.format('c.name')}"
     order = "DESC" if reverse else "ASC"
     params = (project_id, low, *((high,) if high is not None else ()), limit)
     return reader.all(

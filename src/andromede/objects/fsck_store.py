@@ -6,6 +6,7 @@ from andromede.db import Row, Tx
 from andromede.keys.wrap import OVERHEAD
 from andromede.objects.codec import PART_COLUMNS, VERSION_COLUMNS
 from andromede.objects.container_store import Reader
+from andromede.objects.model import HIDDEN
 
 PLAIN_WRAPPED = 32 + OVERHEAD
 """Size of a wrapped data key that is not also sealed for a customer."""
@@ -26,7 +27,8 @@ def accounts(tx: Tx) -> list[Row]:
     return tx.all(
         "SELECT a.project_id, a.containers, a.objects, a.bytes, coalesce(s.n, 0), coalesce(s.o, 0), coalesce(s.b, 0) "
         "FROM account_usage a LEFT JOIN (SELECT c.project_id, count(*) AS n, sum(u.objects) AS o, sum(u.bytes) AS b "
-        "FROM container c JOIN container_usage u ON u.container_id = c.id GROUP BY c.project_id) s "
+        f"FROM container c JOIN container_usage u ON u.container_id = c.id WHERE substr(c.name, 1, 1) <> '{HIDDEN}' "
+        "GROUP BY c.project_id) s "
         "ON s.project_id = a.project_id "
         "WHERE a.containers <> coalesce(s.n, 0) OR a.objects <> coalesce(s.o, 0) OR a.bytes <> coalesce(s.b, 0)"
     )

@@ -335,6 +335,11 @@ class ContainerListing:
     last: str
 
 
+HIDDEN = "/"
+"""First sign of the names of containers that other services keep for a project. No name of a client's container holds
+it: Swift and S3 neither list nor reach them, and they count in no account."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewContainer:
     """What to create. `want_s3_name`: `must` (else Conflict `bucket_taken`), `may` (if well-formed and

@@ -9,7 +9,7 @@ from andromede.db import Tx
 from andromede.errors import Denied, NotFound, OverQuota, Precondition
 from andromede.objects import container_store
 from andromede.objects.container_store import Reader, State
-from andromede.objects.model import NO_CONDITIONS, Conditions, Lock, Version
+from andromede.objects.model import HIDDEN, NO_CONDITIONS, Conditions, Lock, Version
 
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"|([^\s,"]+)')
 
@@ -107,7 +107,7 @@ def _limit(values: Mapping[str, str], *names: str) -> int | None:
 def quotas(state: State) -> tuple[int | None, int | None, int | None, int | None]:
     """(container bytes, container count, account bytes, account count); None: no limit."""
     settings, account = state.container.settings, state.account.settings
-    if not settings and not account:
+    if (not settings and not account) or state.container.name.startswith(HIDDEN):
         return None, None, None, None
     return (
         _limit(settings, "x-container-meta-quota-bytes", "quota-bytes"),

@@ -14,7 +14,7 @@ from typing import TypeVar
 from andromede.audit import Draft, Recorder
 from andromede.clock import Clock, TrustedTime
 from andromede.db import Database, Reach, Row, Tx
-from andromede.errors import Error, NotFound
+from andromede.errors import Error, Invalid, NotFound
 from andromede.ids import Ids
 from andromede.keys import KeyRing
 from andromede.log import Log
@@ -42,6 +42,7 @@ from andromede.objects.heads import Heads
 from andromede.objects.intake import Intake
 from andromede.objects.lookup import Lookup
 from andromede.objects.model import (
+    HIDDEN,
     NO_CONDITIONS,
     Account,
     AccountUsage,
@@ -136,10 +137,24 @@ class Objects:
 
     def container(self, project_id: str, name: str) -> Container:
         """NotFound reason `bucket`."""
+        if name.startswith(HIDDEN):
+            raise container_store.no_bucket(name)
         return self._lookup.named(project_id, name).container
+
+    def hidden_container(self, project_id: str, purpose: str, trace: Trace) -> Container:
+        """The container in which another service keeps a project's bytes (`images`, `backups`), under the project's
+        keys; made when it is first wanted. No client lists or reaches it, and its bytes count in no account."""
+        name = HIDDEN + purpose
+        try:
+            return self._lookup.named(project_id, name).container
+        except NotFound:
+            new = NewContainer(project_id, name, project_id, want_s3_name="no")
+            return self.run(Step(lambda tx: containers.create(Batch.of(tx), new, trace)))[0]
 
     def bucket(self, s3_name: str, project_id: str | None = None) -> Container:
         """The project's own container of that name, else the one that holds the S3 name."""
+        if s3_name.startswith(HIDDEN):
+            raise container_store.no_bucket(s3_name)
         return self._lookup.bucket(s3_name, project_id).container
 
     def usage(self, container: Container) -> Usage:
@@ -181,6 +196,7 @@ class Objects:
 
     def create_container(self, new: NewContainer, trace: Trace) -> Step[tuple[Container, bool]]:
         """Conflict reason `bucket_taken`; (existing, False) when the project has it already."""
+        _refuse_hidden(new.name)
         return Step(lambda tx: containers.create(Batch.of(tx), new, trace))
 
     def put_container(
@@ -188,6 +204,7 @@ class Objects:
     ) -> Step[tuple[Container, bool]]:
         """The new container and True; or (changed, False) when the project has one of that name by then, be it `old`
         or not. Raises as `change_container`."""
+        _refuse_hidden(new.name)
         prepared = old is not None and change.versioning not in (None, Versioning.OFF) and self._index(old)
 
         def work(tx: Tx) -> tuple[Container, bool]:
@@ -555,6 +572,11 @@ class Objects:
     def abort_upload(self, upload: Upload, trace: Trace) -> Step[None]:
         """Give an upload up."""
         return Step(lambda tx: uploads.abort(Batch.of(tx), upload, trace), reach=Reach.OBJECTS)
+
+
+def _refuse_hidden(name: str) -> None:
+    if name.startswith(HIDDEN):
+        raise Invalid(f"{name!r} is no name for a container: it begins with {HIDDEN!r}", "bucket_name")
 
 
 def _owner(trace: Trace, container: Container) -> str:

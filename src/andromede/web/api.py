@@ -6,6 +6,7 @@ without any right to an action learns nothing about bodies or objects.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -120,6 +121,7 @@ class Api:
         self._plain = Dialect("andromede")
         every = [route for mount in self._mounts for route in mount.routes]
         self._slow = {route.method for route in every if route.slow}
+        self._streamed = {route.method for route in every if route.stream}
         for route in every:
             if route.body is not None:
                 bodies.learn(route.body)
@@ -131,14 +133,21 @@ class Api:
 
     def is_slow(self, method: str, path: bytes) -> bool:
         """Whether the operation at a raw path belongs on the threads for slow ones."""
-        mount = self._mount(path) if method in self._slow else None
+        return method in self._slow and any(route.slow for route in self._at(method, path))
+
+    def is_streamed(self, method: str, path: bytes) -> bool:
+        """Whether the operation at a raw path takes its body as it comes, or answers in pieces."""
+        return method in self._streamed and any(route.stream for route in self._at(method, path))
+
+    def _at(self, method: str, path: bytes) -> Sequence[Route]:
+        mount = self._mount(path)
         if mount is None:
-            return False
+            return ()
         try:
             found = mount.routes.find(bodies.path_segments(path[len(mount.prefix) :]))
         except Invalid:
-            return False
-        return found is not None and any(route.slow for route in found[0].get(method, ()))
+            return ()
+        return found[0].get(method, ()) if found is not None else ()
 
     def handle(self, http: HttpRequest) -> HttpResponse:
         """Answer a request; never raises."""
@@ -249,7 +258,7 @@ class Api:
         return Call(
             method=http.method, path=path, params={}, query=query, headers=http.headers, body=http.body,
             request_id=request.id, base=request.base, url=url, peer=http.peer, services=mount.services,
-            action=route.action, microversion=request.version,
+            action=route.action, microversion=request.version, stream=http.stream or io.BytesIO(http.body),
         )  # fmt: skip
 
     def _check(self, call: Call[Any], route: Route, mount: Mount) -> None:
@@ -265,6 +274,9 @@ class Api:
         reply = result if isinstance(result, Reply) else Reply(result)
         status = reply.status if reply.status is not None else route.status
         headers = list(reply.headers)
+        if reply.pieces is not None:
+            headers = [("Content-Type", reply.media_type), *headers]
+            return HttpResponse(status, b"", headers, reply.pieces, reply.length)
         if status in BODYLESS or reply.body is None:
             return HttpResponse(status, b"", headers)
         raw = reply.body if isinstance(reply.body, bytes) else rendered(reply.body)

@@ -4,25 +4,25 @@ pool of threads, writes the answer."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from andromede.web.api import Api, Parts, headers_of
-from andromede.web.call import HttpRequest
+from andromede.web.call import HttpRequest, HttpResponse
+from andromede.web.flow import Bridge, Message, Receive, Send
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+STREAMS = 16
+"""Bodies that flow at a time; more wait for one of these to end."""
 
 
 class AsgiApp:
-    """An ASGI 3 application over `Api`, with a pool of threads and a smaller one for slow operations."""
+    """An ASGI 3 application over `Api`, with a pool of threads, a smaller one for slow operations and one for bodies
+    that flow."""
 
     def __init__(self, api: Api, threads: int, slow_threads: int) -> None:
         self.api = api
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
         self._slow = ThreadPoolExecutor(slow_threads, thread_name_prefix="api-slow")
+        self._flow = ThreadPoolExecutor(STREAMS, thread_name_prefix="api-flow")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -38,34 +38,37 @@ class AsgiApp:
             elif message["type"] == "lifespan.shutdown":
                 self._pool.shutdown(wait=True)
                 self._slow.shutdown(wait=True)
+                self._flow.shutdown(wait=True)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         path = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
+        loop = asyncio.get_running_loop()
+        if self.api.is_streamed(scope["method"], path):
+            bridge = Bridge(loop, receive, send)
+            request = _request(scope, path, b"", stream=bridge)
+            await loop.run_in_executor(self._flow, self._streamed, request, bridge)
+            return
         body, oversized = await self._body(receive, self.api.max_body(path))
         if body is None:
             return
-        client = scope.get("client")
-        request = HttpRequest(
-            method=scope["method"],
-            path=path,
-            query=scope.get("query_string", b""),
-            headers=headers_of(scope["headers"]),
-            body=body,
-            scheme=scope.get("scheme", "http"),
-            peer=client[0] if client else "",
-            oversized=oversized,
-        )
+        request = _request(scope, path, body, oversized)
         pool = self._slow if self.api.is_slow(request.method, path) else self._pool
-        response = await asyncio.get_running_loop().run_in_executor(pool, self.api.handle, request)
-        headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers]
-        if response.status != 204:
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        if oversized:
-            headers.append((b"connection", b"close"))
+        response = await loop.run_in_executor(pool, self.api.handle, request)
+        headers = _headers(response, oversized)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
+
+    def _streamed(self, request: HttpRequest, bridge: Bridge) -> None:
+        """A request whose body flows, on its own thread from beginning to end."""
+        response = self.api.handle(request)
+        try:
+            bridge.answer(response, _headers(response, not bridge.drain()), request.method == "HEAD")
+        finally:
+            close = getattr(response.pieces, "close", None)
+            if close is not None:
+                close()
 
     async def _body(self, receive: Receive, limit: int) -> tuple[bytes | None, bool]:
         """(body, over the limit?); (None, _) when the client has gone."""
@@ -82,6 +85,26 @@ class AsgiApp:
             parts.append(piece)
             if not message.get("more_body"):
                 return b"".join(parts), False
+
+
+def _request(
+    scope: Message, path: bytes, body: bytes, oversized: bool = False, stream: Bridge | None = None
+) -> HttpRequest:
+    client = scope.get("client")
+    return HttpRequest(
+        method=scope["method"], path=path, query=scope.get("query_string", b""), headers=headers_of(scope["headers"]),
+        body=body, scheme=scope.get("scheme", "http"), peer=client[0] if client else "", oversized=oversized,
+        stream=stream,
+    )  # fmt: skip
+
+
+def _headers(response: HttpResponse, closing: bool) -> list[tuple[bytes, bytes]]:
+    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers]
+    if response.status != 204:
+        headers.append((b"content-length", str(response.size).encode()))
+    if closing:
+        headers.append((b"connection", b"close"))
+    return headers
 
 
 def build_api(parts: Parts, threads: int = 10, slow_threads: int = 4) -> AsgiApp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from andromede.errors import Invalid, Unauthenticated
 from andromede.web.actor import Actor
@@ -41,6 +41,13 @@ class Query:
         return iter(self.pairs)
 
 
+class Incoming(Protocol):
+    """The body of a streamed request: fills the view unless the body ends; 0 at the end. Raises `Unavailable` reason
+    `client` when the client has gone or keeps still for too long."""
+
+    def readinto(self, view: memoryview, /) -> int: ...
+
+
 @dataclass(slots=True)
 class Call(Generic[S]):
     """One authenticated, routed request. `base` is the service's URL without its version
@@ -62,6 +69,7 @@ class Call(Generic[S]):
     actor: Actor | None = None
     json: Any = None
     microversion: tuple[int, int] | None = None
+    stream: Incoming | None = None
 
     @property
     def who(self) -> Actor:
@@ -92,6 +100,9 @@ class Reply:
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     media_type: str = "application/json"
+    pieces: Iterator[bytes] | None = None
+    """The body of a streamed answer, of `length` bytes, in the place of `body`."""
+    length: int = 0
 
 
 def rendered(body: Any) -> bytes:
@@ -111,6 +122,7 @@ class HttpRequest:
     scheme: str = "http"
     peer: str = ""
     oversized: bool = False
+    stream: Incoming | None = None
 
 
 @dataclass(slots=True)
@@ -120,3 +132,10 @@ class HttpResponse:
     status: int
     body: bytes = b""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    pieces: Iterator[bytes] | None = None
+    length: int = 0
+
+    @property
+    def size(self) -> int:
+        """How long the body is."""
+        return len(self.body) if self.pieces is None else self.length

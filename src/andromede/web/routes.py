@@ -31,7 +31,8 @@ Resolver = Callable[[Any, Any], Target | None]
 class Route:
     """One operation. `action` names the access rule; `public` routes need no credential; `target`
     loads what the rule compares with the caller; `versions` is the inclusive range of microversions;
-    `slow` operations (hashing of passwords) have threads of their own, so that others never queue behind them."""
+    `slow` operations (hashing of passwords) have threads of their own, so that others never queue behind them, and
+    so have `stream` ones, whose handlers read the body from `call.stream` as it comes and may answer in pieces."""
 
     method: str
     path: str
@@ -44,6 +45,7 @@ class Route:
     target: Resolver | None = None
     versions: tuple[Version | None, Version | None] = (None, None)
     slow: bool = False
+    stream: bool = False
 
     def names(self) -> list[str]:
         """The parameter names of the path, in order."""
@@ -65,6 +67,7 @@ class Spec:
     target: Resolver | None = None
     versions: tuple[Version | None, Version | None] = (None, None)
     slow: bool = False
+    stream: bool = False
 
 
 class _Node:
@@ -109,6 +112,7 @@ class Routes(Generic[S]):
                     spec.target,
                     spec.versions,
                     spec.slow,
+                    spec.stream,
                 )
             )
             return handler

@@ -20,6 +20,7 @@ def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
     from andromede.compute.placement.schema import MIGRATIONS as PLACEMENT
     from andromede.compute.schema import MIGRATIONS as COMPUTE
+    from andromede.images.schema import MIGRATIONS as IMAGES
     from andromede.keymanager.schema import MIGRATIONS as KEYMANAGER
     from andromede.network.schema import MIGRATIONS as NETWORK
     from andromede.volumes.schema import MIGRATIONS as VOLUMES
@@ -27,6 +28,7 @@ def migrations() -> list[Migration]:
     return [
         *COMPUTE,
         *PLACEMENT,
+        *IMAGES,
         *KEYMANAGER,
         *NETWORK,
         *VOLUMES,
@@ -37,6 +39,7 @@ def tables() -> list[AccessTable]:
     """The access rules of every hosting domain."""
     from andromede.compute import access as compute
     from andromede.compute.placement import access as placement
+    from andromede.images import access as images
     from andromede.keymanager import access as keymanager
     from andromede.network import access as network
     from andromede.volumes import access as volumes
@@ -44,6 +47,7 @@ def tables() -> list[AccessTable]:
     return [
         compute.TABLE,
         placement.TABLE,
+        images.TABLE,
         keymanager.TABLE,
         network.TABLE,
         volumes.TABLE,
@@ -52,11 +56,12 @@ def tables() -> list[AccessTable]:
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    from andromede.app.hosting import compute, keymanager, network, placement, volumes
+    from andromede.app.hosting import compute, images, keymanager, network, placement, volumes
 
     return [
         *compute.mounts(site),
         *placement.mounts(site),
+        *images.mounts(site),
         *keymanager.mounts(site),
         *network.mounts(site),
         *volumes.mounts(site),
@@ -65,6 +70,8 @@ def mounts(site: Site) -> list[Mount]:
 
 def duties(site: Site) -> list[Duties]:
     """What the host role does for every domain."""
-    from andromede.app.hosting import guests, keymanager, network, volumes
+    from andromede.app.hosting import guests, images, keymanager, network, volumes
 
-    return [keymanager.duties(site), network.duties(site), volumes.duties(site), guests.duties(site)]
+    return [
+        images.duties(site), keymanager.duties(site), network.duties(site), volumes.duties(site), guests.duties(site),
+    ]  # fmt: skip

@@ -17,6 +17,8 @@ from andromede.work.wake import Waker
 if TYPE_CHECKING:
     from andromede.compute.service import Compute
     from andromede.engines.qemu.engine import QemuHypervisor
+    from andromede.images.bases import Bases
+    from andromede.images.service import Images
     from andromede.keymanager.service import KeyManager
     from andromede.keys import KeyRing
     from andromede.network.engine import Fabric
@@ -69,6 +71,20 @@ class Site:
         from andromede.objects.service import Objects
 
         return Objects(object_tools(self.base))
+
+    @cached_property
+    def images(self) -> Images:
+        """Images, for Nova and Cinder."""
+        from andromede.app.hosting import images
+
+        return images.service(self)
+
+    @cached_property
+    def bases(self) -> Bases:
+        """Images as files of this host, for those who make disks of them. Host role."""
+        from andromede.app.hosting import images
+
+        return images.bases(self)
 
     @cached_property
     def keymanager(self) -> KeyManager:

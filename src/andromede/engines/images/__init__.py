@@ -1,0 +1,1 @@
+"""Looking into images and fetching them."""

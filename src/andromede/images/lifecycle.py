@@ -1,0 +1,166 @@
+"""The lifecycle of images whose bytes a worker fetches, looks into, or removes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from andromede.audit.changes import Desk
+from andromede.db import Tx
+from andromede.errors import Invalid, NotFound, OverQuota, TooLarge
+from andromede.images import heads, store
+from andromede.images.bases import Bases
+from andromede.images.content import Content
+from andromede.images.engine import Downloader, Inspector
+from andromede.images.model import ENGINE_FORMATS, FAILED, FAULT, FLAT, IMAGES, STORE, TASKS, Image
+from andromede.images.service import Images
+from andromede.work.lifecycle import Deadline, Lifecycle, Next
+
+LONG, SHORT, WATCH = 6 * 3600.0, 900.0, 60.0
+_OPEN_ENDED = "the data did not come to its end"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the steps stand on."""
+
+    desk: Desk
+    images: Images
+    content: Content
+    inspector: Inspector
+    downloader: Downloader
+    bases: Bases
+
+
+def saving(host: Host, image: Image) -> Next:
+    """A client's bytes are coming in; past the deadline its connection has gone."""
+    return Next(image.state, WATCH)
+
+
+def importing(host: Host, image: Image) -> Next:
+    """Fetch what was asked for; what was staged is here already."""
+    _note(host, image, "processing")
+    if image.staged:
+        return Next("verifying", changes={"blob": image.staged, "staged": ""})
+    if image.blob:
+        return Next("verifying")
+    try:
+        with host.downloader.open(str(image.wish.get("uri", ""))) as body:
+            most = host.images.room(image, body.length)
+            host.content.store(
+                image, body, (most, body.length), image.request_id, ("importing", host.desk.clock.now_us)
+            )  # fmt: skip
+    except (Invalid, TooLarge, OverQuota, NotFound) as error:
+        return _failed(host, image, error.public)
+    return Next("verifying")
+
+
+def checking(host: Host, image: Image) -> Next:
+    """Look into what was stored before anybody uses it."""
+    disk_format = image.disk_format or ""
+    try:
+        head = b"".join(host.images.read(image, 0, heads_length()))
+        why = heads.refusal(disk_format, head) or heads.outside(head)
+        if why is not None:
+            return _refused(host, image, why)
+        if disk_format in FLAT:
+            return _active(host, image, image.size)
+        kind = ENGINE_FORMATS.get(disk_format)
+        if kind is None:
+            return _refused(host, image, f"images of format {disk_format or 'none'} cannot be checked here")
+        found = host.inspector.inspect(host.images.read(image), kind)
+    except Invalid as error:
+        return _refused(host, image, error.public)
+    return _active(host, image, found.virtual_size)
+
+
+def heads_length() -> int:
+    """Bytes of the beginning that tell formats apart."""
+    return 64 << 10
+
+
+def deleting(host: Host, image: Image) -> Next:
+    """Remove the bytes and what was made of them on this host."""
+    for key in {image.blob, image.staged} - {""}:
+        host.content.remove(image.keeper, key, image.request_id)
+    host.bases.drop(image.id)
+    return Next("deleted", then=partial(_forget, image.id))
+
+
+def _forget(image_id: str, tx: Tx) -> None:
+    store.forget(tx, image_id)
+
+
+def _active(host: Host, image: Image, virtual_size: int | None) -> Next:
+    gone = (FAULT, FAILED, "os_glance_importing_to_stores")
+    properties = {name: value for name, value in image.properties.items() if name not in gone}
+    changes = {"virtual_size": virtual_size, "wish": {}, "properties": properties}
+    return Next("active", changes=changes, then=partial(_told, host, image, "success", ""))
+
+
+def _refused(host: Host, image: Image, why: str) -> Next:
+    changes = {"properties": image.properties | {FAULT: why}, "wish": {}}
+    return Next("killed", fault=why, changes=changes, then=partial(_told, host, image, "failure", why))
+
+
+def _failed(host: Host, image: Image, why: str) -> Next:
+    """An import that found nothing leaves the image as it was before, and says where it failed."""
+    changes = {"properties": image.properties | {FAILED: STORE, FAULT: why}, "wish": {}, "staged": ""}
+    return Next("queued", changes=changes, then=partial(_told, host, image, "failure", why))
+
+
+def _note(host: Host, image: Image, status: str) -> None:
+    if not image.wish.get("task"):
+        return
+    with host.desk.db.write() as tx:
+        _told(host, image, status, "", tx)
+
+
+def _told(host: Host, image: Image, status: str, message: str, tx: Tx) -> None:
+    task = image.wish.get("task")
+    if task:
+        now = host.desk.clock.now_us()
+        TASKS.update(tx, {"id": str(task)}, status=status, message=message, updated_us=now)
+    IMAGES.update(tx, {"id": image.id}, updated_us=host.desk.clock.now_us())
+
+
+def _gave_up(host: Host, tx: Tx, image: Image, why: str) -> None:
+    if image.state in ("saving", "staging"):
+        why = _OPEN_ENDED
+    IMAGES.update(tx, {"id": image.id}, properties=image.properties | {FAULT: why})
+    _told(host, image, "failure", why, tx)
+
+
+def images(host: Host) -> Lifecycle[Image]:
+    """States without a step here are at rest, for clients to end."""
+    every = ("queued", "uploading", "staging", "saving", "active", "deactivated", "killed", "importing", "checking",
+             "verifying")  # fmt: skip
+    moves = {state: frozenset({"deleting"}) for state in every}
+    moves |= {
+        "saving": frozenset({"saving", "queued", "deleting"}),
+        "staging": frozenset({"staging", "queued", "deleting"}),
+        "importing": frozenset({"importing", "verifying", "queued", "killed", "deleting"}),
+        "checking": frozenset({"checking", "active", "killed", "deleting"}),
+        "verifying": frozenset({"verifying", "active", "killed", "deleting"}),
+        "deleting": frozenset({"deleting", "deleted"}),
+    }
+    steps = {
+        "saving": saving, "staging": saving, "importing": importing, "checking": checking,
+        "verifying": checking, "deleting": deleting,
+    }  # fmt: skip
+    return Lifecycle(
+        "image",
+        IMAGES,
+        {state: partial(step, host) for state, step in steps.items()},
+        moves,
+        {
+            "saving": Deadline(LONG, "queued"),
+            "staging": Deadline(LONG, "queued"),
+            "importing": Deadline(LONG, "killed"),
+            "checking": Deadline(SHORT, "killed"),
+            "verifying": Deadline(SHORT, "killed"),
+            "deleting": Deadline(LONG, "deleting"),
+        },
+        interrupts={"delete": "deleting"},
+        undo=partial(_gave_up, host),
+    )
