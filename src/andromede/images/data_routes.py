@@ -86,6 +86,7 @@ def _take(call: ImageCall, image: Image, bounds: tuple[int, int | None], moves: 
     except Error:
         images.back(image.id, moves[0], call.request_id)
         raise
+    images.desk.wake()
 
 
 def _settled(images: Images, image_id: str) -> None:
