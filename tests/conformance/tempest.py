@@ -73,8 +73,9 @@ class Suite:
         env = {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", "HOME": str(self.scratch)}
         env |= self.environment
         done = subprocess.run(
-            words, cwd=self.workspace, env=env, stdin=subprocess.DEVNULL, capture_output=quiet, text=True, check=False
-        )
+            words, cwd=self.workspace, env=env, stdin=subprocess.DEVNULL, capture_output=quiet, text=True,
+            errors="replace", check=False,
+        )  # fmt: skip
         return done.stdout or ""
 
     def prepare(self, installation: Installation, hosted: Hosted | None, validate: bool = True) -> None:

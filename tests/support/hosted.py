@@ -132,6 +132,7 @@ class Preparer:
 
         network = wait_until("a network outside", public, 60.0, 0.5)
         made.public_id, made.public_name = network["id"], network["name"]
+        self.ask("GET", "network", "/v2.0/security-groups")  # the administrator's default group is there from now on
         every = self.ask("GET", "network", "/v2.0/extensions")["extensions"]
         made.extensions = sorted(extension["alias"] for extension in every)
 
