@@ -25,6 +25,8 @@ FIRST_UID = 0x7000_0000
 UIDS = 1 << 20
 """Ids of users that nobody else has: above the range that systemd gives to containers (of systemd)."""
 _TAIL = 4096
+_OURS = 3
+"""How many folders above a guest's are the program's: <runtime>/<installation>/g."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,10 @@ class Place:
     def prepare(self, uids: Path) -> Record:
         """Make the folder ready for a new process, and a uid its own."""
         self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        os.chmod(self.folder, 0o711)  # noqa: S103 - the guest passes through to its own folder
+        for folder in (self.folder, *self.folder.parents[:_OURS]):
+            mode = folder.stat().st_mode & 0o777
+            if mode & 0o011 != 0o011:  # whatever the umask: the guest passes through to its own folder
+                os.chmod(folder, mode | 0o011)  # noqa: S103
         known = self.record()
         uid = known.uid if known else take_uid(uids, self.folder.name)
         shutil.rmtree(self.sockets, ignore_errors=True)
