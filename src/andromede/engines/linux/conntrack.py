@@ -55,15 +55,16 @@ def drop(unwanted: Callable[[Flow], bool]) -> int:
     """Forget every connection that is unwanted; how many."""
     count = 0
     with Netfilter() as netfilter:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for payload in list(netfilter.ask(_GET, DUMP, family)):
-                parts = attributes(payload)
-                if not unwanted(_flow(parts[_ORIGINAL], parts[_ANSWER])):
-                    continue
-                try:
-                    list(netfilter.ask(_DELETE, ACK, family, pack(_ORIGINAL, parts[_ORIGINAL])))
-                except OSError as error:
-                    if error.errno != errno.ENOENT:
-                        raise
-                count += 1
+        for payload in list(netfilter.ask(_GET, DUMP, socket.AF_UNSPEC)):
+            parts = attributes(payload)
+            flow = _flow(parts[_ORIGINAL], parts[_ANSWER])
+            if not unwanted(flow):
+                continue
+            family = socket.AF_INET6 if flow.version == 6 else socket.AF_INET
+            try:
+                list(netfilter.ask(_DELETE, ACK, family, pack(_ORIGINAL, parts[_ORIGINAL])))
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+            count += 1
     return count

@@ -6,11 +6,15 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from andromede.engines.linux import names
 from andromede.engines.linux.netfilter import chains
 from andromede.engines.linux.ruleset import GENERATION, SUM, Ruleset
 from andromede.errors import Unavailable
+
+if TYPE_CHECKING:
+    from andromede.engines.linux.sweeping import Swept
 
 NFT_SECONDS = 30
 
@@ -30,6 +34,9 @@ class Host:
     loaded: dict[str, Ruleset] = field(default_factory=dict)
     """What this process has loaded last, by namespace: only to know a shorter way, and believed only if the kernel
     bears its marks."""
+
+    swept: dict[str, Swept] = field(default_factory=dict)
+    """The same of connections that were judged."""
 
     def folder(self, part_id: str) -> Path:
         """Files of one network or router."""

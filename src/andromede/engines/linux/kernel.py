@@ -72,6 +72,12 @@ def inside(name: str, call: Callable[[], T]) -> T:
     return _alone(enter, f"in {name}")
 
 
+def apart(call: Callable[[], None]) -> None:
+    """Have something done in the calling thread's namespace that nobody waits for: closing a packet socket takes the
+    kernel long. A thread begins in the namespace of the one that starts it."""
+    threading.Thread(target=call, name="apart", daemon=True).start()
+
+
 def inode(name: str) -> int | None:
     """What tells a namespace from any other, None when there is none of that name."""
     try:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
-from andromede.engines.linux import conntrack, daemon, dhcp, house, kernel, names, network_rules
+from andromede.engines.linux import daemon, dhcp, house, kernel, names, network_rules
 from andromede.engines.linux.host import Host, generation
 from andromede.engines.linux.links import Link, Links, peer_namespace
 from andromede.engines.linux.netfilter import chains, counters
 from andromede.engines.linux.network_rules import METADATA
-from andromede.engines.linux.ruleset import Ruleset
-from andromede.engines.linux.verdict import Verdicts
+from andromede.engines.linux.sweeping import sweep
 from andromede.errors import Unavailable
 from andromede.network.engine import HOUSE, NONE, TAP, NetworkPart, PortPart, Wired
 
@@ -36,11 +34,11 @@ def ensure(host: Host, part: NetworkPart) -> None:
     """Everything of a network that is not a router's."""
     own = place(host, part.id)
     host.step("namespace")
-    kernel.create(own)
+    fresh = kernel.create(own)
     for port in part.ports:
         if port.kind == HOUSE:
             house.create(host, port)
-    kernel.inside(own, lambda: _within(host, part, own))
+    kernel.inside(own, lambda: _within(host, part, own, fresh))
     if part.outside:
         _join(host, part, own)
     for port in part.ports:
@@ -48,25 +46,14 @@ def ensure(host: Host, part: NetworkPart) -> None:
             house.settle(host, part, port)
 
 
-def _within(host: Host, part: NetworkPart, own: str) -> None:
+def _within(host: Host, part: NetworkPart, own: str, fresh: bool) -> None:
     with Links() as links:
         bridge = _bridge(host, part, links)
         rules = network_rules.render(part)
         host.load(own, rules, "sg")  # before the ports: none is ever open
         _ports(host, part, links, bridge)
-        verdicts = Verdicts(part)
-        sweep(host, links, rules, lambda flow: not verdicts.allows(flow))
+        sweep(host, links, own, (rules, part), fresh)
     daemon.ensure(host, part.id, own, dhcp.network_files(part))
-
-
-def sweep(host: Host, links: Links, rules: Ruleset, unwanted: Callable[[conntrack.Flow], bool]) -> None:
-    """End the connections that rules do not let through. The alias of `lo` says for which rules this was done."""
-    lo = links.all()["lo"]
-    if lo.alias != rules.sum:
-        host.step("connections")
-        conntrack.drop(unwanted)
-        host.step("swept")
-        links.settle(links.all()["lo"], {"alias": rules.sum})
 
 
 def _bridge(host: Host, part: NetworkPart, links: Links) -> Link:

@@ -11,6 +11,7 @@ from andromede.engines.linux.host import Host, generation
 from andromede.engines.linux.links import Links, peer_namespace
 from andromede.engines.linux.names import GATEWAY
 from andromede.engines.linux.netfilter import chains
+from andromede.engines.linux.sweeping import sweep
 from andromede.errors import Unavailable
 from andromede.network.engine import GatewayPart, LegPart, RouterPart, Wired
 
@@ -35,7 +36,7 @@ def ensure(host: Host, part: RouterPart) -> None:
     """Everything of a router, its pairs' ends in networks included."""
     own = place(host, part.id)
     host.step("namespace")
-    kernel.create(own)
+    fresh = kernel.create(own)
     rules = router_rules.render(part)
 
     def begin() -> frozenset[str]:
@@ -56,8 +57,7 @@ def ensure(host: Host, part: RouterPart) -> None:
     def finish() -> None:
         with Links() as links:
             _settle(host, part, links)
-            known = router_rules.Translations(part)
-            network.sweep(host, links, rules, lambda flow: not known.knows(flow))
+            sweep(host, links, own, (rules, part), fresh)
         daemon.ensure(host, part.id, own, dhcp.router_files(part))
 
     kernel.inside(own, finish)
@@ -155,7 +155,7 @@ def _address(host: Host, links: Links, name: str, port: LegPart | GatewayPart, h
     link = links.all()[name]
     fresh = links.addresses(link, [*port.addresses, *(f"{address}/32" for address in held)])
     if fresh:
-        announce(name, port.mac, [text.split("/")[0] for text in fresh])
+        kernel.apart(functools.partial(announce, name, port.mac, [text.split("/")[0] for text in fresh]))
 
 
 def remove(host: Host, router_id: str) -> None:
