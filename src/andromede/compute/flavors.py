@@ -45,8 +45,6 @@ class Flavors:
                     label = {"id": "ID", "name": "name"}[word]
                     raise Conflict(f"Flavor with {label} {value} already exists.", "flavor")
             FLAVORS.insert(change.tx, flavor)
-            if not flavor.public and call.who.project_id:
-                ACCESS.insert(change.tx, FlavorAccess(flavor.id, call.who.project_id))
         return flavor
 
     def describe(self, call: Call[Any], flavor_id: str, description: str | None) -> Flavor:

@@ -347,13 +347,14 @@ HO = "/v2.1/os-hosts"
 
 @routes.add("GET", HO, "compute:list_hosts", versions=TO42)
 def list_hosts(call: ComputeCall) -> Body:
-    """Hosts and their zones."""
-    zone, service = call.query.get("zone"), call.query.get("service")
+    """Hosts and their zones; what schedules and conducts runs beside each."""
+    zone, service = call.query.get("zone") or None, call.query.get("service") or None
     found = [
-        {"host_name": host.name, "service": "compute", "zone": name}
+        {"host_name": host.name, "service": word, "zone": where}
         for name, listed in sorted(call.services.hosts.zones().items())
         for host in listed
-        if zone in (None, name) and service in (None, "compute")
+        for word, where in (("compute", name), ("conductor", "internal"), ("scheduler", "internal"))
+        if zone in (None, where) and service in (None, word)
     ]
     return {"hosts": found}
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from andromede.clock import utc
 from andromede.compute.core import Core
 from andromede.compute.model import Keypair
 from andromede.compute.quotas import Quotas
@@ -50,6 +53,28 @@ def generate() -> tuple[str, str]:
     return f"{public.decode()} Generated-by-Andromede", private.decode()
 
 
+def certificate(now_us: int, user_id: str) -> tuple[str, str]:
+    """(certificate, private key) as PEM text: a client certificate of ten years that names the user."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64])])
+    begin = utc(now_us).replace(microsecond=0)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=3650))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
 class Keypairs:
     """Keys by user and name."""
 
@@ -74,9 +99,8 @@ class Keypairs:
         """(key, private key or ""). Raises `Conflict`, `Invalid`, `OverQuota`."""
         private = ""
         if public_key is None:
-            if kind != "ssh":
-                raise Invalid("keys of type x509 are imported, not generated; send public_key", "key")
-            public_key, private = generate()
+            now = self._core.desk.clock.now_us()
+            public_key, private = generate() if kind == "ssh" else certificate(now, user_id)
         mark = fingerprint(kind, public_key.strip())
         with self._core.desk.change(call, f"keypair/{name}") as change:
             if KEYPAIRS.find(change.tx, user_id=user_id, name=name) is not None:

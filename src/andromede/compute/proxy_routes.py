@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from andromede.compute.checks import Fields, is_uuid
-from andromede.compute.core import own_project, project_of
+from andromede.compute.core import is_admin, own_project, project_of
 from andromede.compute.neighbours import GroupFacts
 from andromede.compute.proxy_views import rule, security_group
 from andromede.compute.service import Compute
@@ -38,7 +38,9 @@ def _group(row: Body) -> GroupFacts:
 
 
 def _groups(call: ComputeCall) -> list[GroupFacts]:
-    listed = _network(call, "GET", "security-groups", project_id=project_of(call))["security_groups"]
+    every = is_admin(call) and call.query.flag("all_tenants")
+    whose = {} if every else {"project_id": project_of(call)}
+    listed = _network(call, "GET", "security-groups", **whose)["security_groups"]
     return [_group(row) for row in listed]
 
 
@@ -72,10 +74,10 @@ def show_group(call: ComputeCall) -> Body:
 def _named(fields: Fields) -> Body:
     fields.only("name", "description")
     fields.need("name", "description")
-    name = (fields.text("name", 1, 255) or "").strip()
-    if not name:
+    name = fields.text("name", 1, 255) or ""
+    if not name.strip():
         raise Invalid("Security group name is not a string or unicode", "security_group")
-    return {"name": name, "description": (fields.text("description", 0, 255) or "").strip()}
+    return {"name": name, "description": fields.text("description", 0, 255) or ""}
 
 
 @routes.add("POST", SG, "compute:proxy_write", body=Body, target=own_project, versions=TO35)
@@ -102,12 +104,6 @@ def delete_group(call: ComputeCall) -> None:
     if group.name == "default":
         raise Invalid(f"Cannot delete the default security group {group.id}.", "security_group")
     _network(call, "DELETE", f"security-groups/{group.id}")
-
-
-@routes.add("DELETE", SG, "compute:proxy_write", target=own_project, versions=TO35)
-def delete_nothing(call: ComputeCall) -> None:
-    """A deletion that names no group finds none."""
-    raise NotFound("no security group is named", "security_group")
 
 
 def _wanted_rule(fields: Fields, call: ComputeCall) -> Body:
@@ -152,7 +148,10 @@ def create_rule(call: ComputeCall, body: Body) -> Body:
     group = _one(call, str(fields.get("parent_group_id")))
     wanted = _wanted_rule(fields, call)
     made = _network(call, "POST", "security-group-rules", {"security_group_rule": wanted})["security_group_rule"]
-    return {"security_group_rule": rule(group, made, _names(call))}
+    view = rule(group, made, _names(call))
+    if wanted.get("remote_ip_prefix"):
+        view["ip_range"] = {"cidr": wanted["remote_ip_prefix"]}  # as the client wrote it
+    return {"security_group_rule": view}
 
 
 @routes.add("DELETE", RULES + "/{rule_id}", "compute:proxy_write", target=own_project, status=202, versions=TO35)

@@ -57,5 +57,5 @@ def mount(compute: Compute) -> Mount:
     """The compute API."""
     return Mount(
         PREFIX, "compute", table(), compute, DIALECT, VERSIONS, max_body=1 << 21, untouched=untouched,
-        request_header="X-Compute-Request-Id",
+        request_header="X-Compute-Request-Id", exact=True,
     )  # fmt: skip

@@ -56,10 +56,10 @@ def show_old(call: ComputeCall) -> Body:
 
 
 EXTENSIONS = (
-    ("os-agents", "Agents"), ("os-aggregates", "Aggregates"), ("os-attach-interfaces", "AttachInterfaces"),
+    ("os-aggregates", "Aggregates"), ("os-attach-interfaces", "AttachInterfaces"),
     ("os-availability-zone", "AvailabilityZone"), ("os-block-device-mapping", "BlockDeviceMapping"),
     ("os-config-drive", "ConfigDrive"), ("os-console-output", "ConsoleOutput"), ("os-create-backup", "CreateBackup"),
-    ("os-deferred-delete", "DeferredDelete"), ("os-evacuate", "Evacuate"),
+    ("os-evacuate", "Evacuate"),
     ("os-extended-availability-zone", "ExtendedAvailabilityZone"),
     ("os-extended-server-attributes", "ExtendedServerAttributes"), ("os-extended-status", "ExtendedStatus"),
     ("os-extended-volumes", "ExtendedVolumes"), ("os-flavor-access", "FlavorAccess"),
@@ -68,7 +68,8 @@ EXTENSIONS = (
     ("os-instance-actions", "InstanceActions"), ("os-keypairs", "Keypairs"), ("os-lock-server", "LockServer"),
     ("os-migrate-server", "MigrateServer"), ("os-multiple-create", "MultipleCreate"), ("os-networks", "Networks"),
     ("os-pause-server", "PauseServer"), ("os-quota-class-sets", "QuotaClasses"), ("os-quota-sets", "Quotas"),
-    ("os-remote-consoles", "Consoles"), ("os-rescue", "Rescue"), ("os-scheduler-hints", "SchedulerHints"),
+    ("os-consoles", "Consoles"),
+    ("os-remote-consoles", "RemoteConsoles"), ("os-rescue", "Rescue"), ("os-scheduler-hints", "SchedulerHints"),
     ("os-security-groups", "SecurityGroups"), ("os-server-diagnostics", "ServerDiagnostics"),
     ("os-server-external-events", "ServerExternalEvents"), ("os-server-groups", "ServerGroups"),
     ("os-server-password", "ServerPassword"), ("os-server-usage", "ServerUsage"), ("os-services", "Services"),

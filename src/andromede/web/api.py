@@ -77,6 +77,8 @@ class Mount:
     untouched: Callable[[Call[Any]], bool] = never
     request_header: str = ""
     """Another header that carries the request's id."""
+    exact: bool = False
+    """Whether a path below the version that ends in a slash names nothing."""
 
 
 @dataclass(slots=True)
@@ -208,6 +210,8 @@ class Api:
         segments = bodies.path_segments(request.http.path[len(request.mount.prefix) :])
         if request.mount.microversions:
             request.version = request.mount.microversions.negotiate(request.http.headers)
+        if request.mount.exact and len(segments) > 1 and request.http.path.endswith(b"/"):
+            raise NotFound(f"/{'/'.join(segments)}/ names nothing", "route")
         route, values = self._route(request, segments)
         call = self._call(request, route, query, "/" + "/".join(segments))
         call.params = dict(zip(route.names(), values, strict=True))
