@@ -11,6 +11,7 @@ from andromede.compute import (
     flavor_routes,
     group_routes,
     host_routes,
+    image_proxy,
     keypair_routes,
     operator_routes,
     proxy_routes,
@@ -28,7 +29,7 @@ from andromede.web.routes import Routes
 PREFIX = "/compute"
 PARTS = (
     version_routes, flavor_routes, keypair_routes, quota_routes, group_routes, server_routes, action_routes,
-    detail_routes, device_routes, host_routes, operator_routes, proxy_routes, volume_proxy,
+    detail_routes, device_routes, host_routes, operator_routes, proxy_routes, volume_proxy, image_proxy,
 )  # fmt: skip
 UNTOUCHED = frozenset(
     {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from andromede.errors import NotFound
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
     from andromede.compute.service import Compute
     from andromede.web.api import Mount
-    from andromede.web.call import Call
+
+PATCH = "application/openstack-images-v2.1-json-patch"
+"""The media type of changes to images."""
 
 
 def service(site: Site) -> Compute:
@@ -21,18 +20,18 @@ def service(site: Site) -> Compute:
     from andromede.compute.asking import RemoteViews
     from andromede.compute.core import Core
     from andromede.compute.service import Compute
+    from andromede.images import access as image_access
+    from andromede.images import routes as image_routes
     from andromede.network import access as network_access
     from andromede.network import more_routes
     from andromede.volumes import access as volume_access
     from andromede.volumes import routes as volume_routes
 
-    def absent(call: Call[Any], method: str, path: str, body: Any = None, query: Sequence[tuple[str, str]] = ()) -> Any:
-        raise NotFound("this service is not here", "service")
-
     network = Inside(lambda: more_routes.mount(site.networks), network_access.TABLE)
+    image = Inside(lambda: image_routes.mount(site.images), image_access.TABLE, PATCH)
     volume = Inside(lambda: volume_routes.mount(site.volumes), volume_access.TABLE)
     views = RemoteViews(site.place.run)
-    core = Core(site.desk, ImagesHere(site), NetworksHere(site), VolumesHere(site), views, network, absent, volume)
+    core = Core(site.desk, ImagesHere(site), NetworksHere(site), VolumesHere(site), views, network, image, volume)
     return Compute(core)
 
 

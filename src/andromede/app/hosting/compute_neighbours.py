@@ -16,7 +16,7 @@ from andromede.compute.neighbours import (
     VolumeFacts,
 )
 from andromede.db import Tx
-from andromede.errors import Conflict, Denied, Invalid, NotFound, Unavailable
+from andromede.errors import Conflict, Denied, Invalid, NotFound
 from andromede.ids import request_id
 
 if TYPE_CHECKING:
@@ -60,11 +60,21 @@ class ImagesHere:
 
     def find(self, image_id: str, project_id: str) -> ImageFacts:
         """An image that the project sees."""
-        raise NotFound(f"Image {image_id} could not be found.", "image")
+        image = self._site.images.find(image_id, project_id)
+        return ImageFacts(
+            image.id, image.name or "", image.status, image.owner, image.min_disk, image.min_ram, image.size or 0,
+            image.virtual_size or 0, image.disk_format or "", image.container_format or "", dict(image.properties),
+        )  # fmt: skip
 
     def create(self, project_id: str, user_id: str, name: str, properties: Mapping[str, Any], request_id: str) -> str:
-        """A queued image."""
-        raise Unavailable("the image service does not answer", "image")
+        """A queued image for the bytes of a server's disk."""
+        from andromede.images.model import NewImage
+
+        new = NewImage(
+            name=name, visibility="private", disk_format="raw", container_format="bare",
+            properties={key: str(value) for key, value in properties.items()},
+        )  # fmt: skip
+        return self._site.images.create_from(project_id, user_id, new, request_id).id
 
 
 class NetworksHere:

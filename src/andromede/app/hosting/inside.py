@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 class Inside:
     """A service under its caller's rights. The answer is the handler's; its errors are raised."""
 
-    def __init__(self, mount: Callable[[], Mount], table: AccessTable) -> None:
+    def __init__(self, mount: Callable[[], Mount], table: AccessTable, media_type: str = "application/json") -> None:
         self._make = mount
         self._table = table
+        self._media_type = media_type
         self._made: Mount | None = None
 
     def __call__(
@@ -41,7 +42,8 @@ class Inside:
         inner: Call[Any] = dataclasses.replace(
             call, method=method, path="/" + "/".join(segments), params=dict(zip(route.names(), found[1], strict=True)),
             query=Query(tuple(query)), body=b"" if body is None else json.dumps(body).encode(), json=body,
-            base=base, url=base + path, services=mount.services, action=route.action, microversion=version,
+            headers={**call.headers, "content-type": self._media_type}, base=base,
+            url=base + path, services=mount.services, action=route.action, microversion=version,
         )  # fmt: skip
         if not self._table.admits(call.who, route.action):
             raise Denied(f"You are not authorized to perform the requested action: {route.action}.", "policy")
