@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from andromede.db import Database
+from andromede.engines.memory_network import MemoryFabric
+from andromede.network.lifecycle import Watch, Wiring
+from andromede.network.parts import Place
+from andromede.work.runner import Runner, Tools
 from tests.support.clock import FakeClock
 from tests.support.cloud import Answer
 from tests.support.hosted_api import Hosted
@@ -18,10 +22,33 @@ class Neutron:
         self.hosted = Hosted(db, data, clock)
         self.db, self.clock = db, clock
         self.site = self.hosted.site
-        self.core = self.site.networks.core
+        self.networks = self.site.networks
+        self.core = self.networks.core
+        self.fabric = MemoryFabric()
+        place = Place(self.core.host, self.core.settings)
+        self.wiring = Wiring(db, self.fabric, place, clock)
+        base = self.site.base
+        tools = Tools(db, clock, base.ids, base.log, base.recorder, "host:1")
+        self.runner = Runner(tools, [self.wiring.lifecycle()])
+        self.watch = Watch(self.wiring, clock, base.log)
 
     def close(self) -> None:
+        self.fabric.close()
         self.site.close()
+
+    def settle(self) -> None:
+        """Until every part rests; time goes on where steps wait."""
+        for _ in range(50):
+            self.runner.settle()
+            rows = self.db.all("SELECT due_us FROM network_part WHERE due_us IS NOT NULL")
+            if not rows:
+                return
+            self.clock.us = max(self.clock.us, min(int(row[0]) for row in rows))
+        raise AssertionError(f"parts do not come to rest: {self.db.all('SELECT * FROM network_part')}")
+
+    def part(self, part_id: str) -> Any:
+        """What the fabric carries of a network or router, None when nothing."""
+        return self.fabric.parts.get(part_id)
 
     def token(self, who: str) -> str:
         return str(getattr(self.hosted, who))
@@ -61,6 +88,31 @@ class Neutron:
     def subnet(self, network_id: str, cidr: str = "10.0.0.0/24", who: str = "member", **values: Any) -> dict[str, Any]:
         version = 6 if ":" in cidr else 4
         return self.make("subnets", who, network_id=network_id, cidr=cidr, ip_version=version, **values)
+
+    def port(self, network_id: str, who: str = "member", **values: Any) -> dict[str, Any]:
+        return self.make("ports", who, network_id=network_id, **values)
+
+    def get(self, path: str, who: str = "member") -> Any:
+        return self.ok("GET", path, who=who)
+
+    def put(self, plural: str, object_id: str, who: str = "member", **values: Any) -> Any:
+        singular = {"rbac-policies": "rbac_policy"}.get(plural, plural[:-1].replace("-", "_"))
+        body = {name.replace("__", ":"): value for name, value in values.items()}
+        return self.ok("PUT", f"{plural}/{object_id}", {singular: body}, who)
+
+    def guest(self, network_id: str, device: str = "server-1", **values: Any) -> dict[str, Any]:
+        """A port that is plugged into a guest on this host."""
+        port = self.port(network_id, **values)
+        self.networks.bind(port["id"], device, self.core.host, "req-bind", 20001)
+        found: dict[str, Any] = self.get(f"ports/{port['id']}")
+        return found
+
+    def join(self, router_id: str, subnet_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ok("PUT", f"routers/{router_id}/add_router_interface", {"subnet_id": subnet_id})
+        return found
+
+    def names(self, path: str, who: str = "member") -> list[str]:
+        return [one["name"] for one in self.get(path, who)]
 
     def public(self, cidr: str = "203.0.113.0/24") -> str:
         """A network outside with a range; its id."""
