@@ -16,7 +16,16 @@ def leave(tx: Tx, port_id: str, address: str | None, now_us: int) -> int:
         f"revision = revision + 1 WHERE {where}",
         [now_us, *params],
     )
-    return count + tx.run(f"DELETE FROM network_forwarding WHERE {where.replace('fixed_ip', 'address')}", params)
+    where = where.replace("fixed_ip", "address")
+    forwarding = [str(row[0]) for row in tx.all(f"SELECT floating_id FROM network_forwarding WHERE {where}", params)]
+    count += tx.run(f"DELETE FROM network_forwarding WHERE {where}", params)
+    for floating_id in set(forwarding):
+        tx.run(
+            "UPDATE network_floating SET router_id = '', status = 'DOWN' WHERE id = ? "
+            "AND NOT EXISTS (SELECT 1 FROM network_forwarding w WHERE w.floating_id = network_floating.id)",
+            (floating_id,),
+        )
+    return count
 
 
 def routers_for(tx: Reader, port_id: str) -> list[str]:
