@@ -224,6 +224,12 @@ class Images:
         self.content.store(image, body, (self.room(image, length), length), request_id, ("active", now))
         return self.get(image_id)
 
+    def hide(self, image_id: str, request_id: str) -> None:
+        """Out of lists, still there for who knows its id: another has taken its place."""
+        image = self.get(image_id)
+        with self.desk.system("image:hide", f"image/{image_id}", image.project_id, request_id) as change:
+            IMAGES.update(change.tx, {"id": image_id}, os_hidden=1, updated_us=change.now_us)
+
     def fail(self, image_id: str, why: str, request_id: str) -> None:
         """An image that another service could not fill."""
         image = IMAGES.find(self.desk.db, id=image_id, gone=0)

@@ -13,7 +13,6 @@ from andromede.objects.model import (
     Container,
     DeleteOptions,
     ListQuery,
-    NewContainer,
     Receive,
     Trace,
     Version,
@@ -40,13 +39,9 @@ class ObjectVault:
 
     def _container(self, project_id: str, request_id: str | None = None) -> Container:
         """The project's container, made if a request that writes wants it."""
-        try:
-            return self._objects.container(project_id, HIDDEN_CONTAINER)
-        except NotFound:
-            if request_id is None:
-                raise
-        new = NewContainer(project_id, HIDDEN_CONTAINER, project_id, want_s3_name="no")
-        return self._objects.run(self._objects.create_container(new, _trace("volume:store_backup", request_id)))[0]
+        return self._objects.hidden_container(
+            project_id, HIDDEN_CONTAINER, _trace("volume:store_backup", request_id or "")
+        )  # fmt: skip
 
     def put(self, project_id: str, name: str, data: bytes, request_id: str) -> None:
         """Store or replace."""

@@ -60,19 +60,23 @@ class ImagesHere:
 
     def find(self, image_id: str, project_id: str) -> ImageFacts:
         """An image that the project sees."""
-        image = self._site.images.find(image_id, project_id)
+        try:
+            found = self._site.images.find(image_id, project_id)
+        except NotFound:
+            raise NotFound(f"Image {image_id} could not be found.", "image") from None
         return ImageFacts(
-            image.id, image.name or "", image.status, image.owner, image.min_disk, image.min_ram, image.size or 0,
-            image.virtual_size or 0, image.disk_format or "", image.container_format or "", dict(image.properties),
+            found.id, found.name or "", found.status, found.owner, found.min_disk, found.min_ram, found.size or 0,
+            found.virtual_size or 0, found.disk_format or "", found.container_format or "", found.properties,
         )  # fmt: skip
 
     def create(self, project_id: str, user_id: str, name: str, properties: Mapping[str, Any], request_id: str) -> str:
-        """A queued image for the bytes of a server's disk."""
+        """A queued image, as a server's disk will fill it."""
         from andromede.images.model import NewImage
 
+        facts = {key: str(value) for key, value in properties.items()}
         new = NewImage(
-            name=name, visibility="private", disk_format="raw", container_format="bare",
-            properties={key: str(value) for key, value in properties.items()},
+            name=name, visibility="private", disk_format="qcow2", container_format="bare",
+            min_disk=int(facts.pop("min_disk", 0) or 0), min_ram=int(facts.pop("min_ram", 0) or 0), properties=facts,
         )  # fmt: skip
         return self._site.images.create_from(project_id, user_id, new, request_id).id
 

@@ -82,8 +82,15 @@ class Disks:
         self._site = site
 
     def root(self, server: Server, disk_id: str, size: int, image_id: str) -> None:
-        with pictures(self._site).source(image_id) as base:
-            self._site.disks.create_root(server.project_id, disk_id, size, server.request_id, base)
+        from andromede.app.hosting.pictures import PicturesHere
+
+        images, disks = PicturesHere(self._site), self._site.disks
+        base = images.base(image_id)
+        if base is not None:
+            disks.create_root(server.project_id, disk_id, size, server.request_id, base)
+            return
+        with images.source(image_id) as source:  # of an image that not everybody may read no copy in clear stays
+            disks.create(server.project_id, disk_id, size, server.request_id, source)
 
     def blank(self, server: Server, disk_id: str, size: int) -> None:
         self._site.disks.create(server.project_id, disk_id, size, server.request_id)
@@ -154,10 +161,10 @@ class Images:
             pictures(self._site).upload(image_id, raw, server.request_id)
 
     def fail(self, image_id: str, why: str) -> None:
-        """Nothing was uploaded."""
+        self._site.images.fail(image_id, why, "")
 
     def delete(self, image_id: str, server: Server) -> None:
-        """It stays until its owner removes it."""
+        self._site.images.remove(image_id, server.request_id)
 
 
 class LiveDisks:

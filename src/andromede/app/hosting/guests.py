@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from andromede.app.hosting.site import Duties
-from andromede.errors import Unavailable
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
@@ -64,7 +63,9 @@ def _plug(site: Site, port_id: str) -> int:
 
 
 def _image(site: Site, image_id: str) -> BinaryIO:
-    raise Unavailable(f"the kernel image {image_id} cannot be read", "image")
+    from andromede.app.hosting.pictures import PicturesHere
+
+    return PicturesHere(site).file(image_id)
 
 
 def crew(site: Site) -> Crew:

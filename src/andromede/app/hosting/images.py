@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andromede.app.hosting.site import Duties
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from andromede.images.engine import Inspector
     from andromede.images.service import Images
     from andromede.web.api import Mount
+
+PROVIDE_SECONDS = 6 * 3600.0
 
 
 def service(site: Site) -> Images:
@@ -52,4 +56,31 @@ def duties(site: Site) -> Duties:
     downloader = HttpDownloader(site.base.clock, site.config.hosting.import_private_addresses)
     images = site.images
     host = lifecycle.Host(site.desk, images, images.content, inspector(site), downloader, site.bases)
-    return Duties((lifecycle.images(host),))
+    return Duties((lifecycle.images(host),), starts=(lambda: _provide(site),))
+
+
+def _provide(site: Site) -> None:
+    """Build and register the images that this installation provides, beside all else; a daemon thread."""
+    from andromede.identity import principals_store
+    from andromede.images.provided import Provider, Tools
+    from andromede.images.recipes.shelf import Shelf
+
+    base = site.base
+
+    def owner() -> str | None:
+        found = principals_store.PROJECTS.find(base.db, name="admin", domain_id="default", is_domain=False)
+        return found.id if found else None
+
+    folder = Path(site.config.hosting.image_cache or site.place.built_images)
+    tools = Tools(site.images, Shelf(folder, base.clock), base.clock, base.ids, base.log, owner)
+    provider = Provider(tools, site.config.hosting.images)
+
+    def run() -> None:
+        while True:
+            try:
+                provider.ensure()
+            except Exception as error:
+                base.log.alert("image.build", cause=repr(error))
+            base.clock.sleep(PROVIDE_SECONDS)
+
+    threading.Thread(target=run, name="images", daemon=True).start()

@@ -32,9 +32,9 @@ def disks(site: Site) -> Disks:
 
 def pictures(site: Site) -> Pictures:
     """The images of this installation."""
-    from andromede.volumes.ports import NoPictures
+    from andromede.app.hosting.pictures import PicturesHere
 
-    return NoPictures()
+    return PicturesHere(site)
 
 
 def service(site: Site) -> Volumes:
