@@ -134,13 +134,16 @@ def note_operation(base: Base, action: str, what: str, purpose: str, tenants: It
         base.recorder.record(tx, [Draft(tenant, who, action, what, named, purpose=purpose) for tenant in tenants])
 
 
-def check_store(config: Config, deep: bool, step: Callable[[], None]) -> list[dict[str, Any]]:
-    """Findings over the stored data, as `objects.fsck.Finding` has them; no errors when all of it agrees."""
+def check_store(config: Config, deep: bool, step: Callable[[], None], host: bool = False) -> list[dict[str, Any]]:
+    """Findings over the stored data, as `objects.fsck.Finding` has them; no errors when all of it agrees. `host`: also
+    what hosting has left on this machine."""
+    from andromede.app.hosting import leftovers
     from andromede.objects.fsck import fsck
 
     base = Base.open(config, "operator")
     try:
         found = [asdict(finding) for finding in fsck(base.db, blob_engine(base), key_ring(base), deep, step)]
-        return [*found, *ledger_findings(base, step)]
+        left = leftovers.findings(base) if host else []
+        return [*found, *ledger_findings(base, step), *left]
     finally:
         base.db.close()

@@ -92,7 +92,7 @@ def fsck(args: argparse.Namespace, out: Output) -> int:
     app.note_operation(base, "operator:fsck", "every byte" if args.deep else "rows and keys", "OPERATOR_REVIEW")
     base.db.close()
     with out.progress("objects checked") as progress:
-        problems = app.check_store(config, args.deep, progress.step)
+        problems = app.check_store(config, args.deep, progress.step, args.host)
     out.result(
         {"ok": not any(problem["severity"] == "error" for problem in problems), "deep": args.deep, "problems": problems}
     )

@@ -91,7 +91,11 @@ COMMANDS: tuple[Command, ...] = (
     )),
     Command("work", "run the background worker in the foreground", "serve:work"),
     Command("check-config", "check all settings and print their values with their origin", "config:check"),
-    Command("fsck", "prove the stored data whole: rows, bytes, keys and counters agree", "store:fsck", (_DEEP,)),
+    Command("fsck", "prove the stored data whole: rows, bytes, keys and counters agree", "store:fsck", (
+        _DEEP,
+        _arg("--host", help="also name networks, guests and disks on this machine that no row accounts for (as root)",
+             action="store_true"),
+    )),
     Command("backup", "write a consistent copy of the running installation", "store:backup", (
         _arg("dest", help="new directory for the backup", metavar="DEST"),
         _arg("--key-file", help="where the backup's key goes (default: DEST.key, beside it)", metavar="FILE"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from andromede.app.hosting.site import Duties
 from andromede.errors import NotFound
@@ -20,15 +20,14 @@ SECONDS = 5.0
 class Servers:
     """Servers by their ports."""
 
-    site: Any
+    site: Site
 
     def documents(self, port_id: str) -> Documents | None:
         """What compute tells of the server behind a port."""
         try:
-            found: Documents = self.site.compute.metadata(port_id)
+            return self.site.compute.metadata(port_id)
         except NotFound:
             return None
-        return found
 
     def keep_password(self, port_id: str, text: bytes) -> bool:
         """No password is kept: owners log in with keys."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from andromede.config import Server
     from andromede.network.engine import Fabric
     from andromede.network.lifecycle import Wiring
+    from andromede.network.parts import Place
     from andromede.network.service import Networks
     from andromede.web.api import Mount
 
@@ -56,10 +57,15 @@ def open_ports(server: Server) -> tuple[int, ...]:
 def wiring(site: Site, heard: Callable[[str, bool], None]) -> Wiring:
     """The steps of networks and routers on this host; `heard` is told which networks are there."""
     from andromede.network.lifecycle import Wiring
+
+    return Wiring(site.base.db, site.fabric, place(site), site.base.clock, heard)
+
+
+def place(site: Site) -> Place:
+    """Where parts are rendered for."""
     from andromede.network.parts import Place
 
-    place = Place(site.host, site.config.hosting, open_ports(site.config.server))
-    return Wiring(site.base.db, site.fabric, place, site.base.clock, heard)
+    return Place(site.host, site.config.hosting, open_ports(site.config.server))
 
 
 def begin(site: Site) -> None:
