@@ -103,6 +103,7 @@ class Hosting:
     accelerator: str = key("auto", "kvm, tcg (software emulation), or auto: kvm where a guest really boots with it")
     host: str = key("", "name of this hypervisor host; empty: the machine's host name")
     runtime: str = key("/run/andromede", "folder for sockets of guests; short, because socket paths end at 107 bytes")
+    console: str = key("", "HOST:PORT where consoles are opened; empty: the host of server.listen and a free port")
     external_cidr: str = key("172.24.4.0/24", "IPv4 range of the network `public`, from which floating IPs come")
     external_gateway: str = key("", "gateway of external_cidr; empty: its first address, held by this machine")
     external_interface: str = key("", "network interface to join to the external bridge; empty: NAT by this machine")

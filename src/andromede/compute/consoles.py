@@ -52,7 +52,7 @@ class Consoles:
                 ),
             )  # fmt: skip
             change.detail = {"kind": kind}
-        base = self._core.console_url or call.base.removesuffix("/compute") + "/console"
+        base = self._core.console_url(call.base)
         page = "vnc" if kind == "novnc" else "serial"
         return f"{base}/{page}?token={token}"
 
@@ -73,6 +73,13 @@ class Consoles:
                 raise Denied("The console token was used already; ask for a new one.", "token")
             change.detail = {"kind": found.kind, "user": found.user_id}
         return found
+
+    def closed(self, token: ConsoleToken, request_id: str) -> None:
+        """Note that a console was left."""
+        with self._core.desk.system(
+            "compute:console_closed", f"server/{token.server_id}", token.project_id, request_id
+        ) as change:
+            change.detail = {"kind": token.kind, "user": token.user_id}
 
     def sweep(self) -> int:
         """Forget tokens that have expired; how many."""

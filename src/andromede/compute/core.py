@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,15 @@ from andromede.web.routes import Target
 Version = tuple[int, int]
 
 
+def beside(base: str) -> str:
+    """Consoles beside the compute API."""
+    return base.removesuffix("/compute") + "/console"
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """Shared by all parts; immutable. `network`, `image`, `volume`: whole APIs, for proxies.
-    `console_url`: where consoles are opened."""
+    `console_url`: where consoles are opened, for those who reached the API under a base URL."""
 
     desk: Desk
     images: Images
@@ -30,7 +36,7 @@ class Core:
     network: Door
     image: Door
     volume: Door
-    console_url: str = ""
+    console_url: Callable[[str], str] = beside
     zone: str = "nova"
 
 

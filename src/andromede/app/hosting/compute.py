@@ -15,6 +15,9 @@ PATCH = "application/openstack-images-v2.1-json-patch"
 
 def service(site: Site) -> Compute:
     """The compute service of one process."""
+    from functools import partial
+
+    from andromede.app.hosting import consoles
     from andromede.app.hosting.compute_neighbours import ImagesHere, NetworksHere, VolumesHere
     from andromede.app.hosting.inside import Inside
     from andromede.compute.asking import RemoteViews
@@ -31,7 +34,17 @@ def service(site: Site) -> Compute:
     image = Inside(lambda: image_routes.mount(site.images), image_access.TABLE, PATCH)
     volume = Inside(lambda: volume_routes.mount(site.volumes), volume_access.TABLE)
     views = RemoteViews(site.place.run)
-    core = Core(site.desk, ImagesHere(site), NetworksHere(site), VolumesHere(site), views, network, image, volume)
+    core = Core(
+        site.desk,
+        ImagesHere(site),
+        NetworksHere(site),
+        VolumesHere(site),
+        views,
+        network,
+        image,
+        volume,
+        partial(consoles.address, site),
+    )
     return Compute(core)
 
 

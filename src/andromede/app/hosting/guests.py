@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from andromede.app.hosting import consoles
 from andromede.app.hosting.site import Duties
 
 if TYPE_CHECKING:
@@ -140,5 +141,5 @@ def duties(site: Site) -> Duties:
             watch.reconciler(),
             Reconciler("compute.consoles", TRIM_SECONDS, trim, 60),
         ),
-        (lambda: _answer(site),),
+        (lambda: _answer(site), lambda: consoles.start(site)),
     )

@@ -1,0 +1,1 @@
+"""The pages of consoles: plain files, served by the relay."""
