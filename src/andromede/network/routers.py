@@ -232,8 +232,10 @@ def _by_subnet(job: Job, row: RouterRow, subnet_id: str) -> PortRow:
             f"Bad router request: Subnet for router interface must have a gateway IP, subnet {subnet.id}.", "BadRequest"
         )
     _no_overlap(job, row, [subnet])
-    foreign = not job.who.owns(network)
-    asked = {"subnet_id": subnet.id, **({} if foreign else {"ip_address": subnet.gateway_ip})}
+    inside = ipaddress.ip_address(subnet.gateway_ip) in addressing.network(subnet.cidr)
+    asked = {"subnet_id": subnet.id}
+    if inside and job.who.owns(network):
+        asked["ip_address"] = subnet.gateway_ip
     return ports.internal(job, network, LEG, row.id, [asked], row.project_id)
 
 

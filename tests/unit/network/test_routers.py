@@ -139,6 +139,10 @@ def test_legs_that_cannot_be(neutron: Neutron) -> None:
     neutron.no(400, "BadRequest", "PUT", where, both)
     neutron.no(404, "SubnetNotFound", "PUT", where, {"subnet_id": "x"})
     neutron.no(404, "PortNotFound", "PUT", where, {"port_id": "x"})
+    local = neutron.subnet(neutron.network(), "fd00::/64", gateway_ip="fe80::1")
+    assert neutron.ips(neutron.get(f"ports/{neutron.join(router['id'], local['id'])['port_id']}"))[0].startswith(
+        "fd00:"
+    )
     closed = neutron.subnet(neutron.network(), "10.7.0.0/24", gateway_ip=None)
     neutron.no(400, "BadRequest", "PUT", where, {"subnet_id": closed["id"]})
     bare = neutron.port(neutron.network())
