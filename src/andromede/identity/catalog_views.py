@@ -24,7 +24,7 @@ def expand(url: str, urls: Urls, project_id: str | None, user_id: str) -> str | 
 def catalog(tx: Reader, urls: Urls, project_id: str | None, user_id: str) -> list[dict[str, Any]]:
     """Enabled services with the endpoints that make sense in this scope."""
     found = []
-    hidden = set() if urls.hosts else {kind for kind, _, _ in HOSTED}
+    hidden = urls.hidden if urls.hosts else {kind for kind, _, _ in HOSTED}
     for service, endpoints in catalog_store.entries(tx):
         if service.type in hidden:
             continue

@@ -3,6 +3,8 @@ to change anything (row, epoch and audit event in one transaction)."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,11 +29,22 @@ HOSTED: tuple[tuple[str, str, str], ...] = (
     ("image", "glance", "{api}/image"),
     ("placement", "placement", "{api}/placement"),
     ("key-manager", "barbican", "{api}/key-manager"),
+    ("load-balancer", "octavia", "{api}/load-balancer"),
     ("network", "neutron", "{api}/network"),
     ("block-storage", "cinder", "{api}/volume/v3/%(project_id)s"),
     ("volumev3", "cinderv3", "{api}/volume/v3/%(project_id)s"),
 )
 """(type, name, URL) of the services that join the catalog once the installation hosts; shown only while it does."""
+
+
+NEEDS = {"load-balancer": "haproxy"}
+"""Service type -> the program without which this machine does not offer it, and the catalog does not show it."""
+
+
+def lacking() -> frozenset[str]:
+    """Service types whose program is not installed."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    return frozenset(kind for kind, program in NEEDS.items() if shutil.which(program, path=path) is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Urls:
     objects: str
     hosts: bool = False
     """Whether services of hosting are shown."""
+    hidden: frozenset[str] = frozenset()
+    """Service types that are not shown even then."""
 
     def fill(self, template: str) -> str:
         """An endpoint's URL with {api} and {objects} replaced."""
@@ -55,6 +70,7 @@ def urls_of(config: Config) -> Urls:
         (config.server.public_api_url or f"{scheme}://{config.server.listen}").rstrip("/"),
         (config.server.public_objects_url or f"{scheme}://{config.server.objects}").rstrip("/"),
         config.hosting.enabled == "on",
+        lacking(),
     )
 
 

@@ -238,7 +238,8 @@ class PartRow:
 @dataclass(frozen=True, slots=True)
 class PortWish:
     """What another domain wants of a new port. `fixed_ips`: (subnet id or "", address or ""); None chooses.
-    `security_groups`: ids or names; None is the project's default group."""
+    `security_groups`: ids or names; None is the project's default group. `trusted`: for a service of the cloud, which
+    answers only where it listens: any address of the network, and no port security."""
 
     name: str = ""
     fixed_ips: list[tuple[str, str]] | None = None
@@ -247,6 +248,7 @@ class PortWish:
     device_owner: str = ""
     mac_address: str = ""
     availability_zone: str = ""
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ PACKAGES = {
 """Program -> Debian package; docs/hosting.md says what each is for."""
 BUILDING = {"mcopy": "mtools", "syslinux": "syslinux"}
 """The same for what builds the public image `tiny`; hosting does without."""
+BALANCING = {"haproxy": "haproxy"}
+"""The same for load balancers; without it the catalog names none."""
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 """Where programs are looked for: some of them are for administrators, whose folders a user's PATH may lack."""
 _NET_ADMIN, _SYS_ADMIN = 12, 21

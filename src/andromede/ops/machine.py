@@ -81,6 +81,10 @@ def examine(patient: Patient, machine: Machine, accelerated: Accelerated | None)
     yield Finding("hosting", "ok", "the rights and programs for guests, networks and volumes are there")
     if accelerated is not None:
         yield from _accelerator(accelerated)
+    if absent := hosting.lacking(hosting.BALANCING):
+        packages = " ".join(hosting.BALANCING[name] for name in absent)
+        text = f"no load balancers here, and none in the catalog: this machine lacks {', '.join(absent)}"
+        yield Finding("balancers", "warning", text, f"apt-get install -y --no-install-recommends {packages}")
     yield from _network(patient, machine)
     yield from _confinement(machine)
     yield from _room(patient, machine)

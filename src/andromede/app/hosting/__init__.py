@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def migrations() -> list[Migration]:
     """The schema of every hosting domain, there whether this installation hosts or not."""
+    from andromede.balancer.schema import MIGRATIONS as BALANCER
     from andromede.compute.placement.schema import MIGRATIONS as PLACEMENT
     from andromede.compute.schema import MIGRATIONS as COMPUTE
     from andromede.images.schema import MIGRATIONS as IMAGES
@@ -30,6 +31,7 @@ def migrations() -> list[Migration]:
         *PLACEMENT,
         *IMAGES,
         *KEYMANAGER,
+        *BALANCER,
         *NETWORK,
         *VOLUMES,
     ]
@@ -37,6 +39,7 @@ def migrations() -> list[Migration]:
 
 def tables() -> list[AccessTable]:
     """The access rules of every hosting domain."""
+    from andromede.balancer import access as balancer
     from andromede.compute import access as compute
     from andromede.compute.placement import access as placement
     from andromede.images import access as images
@@ -49,6 +52,7 @@ def tables() -> list[AccessTable]:
         placement.TABLE,
         images.TABLE,
         keymanager.TABLE,
+        balancer.TABLE,
         network.TABLE,
         volumes.TABLE,
     ]
@@ -56,13 +60,14 @@ def tables() -> list[AccessTable]:
 
 def mounts(site: Site) -> list[Mount]:
     """Every hosting service of the API port."""
-    from andromede.app.hosting import compute, images, keymanager, network, placement, volumes
+    from andromede.app.hosting import balancer, compute, images, keymanager, network, placement, volumes
 
     return [
         *compute.mounts(site),
         *placement.mounts(site),
         *images.mounts(site),
         *keymanager.mounts(site),
+        *balancer.mounts(site),
         *network.mounts(site),
         *volumes.mounts(site),
     ]
@@ -70,8 +75,13 @@ def mounts(site: Site) -> list[Mount]:
 
 def duties(site: Site) -> list[Duties]:
     """What the host role does for every domain."""
-    from andromede.app.hosting import guests, images, keymanager, network, volumes
+    from andromede.app.hosting import balancer, guests, images, keymanager, network, volumes
 
     return [
-        images.duties(site), keymanager.duties(site), network.duties(site), volumes.duties(site), guests.duties(site),
-    ]  # fmt: skip
+        images.duties(site),
+        keymanager.duties(site),
+        network.duties(site),
+        volumes.duties(site),
+        guests.duties(site),
+        balancer.duties(site),
+    ]

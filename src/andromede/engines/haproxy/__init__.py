@@ -1,0 +1,1 @@
+"""Load balancers by HAProxy (TCP, HTTP, TLS) and nftables (UDP), in the namespace of their port."""
