@@ -96,6 +96,8 @@ class Installation:
 
     def stop(self) -> None:
         self.run("down", check=False)
+        if self.settings.get("hosting.enabled") == "on":  # guests and networks outlive the program
+            self.run("host", "clear", "--yes", check=False)
 
     def __enter__(self) -> Installation:
         return self.start()

@@ -244,6 +244,12 @@ COMMANDS: tuple[Command, ...] = (
             _arg("--fresh", help="build again from the packages of today", action="store_true"),
         )),
     )),
+    Command("host", "this machine as a host of guests", commands=(
+        Command("clear", "end every guest and remove every network of a stopped installation from this machine",
+                "host:clear", (_YES,),
+                detail="Guests and networks outlive the program: `down` leaves them running. Clear them before the "
+                       "data directory is removed, or the machine gets another use. Rows, disks and volumes stay."),
+    )),
     Command("recover-admin", "new passwords for admin and demo, and new client files, when these are lost",
             "recover:recover", (_YES,)),
     Command("support-bundle", "write a redacted archive for support: settings, versions, log, status, no data",
