@@ -140,8 +140,8 @@ class Conf:
             "volume_size": "1",
             "build_timeout": "120",
             "disk_format": "raw,qcow2",
-            "storage_protocol": "iSCSI",
-            "vendor_name": "Open Source",
+            "storage_protocol": "qcow2",
+            "vendor_name": "Andromede",
         }
         self.parser["volume-feature-enabled"] = {
             "backup": "true",
