@@ -121,7 +121,8 @@ def last_line(trace: str) -> str:
         line.strip() for line in trace.splitlines() if re.match(r"\s*[\w.]+(Error|Exception|Fault|Timeout|\w+): ", line)
     ]
     ours = [line for line in lines if line.startswith(("tempest", "testtools", "Assertion", "Key", "Type"))]
-    return (ours or lines or trace.strip().splitlines() or [""])[-1][:400]
+    details = [line.strip() for line in trace.splitlines() if line.startswith("Details: ")]
+    return " ".join(filter(None, ((ours or lines or trace.strip().splitlines() or [""])[-1], *details[-1:])))[:400]
 
 
 def complete(found: Iterator[Result], expected: list[str]) -> Iterator[Result]:
@@ -203,7 +204,7 @@ def judge(found: list[Result], choice: argparse.Namespace) -> int:
     passed = {result.id for result in found if result.outcome == "passed"}
     for across, title in ACROSS.items():
         wanted = set(promised(across)) & ran
-        if wanted:
+        if len(wanted) > len(promised("identity")) // 4:  # two of InterOp's are of identity
             print(f"{title}: {len(wanted & passed)} of {len(promised(across))}", flush=True)
     return code
 
