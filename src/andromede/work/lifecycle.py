@@ -88,7 +88,8 @@ Step = Callable[[R], Next]
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """How long a working state may last, in seconds, and the state that gives up then."""
+    """How long a working state may last, in seconds, and the state that gives up then. A state that never gives up, as
+    one that takes away what nobody may keep, names itself: it is tried for ever, and told to the operator."""
 
     seconds: float
     state: str = "error"

@@ -176,7 +176,7 @@ class Runner:
         if step is None:
             return self._commit(lifecycle, row, Next(row.state))
         late = self._late(lifecycle, row)
-        if late is not None:
+        if late is not None and lifecycle.deadline(row.state).state != row.state:
             return self._give_up(lifecycle, row, late)
         try:
             return self._commit(lifecycle, row, step(row))
@@ -223,6 +223,8 @@ class Runner:
 
     def _give_up(self, lifecycle: Lifecycle[Any], row: Any, why: str) -> bool:
         state = lifecycle.deadline(row.state).state
+        if state == row.state:
+            return self._again(lifecycle, row, why)
         undo = lifecycle.undo
 
         def then(tx: Tx) -> None:

@@ -170,14 +170,14 @@ def test_a_lifecycle_that_is_declared_badly_is_told_so() -> None:
     bad = life(
         engine,
         moves={**life(engine).moves, "making": frozenset({"settling"}), "closing": frozenset()},
-        deadlines={"making": Deadline(5, "making"), "gone": Deadline(5)},
+        deadlines={"making": Deadline(5, "closed"), "gone": Deadline(5)},
         interrupts={"delete": "deleting", "open": "opening"},
     )
     told = " / ".join(faulty(bad))
     for words in (
         "closing has a step and no way out",
         "settling has a step and no deadline",
-        "making gives up to making",
+        "making gives up to closed",
         "the wish open leads to opening, which has no step",
         "closing cannot be deleted",
         "deadlines for states without a step: ['gone']",

@@ -213,6 +213,21 @@ def test_a_deadline_gives_up_and_tells_the_last_cause(shop: Shop) -> None:
     assert (event["action"], event["outcome"], event["detail"]["fault"]) == ("thing:error", "failure", why)
 
 
+def test_a_state_that_never_gives_up_is_tried_for_ever_and_told(shop: Shop) -> None:
+    failing(shop, *[Invalid("no"), KeyError("x"), *[Unavailable("away")] * 30], verb="remove")
+    shop.add(state="deleting")
+    runner = shop.runner(deadlines={"deleting": Deadline(60, "deleting")})
+    for _ in range(20):
+        runner.settle()
+        shop.clock.advance(40)
+    assert (shop.here().state, shop.here().fault) == ("deleting", "away")
+    shop.engine.before = lambda verb: None
+    runner.settle()
+    assert shop.row() is None
+    alerts = [line for line in shop.log() if line["event"] == "work.deadline"]
+    assert alerts and {line["state"] for line in alerts} == {"deleting"}
+
+
 def test_a_state_without_its_own_deadline_has_one_all_the_same(shop: Shop) -> None:
     steps = {"making": lambda thing: Next("making", wake_in=100)}
     shop.add()
