@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -165,13 +166,17 @@ def availability(tx: Reader, network_ids: Sequence[str]) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in _each(tx, sql, list(network_ids))}
 
 
-def members(tx: Reader, groups: Sequence[str], networks: Sequence[str]) -> list[tuple[str, PortRow]]:
-    """(group, port) of the bound ports of these groups on these networks."""
-    marks, more = ", ".join("?" * len(groups)), ", ".join("?" * len(networks))
-    sql = (
-        "SELECT g.group_id, g.port_id FROM network_port_group g JOIN network_port p ON p.id = g.port_id "
-        f"WHERE p.host <> '' AND g.group_id IN ({marks}) AND p.network_id IN ({more}) ORDER BY g.group_id, g.port_id"
+def members(tx: Reader, groups: Sequence[str], networks: Sequence[str]) -> dict[str, set[str]]:
+    """Group -> addresses and ranges of its bound ports on these networks, allowed pairs among them."""
+    joined = (
+        "FROM network_port_group g JOIN network_port p ON p.id = g.port_id {more} WHERE p.host <> '' "
+        f"AND g.group_id IN ({', '.join('?' * len(groups))}) AND p.network_id IN ({', '.join('?' * len(networks))})"
     )
-    pairs = [(str(row[0]), str(row[1])) for row in tx.all(sql, [*groups, *networks])]
-    ports = {row.id: row for row in PORTS.select(tx, {"id": sorted({port_id for _, port_id in pairs})})}
-    return [(group, ports[port_id]) for group, port_id in pairs]
+    own = joined.replace("{more}", "JOIN network_address a ON a.port_id = p.id")
+    pairs = joined.replace("{more}", "") + " AND p.pairs <> '[]'"
+    found: dict[str, set[str]] = {}
+    for group, address in tx.all(f"SELECT g.group_id, a.address {own}", [*groups, *networks]):
+        found.setdefault(str(group), set()).add(str(address))
+    for group, text in tx.all(f"SELECT g.group_id, p.pairs {pairs}", [*groups, *networks]):
+        found.setdefault(str(group), set()).update(pair["ip_address"] for pair in json.loads(text))
+    return found

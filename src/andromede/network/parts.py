@@ -187,14 +187,7 @@ def _members(tx: Reader, row: NetworkRow, groups: Sequence[str]) -> dict[str, li
     if not groups:
         return {}
     reached = sorted({row.id, *links_store.networks_at(tx, links_store.routers_on(tx, [row.id]))})
-    ports = links_store.members(tx, groups, reached)
-    addresses = links_store.addresses(tx, sorted({port.id for _, port in ports}))
-    found: dict[str, set[str]] = {}
-    for group, port in ports:
-        own = found.setdefault(group, set())
-        own |= {one.address for one in addresses.get(port.id, [])}
-        own |= {pair["ip_address"] for pair in port.pairs}
-    return {group: sorted(texts) for group, texts in found.items()}
+    return {group: sorted(texts) for group, texts in links_store.members(tx, groups, reached).items()}
 
 
 def _router(tx: Reader, row: RouterRow, generation: int) -> RouterPart:
