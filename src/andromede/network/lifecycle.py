@@ -17,8 +17,8 @@ from andromede.work.lifecycle import Deadline, Lifecycle, Next, signal
 
 AGAIN_SECONDS = 0.2
 PULSE_SECONDS = 10.0
-MOST_OBSERVED = 500
-"""Parts that one turn looks at."""
+MOST_OBSERVED, MOST_ROWS = 40, 1000
+"""Parts that one turn looks at in the kernel, and rows that it goes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,40 +115,55 @@ class Watch:
         wiring = self._wiring
         with wiring.db.write(Reach.EVENTS) as tx:
             work_store.pulse(tx, wiring.place.host, self._started, self._clock.now_us())
-        self._strangers()
-        rows = work_store.resting(wiring.db, self._at, MOST_OBSERVED)
-        self._at = rows[-1].id if len(rows) == MOST_OBSERVED else ""
-        lost = [row for row in rows if self._lost(row)]
+        there = set(wiring.fabric.listing())
+        self._strangers(there)
+        lost = self._lost(there)
         if lost:
             with wiring.db.write(Reach.EVENTS) as tx:
                 for row in lost:
                     signal(tx, PARTS.name, row.id, work_store.LOAD, self._clock.now_us())
         return False
 
-    def _strangers(self) -> None:
+    def _strangers(self, there: set[str]) -> None:
         """What no row wishes goes."""
-        there = self._wiring.fabric.listing()
-        known = work_store.known(self._wiring.db, there)
-        for part_id in there:
-            if part_id not in known:
-                self._log.event("network.stranger", "warning", part=part_id)
-                self._wiring.fabric.remove(part_id)
+        for part_id in sorted(there - work_store.known(self._wiring.db, sorted(there))):
+            self._log.event("network.stranger", "warning", part=part_id)
+            self._wiring.fabric.remove(part_id)
 
-    def _lost(self, row: PartRow) -> bool:
-        wiring = self._wiring
-        if row.state == "error":
-            return self._clock.now_us() - row.since_us > PULSE_SECONDS * US
-        found = wiring.fabric.observe(row.id)
-        if found is not None and row.kind == "network":
-            with wiring.db.write(Reach.EVENTS) as tx:
-                work_store.held(tx, row.id, found.ports)
-        if found is not None:
-            wrong = found.generation != row.loaded or bool(found.faults)
+    def _lost(self, there: set[str]) -> list[PartRow]:
+        """Parts that are not as they were loaded. Each turn goes on where the last one ended."""
+        rows = work_store.resting(self._wiring.db, self._at, MOST_ROWS)
+        lost, looked = [], 0
+        for row in rows:
+            if row.state == "error":
+                wrong = self._clock.now_us() - row.since_us > PULSE_SECONDS * US
+            elif row.id in there:
+                wrong, looked = self._differs(row), looked + 1
+            else:
+                with self._wiring.db.read() as tx:
+                    wrong = parts.render(tx, row, self._wiring.place) is not None
             if wrong:
-                self._log.event("network.part", "warning", part=row.id, kind=row.kind, faults="; ".join(found.faults))
-            return wrong
-        with wiring.db.read() as tx:
-            return parts.render(tx, row, wiring.place) is not None
+                lost.append(row)
+            self._at = row.id
+            if looked == MOST_OBSERVED:
+                return lost
+        self._at = self._at if len(rows) == MOST_ROWS else ""
+        return lost
+
+    def _differs(self, row: PartRow) -> bool:
+        wiring = self._wiring
+        found = wiring.fabric.observe(row.id)
+        if found is None:
+            return True
+        if row.kind == "network":
+            work = work_store.changed_holders(wiring.db, row.id, found.ports)
+            if work:
+                with wiring.db.write(Reach.EVENTS) as tx:
+                    work_store.held(tx, work)
+        if found.generation == row.loaded and not found.faults:
+            return False
+        self._log.event("network.part", "warning", part=row.id, kind=row.kind, faults="; ".join(found.faults))
+        return True
 
 
 __all__ = ["NetworkPart", "Watch", "Wiring"]

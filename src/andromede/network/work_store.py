@@ -110,17 +110,21 @@ def known(tx: Reader, ids: Sequence[str]) -> set[str]:
     return {row.id for row in PARTS.select(tx, {"id": list(ids)})}
 
 
-def held(tx: Tx, network_id: str, ports: Collection[str]) -> None:
-    """Guests' ports are active while somebody holds their taps."""
+def changed_holders(tx: Reader, network_id: str, ports: Collection[str]) -> list[tuple[str, str, str]]:
+    """(port, status, new status) of guests' ports whose taps somebody holds now, or nobody does any more."""
     rows = tx.all(
         "SELECT id, status FROM network_port WHERE network_id = ? AND host <> '' AND admin_state_up = 1 "
         "AND device_owner LIKE 'compute:%' AND status IN ('ACTIVE', 'DOWN')",
         (network_id,),
     )
-    for port_id, status in rows:
-        now = "ACTIVE" if port_id in ports else "DOWN"
-        if now != status:
-            tx.run("UPDATE network_port SET status = ? WHERE id = ? AND status = ?", (now, port_id, status))
+    now = {str(row[0]): "ACTIVE" if row[0] in ports else "DOWN" for row in rows}
+    return [(str(row[0]), str(row[1]), now[row[0]]) for row in rows if now[row[0]] != row[1]]
+
+
+def held(tx: Tx, changes: Sequence[tuple[str, str, str]]) -> None:
+    """Write what `changed_holders` found."""
+    for port_id, was, now in changes:
+        tx.run("UPDATE network_port SET status = ? WHERE id = ? AND status = ?", (now, port_id, was))
 
 
 def held_by(tx: Tx, device_id: str, held: bool) -> None:

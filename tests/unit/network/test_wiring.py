@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from andromede.errors import Conflict, Invalid, NotFound, Unavailable
+from andromede.network import lifecycle
 from andromede.network.engine import (
     HOUSE,
     NONE,
@@ -409,3 +410,18 @@ def test_security_groups_of_servers(neutron: Neutron) -> None:
     with pytest.raises(NotFound):
         networks.change_group("server-1", "nothing", True, "req-1")
     assert networks.default_group("nobody", "req-1") == ""
+
+
+def test_the_watch_goes_on_where_it_ended(neutron: Neutron, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for _ in range(3):
+        made.append(neutron.network())
+        neutron.guest(made[-1])
+    neutron.settle()
+    monkeypatch.setattr(lifecycle, "MOST_OBSERVED", 1)
+    neutron.fabric.calls.clear()
+    for _ in range(4):
+        neutron.watch.turn()
+    looked = [part_id for verb, part_id in neutron.fabric.calls if verb == "observe"]
+    assert looked[:3] == sorted(made)
+    assert len(looked) == 4
