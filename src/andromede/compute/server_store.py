@@ -127,7 +127,7 @@ def used_between(db: Reader, project_id: str | None, span: tuple[int, int]) -> l
     """Servers that were there at some time of a span, by project."""
     whose, params = ("AND t.project_id = ?", [project_id]) if project_id is not None else ("", [])
     tail = (
-        "WHERE t.launched_us > 0 AND t.launched_us < ? AND (t.terminated_us = 0 OR t.terminated_us > ?) "
+        "WHERE t.launched_us > 0 AND t.launched_us <= ? AND (t.terminated_us = 0 OR t.terminated_us > ?) "
         f"{whose} ORDER BY t.project_id, t.launched_us, t.id"
     )
     return SERVERS.query(db, tail, [span[1], span[0], *params])
