@@ -74,9 +74,12 @@ class LocalDisks:
         self._guests = guests
 
     def _free(self, disk_id: str) -> None:
-        for guest_id, guest in self._guests.guests.items():
-            if disk_id in guest.disks and guest.power not in ("off", "suspended", "failed"):
-                raise AssertionError(f"disk {disk_id} is touched while guest {guest_id} has it open")
+        assert disk_id not in self._guests.open_disks(), f"disk {disk_id} is touched while a guest has it open"
+
+    def read(self, disk_id: str) -> int:
+        """What an image is made of."""
+        self._free(disk_id)
+        return self.disks[disk_id][0]
 
     def root(self, server: Server, disk_id: str, size: int, image_id: str) -> None:
         assert size > 0
@@ -149,7 +152,7 @@ class ServerImages:
 
     def fill(self, image_id: str, disk_id: str, server: Server) -> None:
         if self.images[image_id] == "queued":
-            self.images[image_id] = f"active {self._disks.disks[disk_id][0]}"
+            self.images[image_id] = f"active {self._disks.read(disk_id)}"
 
     def fail(self, image_id: str, why: str) -> None:
         self.images[image_id] = f"failed: {why}"

@@ -20,7 +20,7 @@ class Imaging(Stage):
         return {State.SNAPSHOTTING: self.snapshotting}
 
     def snapshotting(self, server: Server) -> Next:
-        """copy -> upload -> tidy."""
+        """copy -> let go -> upload -> tidy."""
         try:
             if self.age(server) > IMAGE_SECONDS:
                 raise Error(f"the image of server {server.id} took more than {IMAGE_SECONDS:.0f} seconds", "image")
@@ -41,6 +41,9 @@ class Imaging(Stage):
             return self.go(server, "copy", {"copy": copy}, task="image_pending_upload")
         if phase == "copy":
             return self._copied(server, Copy(image, ((root, copy),)))
+        if phase == "let go":
+            self._let_go(server, image, copy)
+            return self.go(server, "upload", task="image_uploading")
         if phase == "upload":
             self.crew.images.fill(image, str(server.guest.get("copy") or root), server)
             return self.go(server, "tidy")
@@ -58,14 +61,17 @@ class Imaging(Stage):
             return Next(server.state, 2 * SOON)
         if job.error:
             raise Error(f"the disk of server {server.id} could not be copied: {job.error}", "copy")
-        return self.go(server, "upload", task="image_uploading")
+        return self.go(server, "let go")
+
+    def _let_go(self, server: Server, image: str, copy: str) -> None:
+        """The guest's process has the copy open no more."""
+        if self.look(server).power in ("running", "paused", "io-error", "shutdown", "panicked"):
+            self.crew.hypervisor.copy(server.id, Copy(image, (("", copy),), dismiss=True))
 
     def _tidy(self, server: Server) -> Next:
         copy = str(server.guest.get("copy", ""))
         if copy:
-            image = str(server.wish["image_id"])
-            if any(job.id == image for job in self.look(server).jobs):
-                self.crew.hypervisor.copy(server.id, Copy(image, (("", copy),), dismiss=True))
+            self._let_go(server, str(server.wish["image_id"]), copy)
             self.crew.disks.remove(copy, server)
         guest = {name: value for name, value in server.guest.items() if name not in ("phase", "copy")}
         return self.rest(server, server.before or State.ACTIVE, server.power, guest=guest)

@@ -16,6 +16,7 @@ class _Running:
     disks: dict[str, int] = field(default_factory=dict)
     nics: set[str] = field(default_factory=set)
     jobs: dict[str, Job] = field(default_factory=dict)
+    targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     saved: tuple[frozenset[str], frozenset[str]] | None = None
     pid: int = 0
 
@@ -115,11 +116,18 @@ class MemoryGuests:
         had = self._live(guest_id)
         if job.dismiss:
             had.jobs.pop(job.id, None)
+            had.targets.pop(job.id, None)
             return
         for source, _ in job.pairs:
             if source not in had.disks:
                 raise Conflict(f"disk {source} is not attached, so it cannot be copied from the guest", "copy")
         had.jobs.setdefault(job.id, Job(job.id, 0, 1))
+        had.targets[job.id] = tuple(target for _, target in job.pairs)
+
+    def open_disks(self) -> set[str]:
+        """Disks that some guest's process has open."""
+        live = [had for had in self.guests.values() if had.power not in ("off", "suspended", "failed")]
+        return {disk for had in live for disk in (*had.disks, *(t for ts in had.targets.values() for t in ts))}
 
     def work(self) -> None:
         """Time passes: copies conclude."""
