@@ -118,7 +118,10 @@ class Conf:
             "hashing_algorithm": "sha512",
             **({"http_image": hosted.http_image} if hosted.http_image else {}),
         }
-        self.parser["image-feature-enabled"] = {"import_image": "true", "os_glance_reserved": "true"}
+        self.parser["image-feature-enabled"] = {
+            "import_image": "true", "os_glance_reserved": "true",
+            "image_format_enforcement": "false",  # data of another format is taken, then refused: the image is killed
+        }  # fmt: skip
         self.parser["network"] = {
             "public_network_id": hosted.public_id,
             "floating_network_name": hosted.public_name,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,10 +33,14 @@ class Base:
 class Bases:
     """One per host process; several processes share the folder."""
 
-    def __init__(self, folder: Path, inspector: Inspector, images: Callable[[], Images]) -> None:
+    def __init__(
+        self, folder: Path, inspector: Inspector, images: Callable[[], Images],
+        in_use: Callable[[Path], bool] = lambda path: False,
+    ) -> None:  # fmt: skip
         self._folder = folder
         self._inspector = inspector
         self._images = images
+        self._in_use = in_use
 
     def local(self, image_id: str) -> Path:
         """A read-only qcow2 file that shows an open image, and stays while the image does. Conflict reason `state` for
@@ -67,23 +72,29 @@ class Bases:
                 self._copy(image, path)
                 yield Base(path, "raw")
         finally:
-            for left in place.iterdir():
-                left.unlink()
-            place.rmdir()
+            shutil.rmtree(place)
 
     def drop(self, image_id: str) -> None:
-        """No file of the image is left. One that guests still have open goes on existing for them."""
-        for path in (*self._folder.glob(f"{image_id}*"), self._folder / f".{image_id}.lock"):
-            path.unlink(missing_ok=True)
-
-    def sweep(self, known: Callable[[str], bool], in_use: Callable[[Path], bool]) -> bool:
-        """Remove what belongs to no image, and what a process that ended left behind; False: no more is waiting."""
-        if not self._folder.is_dir():
-            return False
-        for path in self._folder.glob("*.qcow2"):
-            if not known(path.name[:36]) and not in_use(path):
+        """No file of the image is left, but under disks that still show it: those go with the last such disk."""
+        for path in self._folder.glob(f"{image_id}*"):
+            if not self._in_use(path):
                 path.unlink(missing_ok=True)
+        (self._folder / f".{image_id}.lock").unlink(missing_ok=True)
+
+    def sweep(self) -> bool:
+        """Remove the files of images that are gone and lie under no disk any more; False: no more is waiting."""
+        for path in self._folder.glob("*.qcow2"):
+            image_id = path.name[:36]
+            if not self._images().is_there(image_id):
+                self.drop(image_id)
         return False
+
+    def clear(self) -> None:
+        """Remove what a process that was killed left half done. Before any other use."""
+        for place in self._folder.glob(".passing-*"):
+            shutil.rmtree(place, ignore_errors=True)
+        for draft in self._folder.glob("*.new"):
+            draft.unlink(missing_ok=True)
 
     def _usable(self, image_id: str) -> Image:
         image = self._images().get(image_id)

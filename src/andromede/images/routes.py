@@ -7,7 +7,7 @@ from typing import Any
 from andromede.errors import Denied, Error, Invalid, NotFound, TooLarge
 from andromede.images import data_routes, listing, member_routes, patch, schemas, store, views, wishes
 from andromede.images.data_routes import METHODS
-from andromede.images.model import STORE, Image
+from andromede.images.model import STORE, TASKS, Image
 from andromede.images.service import MOST_TAGS, Images
 from andromede.images.targets import ImageCall, own, owned, seen
 from andromede.web.access import is_cloud_admin
@@ -75,6 +75,7 @@ def list_images(call: ImageCall) -> dict[str, Any]:
     visibility, owner, tag (repeated: all of them), member_status, os_hidden, protected, size, size_min, size_max,
     min_disk, min_ram, checksum, os_hash_value, created_at and updated_at (`gt:`, `gte:`, `lt:`, `lte:`, `eq:`, `neq:`),
     any property; sort, sort_key, sort_dir; limit and marker."""
+    _named(call)
     wanted, limit, marker = listing.wanted(call)
     with call.services.desk.db.read() as tx:
         found = store.ids(tx, wanted)
@@ -88,6 +89,19 @@ def list_images(call: ImageCall) -> dict[str, Any]:
     more = page[-1] if page and start + limit < len(found) else None
     shown = [views.image(row) for row in rows]
     return {"images": shown, **listing.links(call, more), "schema": "/v2/schemas/images"}
+
+
+def _named(call: ImageCall) -> None:
+    """`/v2/images/` is an image without a name, not the list."""
+    if call.url.partition("?")[0].endswith("/"):
+        raise NotFound("Failed to find image ''", "image")
+
+
+@routes.add("DELETE", "/v2/images", "image:delete_image", status=204, target=own)
+def delete_nothing(call: ImageCall) -> None:
+    """There is no image without a name, and the list cannot be deleted."""
+    _named(call)
+    raise Invalid("DELETE is not possible on the list of images", "method", headers=[("Allow", "GET, HEAD, POST")])
 
 
 @routes.add("POST", "/v2/images", "image:add_image", body=dict[str, Any], status=201, target=own)
@@ -156,6 +170,42 @@ def _switch(call: ImageCall, move: tuple[str, str]) -> None:
         call.services.move(call, image, (move[0],), move[1])
     else:
         call.services.change(call, image, {})
+
+
+# --- tasks, as administrators see them
+
+
+@routes.add("GET", "/v2/tasks", "image:tasks_api")
+def list_tasks(call: ImageCall) -> dict[str, Any]:
+    """The newest imports of all images. Filters: status, type; limit and marker."""
+    query, limit = call.query, call.integer("limit", 0, 10**9)
+    found = [task for task in call.services.all_tasks() if query.get("status") in (None, task.status)]
+    if query.get("type") not in (None, "api_image_import"):
+        found = []
+    marker = query.get("marker")
+    if marker is not None:
+        at = next((number for number, task in enumerate(found) if task.id == marker), None)
+        if at is None:
+            raise listing.bad(f"marker {marker!r:.80} names no task of this list")
+        found = found[at + 1 :]
+    page = found[: listing.PAGE if limit is None else min(limit, listing.MOST_PAGE)]
+    more = {"next": f"/v2/tasks?marker={page[-1].id}"} if page and len(page) < len(found) else {}
+    return {"tasks": [views.task(task) for task in page], "first": "/v2/tasks", "schema": "/v2/schemas/tasks"} | more
+
+
+@routes.add("GET", "/v2/tasks/{task_id}", "image:tasks_api")
+def show_task(call: ImageCall) -> dict[str, Any]:
+    """One import."""
+    found = TASKS.find(call.services.desk.db, id=call.params["task_id"])
+    if found is None:
+        raise NotFound(f"there is no task {call.params['task_id']!r:.80}", "task")
+    return views.task(found)
+
+
+@routes.add("POST", "/v2/tasks", "image:tasks_api", body=dict[str, Any], status=201)
+def create_task(call: ImageCall, body: dict[str, Any]) -> None:
+    """Tasks are made by imports alone."""
+    raise Invalid("tasks are made by POST /v2/images/{image_id}/import, and by nothing else", "schema")
 
 
 # --- tags

@@ -22,6 +22,7 @@ from andromede.web.call import Call
 from andromede.work import lifecycle
 
 MOST_TAGS, MOST_PROPERTIES, MOST_MEMBERS = 128, 128, 128
+MOST_TASKS = 10_000
 WORKING = ("saving", "staging", "importing", "checking", "verifying")
 RESTING = ("queued", "uploading", "staging", "saving", "active", "deactivated", "killed")
 
@@ -52,6 +53,10 @@ class Images:
             raise no_image(image_id)
         return found
 
+    def is_there(self, image_id: str) -> bool:
+        """Whether an image has not been deleted."""
+        return IMAGES.find(self.desk.db, id=image_id, gone=0) is not None
+
     def find(self, image_id: str, project_id: str, everything: bool = False) -> Image:
         """An image that the project may use: its own, open ones, and those shared with it. NotFound reason `image`."""
         image = self.get(image_id)
@@ -72,6 +77,10 @@ class Images:
     def tasks(self, image_id: str) -> list[Task]:
         """Its imports."""
         return TASKS.select(self.desk.db, {"image_id": image_id})
+
+    def all_tasks(self) -> list[Task]:
+        """The newest imports of all images."""
+        return TASKS.query(self.desk.db, "ORDER BY t.created_us DESC, t.id LIMIT ?", (MOST_TASKS,))
 
     # --- changing
 

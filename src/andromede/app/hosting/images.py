@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from andromede.web.api import Mount
 
 PROVIDE_SECONDS = 6 * 3600.0
+SWEEP_SECONDS = 600.0
 
 
 def service(site: Site) -> Images:
@@ -38,7 +39,12 @@ def bases(site: Site) -> Bases:
     """Files that servers and volumes of this host begin as."""
     from andromede.images.bases import Bases
 
-    return Bases(site.place.image_bases, inspector(site), lambda: site.images)
+    def in_use(path: Path) -> bool:
+        from andromede.volumes.tables import DISKS
+
+        return DISKS.find(site.base.db, base=str(path)) is not None
+
+    return Bases(site.place.image_bases, inspector(site), lambda: site.images, in_use)
 
 
 def mounts(site: Site) -> list[Mount]:
@@ -52,11 +58,13 @@ def duties(site: Site) -> Duties:
     """Lifecycles of images."""
     from andromede.engines.images.download import HttpDownloader
     from andromede.images import lifecycle
+    from andromede.work import Reconciler
 
     downloader = HttpDownloader(site.base.clock, site.config.hosting.import_private_addresses)
     images = site.images
     host = lifecycle.Host(site.desk, images, images.content, inspector(site), downloader, site.bases)
-    return Duties((lifecycle.images(host),), starts=(lambda: _provide(site),))
+    sweep = Reconciler("images.bases", SWEEP_SECONDS, site.bases.sweep)
+    return Duties((lifecycle.images(host),), (sweep,), (site.bases.clear, lambda: _provide(site)))
 
 
 def _provide(site: Site) -> None:
