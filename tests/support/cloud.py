@@ -37,7 +37,9 @@ class Answer:
 
 
 def answer_of(response: HttpResponse) -> Answer:
-    return Answer(response.status, {k.lower(): v for k, v in response.headers}, response.body)
+    body = response.body if response.pieces is None else b"".join(response.pieces)
+    assert response.pieces is None or len(body) == response.length
+    return Answer(response.status, {k.lower(): v for k, v in response.headers}, body)
 
 
 def request_of(

@@ -112,11 +112,10 @@ class Content:
             raise Invalid(f"no data came for image {image.id}", "short_body")
         return Arrived(box, stored, measured.digest, bytes(measured.head))
 
-    def keep(self, image: Image, arrived: Arrived, trace: Trace, write: Callable[[Tx, str], None]) -> str:
-        """Make received bytes an object and call `write(tx, key)` in the same transaction; what it raises undoes both.
-        The object's key."""
+    def keep(self, arrived: Arrived, key: str, trace: Trace, write: Callable[[Tx, str], None]) -> None:
+        """Make received bytes the object `key` and call `write(tx, key)` in the same transaction; what it raises undoes
+        both."""
         objects = self._made()
-        key = f"{image.id}/{objects.new_id()}"
         step = objects.put(arrived.box, key, arrived.stored, Attributes(), NO_CONDITIONS, trace)
 
         def work(tx: Tx) -> Any:
@@ -128,7 +127,6 @@ class Content:
         except BaseException:
             objects.discard(arrived.stored)
             raise
-        return key
 
     def store(
         self, image: Image, body: Readable, bounds: tuple[int, int | None], request_id: str,
@@ -139,7 +137,7 @@ class Content:
         trace = _trace(None, "image:upload", request_id)
         arrived = self.receive(image, body, bounds, trace)
         facts = facts_of(arrived) | {"virtual_size": heads.virtual_size(arrived.head, arrived.stored.size)}
-        self.keep(image, arrived, trace, landed(image, (image.state, ends[0]), facts, ends[1]()))
+        self.keep(arrived, key_of(image, "blob"), trace, landed(image, (image.state, ends[0]), facts, ends[1]()))
 
     def remove(self, project_id: str, key: str, request_id: str) -> None:
         """The object is not there."""
@@ -156,6 +154,11 @@ class Arrived:
     stored: Stored
     digest: str
     head: bytes
+
+
+def key_of(image: Image, column: str) -> str:
+    """The object that a column of an image names: always the same, so that a repeated import replaces its first try."""
+    return f"{image.id}/{column}"
 
 
 def facts_of(arrived: Arrived) -> dict[str, Any]:

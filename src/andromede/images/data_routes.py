@@ -8,7 +8,7 @@ from typing import Any
 
 from andromede.errors import Denied, Error, Invalid, NotFound
 from andromede.images import heads, views
-from andromede.images.content import facts_of, landed, trace_of
+from andromede.images.content import facts_of, key_of, landed, trace_of
 from andromede.images.model import ENGINE_FORMATS, FLAT, STORE, Image
 from andromede.images.service import Images
 from andromede.images.targets import ImageCall, owned, seen
@@ -82,7 +82,8 @@ def _take(call: ImageCall, image: Image, bounds: tuple[int, int | None], moves: 
             facts["virtual_size"] = arrived.stored.size
         if moves[1] == "active" and heads.refusal(image.disk_format or "", arrived.head):
             moves = (moves[0], "checking")
-        images.content.keep(image, arrived, trace, landed(image, moves, facts, images.desk.clock.now_us(), column))
+        write = landed(image, moves, facts, images.desk.clock.now_us(), column)
+        images.content.keep(arrived, key_of(image, column), trace, write)
     except Error:
         images.back(image.id, moves[0], call.request_id)
         raise

@@ -16,8 +16,7 @@ from andromede.images.model import ENGINE_FORMATS, FAILED, FAULT, FLAT, IMAGES, 
 from andromede.images.service import Images
 from andromede.work.lifecycle import Deadline, Lifecycle, Next
 
-LONG, SHORT, WATCH = 6 * 3600.0, 900.0, 60.0
-_OPEN_ENDED = "the data did not come to its end"
+LONG, SHORT = 6 * 3600.0, 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +29,6 @@ class Host:
     inspector: Inspector
     downloader: Downloader
     bases: Bases
-
-
-def saving(host: Host, image: Image) -> Next:
-    """A client's bytes are coming in; past the deadline its connection has gone."""
-    return Next(image.state, WATCH)
 
 
 def importing(host: Host, image: Image) -> Next:
@@ -106,7 +100,7 @@ def _refused(host: Host, image: Image, why: str) -> Next:
 def _failed(host: Host, image: Image, why: str) -> Next:
     """An import that found nothing leaves the image as it was before, and says where it failed."""
     changes = {"properties": image.properties | {FAILED: STORE, FAULT: why}, "wish": {}, "staged": ""}
-    return Next("queued", changes=changes, then=partial(_told, host, image, "failure", why))
+    return Next("queued", fault=why, changes=changes, then=partial(_told, host, image, "failure", why))
 
 
 def _note(host: Host, image: Image, status: str) -> None:
@@ -125,41 +119,31 @@ def _told(host: Host, image: Image, status: str, message: str, tx: Tx) -> None:
 
 
 def _gave_up(host: Host, tx: Tx, image: Image, why: str) -> None:
-    if image.state in ("saving", "staging"):
-        why = _OPEN_ENDED
     IMAGES.update(tx, {"id": image.id}, properties=image.properties | {FAULT: why})
     _told(host, image, "failure", why, tx)
 
 
 def images(host: Host) -> Lifecycle[Image]:
     """States without a step here are at rest, for clients to end."""
-    every = ("queued", "uploading", "staging", "saving", "active", "deactivated", "killed", "importing", "checking",
-             "verifying")  # fmt: skip
-    moves = {state: frozenset({"deleting"}) for state in every}
-    moves |= {
-        "saving": frozenset({"saving", "queued", "deleting"}),
-        "staging": frozenset({"staging", "queued", "deleting"}),
-        "importing": frozenset({"importing", "verifying", "queued", "killed", "deleting"}),
-        "checking": frozenset({"checking", "active", "killed", "deleting"}),
-        "verifying": frozenset({"verifying", "active", "killed", "deleting"}),
-        "deleting": frozenset({"deleting", "deleted"}),
-    }
-    steps = {
-        "saving": saving, "staging": saving, "importing": importing, "checking": checking,
-        "verifying": checking, "deleting": deleting,
-    }  # fmt: skip
+    resting = ("queued", "uploading", "staging", "saving", "active", "deactivated", "killed", "stuck")
+    looked_into = frozenset({"checking", "verifying", "active", "killed", "deleting"})
+    steps = {"importing": importing, "checking": checking, "verifying": checking, "deleting": deleting}
     return Lifecycle(
         "image",
         IMAGES,
         {state: partial(step, host) for state, step in steps.items()},
-        moves,
         {
-            "saving": Deadline(LONG, "queued"),
-            "staging": Deadline(LONG, "queued"),
+            **{state: frozenset({"deleting"}) for state in resting},
+            "importing": frozenset({"importing", "verifying", "queued", "killed", "deleting"}),
+            "checking": looked_into,
+            "verifying": looked_into,
+            "deleting": frozenset({"deleting", "deleted", "stuck"}),
+        },
+        {
             "importing": Deadline(LONG, "killed"),
             "checking": Deadline(SHORT, "killed"),
             "verifying": Deadline(SHORT, "killed"),
-            "deleting": Deadline(LONG, "deleting"),
+            "deleting": Deadline(LONG, "stuck"),
         },
         interrupts={"delete": "deleting"},
         undo=partial(_gave_up, host),

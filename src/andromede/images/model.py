@@ -20,7 +20,7 @@ ENGINE_FORMATS: Mapping[str, str] = {
 }  # fmt: skip
 """Glance's name of a structured format -> qemu's."""
 SHOWN: Mapping[str, str] = {
-    "checking": "saving", "verifying": "importing", "staging": "uploading", "deleting": "deleted",
+    "checking": "saving", "verifying": "importing", "staging": "uploading", "deleting": "deleted", "stuck": "deleted",
 }  # fmt: skip
 """State of the row -> status that clients see, where they differ."""
 STORE = "andromede"

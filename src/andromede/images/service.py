@@ -10,6 +10,7 @@ from typing import Any
 
 from andromede.audit.answers import begun
 from andromede.audit.changes import Change, Desk
+from andromede.clock import US
 from andromede.db import Tx
 from andromede.errors import Conflict, Denied, NotFound, OverQuota
 from andromede.images import store
@@ -23,7 +24,9 @@ from andromede.work import lifecycle
 
 MOST_TAGS, MOST_PROPERTIES, MOST_MEMBERS = 128, 128, 128
 MOST_TASKS = 10_000
-WORKING = ("saving", "staging", "importing", "checking", "verifying")
+WORKING = ("importing", "checking", "verifying")
+STALE_SECONDS = 6 * 3600
+"""Age at which a body that is still coming in comes from a connection that has gone."""
 RESTING = ("queued", "uploading", "staging", "saving", "active", "deactivated", "killed")
 
 
@@ -189,6 +192,15 @@ class Images:
             )  # fmt: skip
             TASKS.insert(change.tx, task)
         return self.get(image.id)
+
+    def sweep(self) -> bool:
+        """Queue the images again whose upload was never ended; False: no more is waiting."""
+        old = self.desk.clock.now_us() - STALE_SECONDS * US
+        for state in ("saving", "staging"):
+            for image in IMAGES.select(self.desk.db, {"state": state, "gone": 0}):
+                if image.since_us < old:
+                    self.back(image.id, state, image.request_id)
+        return False
 
     def back(self, image_id: str, state: str, request_id: str) -> None:
         """A body did not come to its end: the image is queued again, if it is still in that state."""

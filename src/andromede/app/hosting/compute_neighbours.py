@@ -73,7 +73,8 @@ class ImagesHere:
         """A queued image, as a server's disk will fill it."""
         from andromede.images.model import NewImage
 
-        facts = {key: str(value) for key, value in properties.items()}
+        own = ("andromede_", "os_glance")
+        facts = {key: str(value) for key, value in properties.items() if not key.startswith(own)}
         new = NewImage(
             name=name, visibility="private", disk_format="qcow2", container_format="bare",
             min_disk=int(facts.pop("min_disk", 0) or 0), min_ram=int(facts.pop("min_ram", 0) or 0), properties=facts,

@@ -64,7 +64,8 @@ def duties(site: Site) -> Duties:
     images = site.images
     host = lifecycle.Host(site.desk, images, images.content, inspector(site), downloader, site.bases)
     sweep = Reconciler("images.bases", SWEEP_SECONDS, site.bases.sweep)
-    return Duties((lifecycle.images(host),), (sweep,), (site.bases.clear, lambda: _provide(site)))
+    uploads = Reconciler("images.uploads", SWEEP_SECONDS, images.sweep)
+    return Duties((lifecycle.images(host),), (sweep, uploads), (site.bases.clear, lambda: _provide(site)))
 
 
 def _provide(site: Site) -> None:
