@@ -191,11 +191,15 @@ def test_the_head_is_overwritten_before_a_file_goes(real: Qcow2Engine, tmp_path:
 
 @needs_qemu
 def test_an_overlay_shows_its_base_and_leaves_it_alone(real: Qcow2Engine, tmp_path: Path) -> None:
-    raw_image, base = tmp_path / "i.raw", tmp_path / "base,1.qcow2"
+    raw_image, image = tmp_path / "i.raw", tmp_path / "base,1.qcow2"
     raw_image.write_bytes(MARK * 20_000 + bytes(-len(MARK) * 20_000 % 512))
-    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw_image, base], check=True)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw_image, image], check=True)
+    kept = real.keep(Source(image))
+    assert real.keep(Source(image)) == kept
+    image.unlink()  # the image goes, the disk stays
+    base = kept.path
     before = base.read_bytes()
-    disk = new(64 * MIB, Source(base))
+    disk = new(64 * MIB, kept)
     real.ensure(disk)
     assert bytes_of(real, disk, 0, len(MARK)) == MARK
     fill(real, disk, 0, b"mine")
@@ -206,10 +210,14 @@ def test_an_overlay_shows_its_base_and_leaves_it_alone(real: Qcow2Engine, tmp_pa
     opened.close()
     flat = new(64 * MIB)
     real.copy(disk, flat)
-    base.unlink()
+    real.release(kept)
+    real.release(Source(raw_image))
+    assert not base.exists() and raw_image.exists()
     assert bytes_of(real, flat, 0, 8) == b"mine" + MARK[4:8]
     with pytest.raises(NotFound):
         real.open(disk)
+    with pytest.raises(NotFound):
+        real.keep(Source(image))
 
 
 @needs_qemu

@@ -94,6 +94,10 @@ class TwinPictures:
             raise NotFound(f"Image {image_id} could not be found.", "image")
         return self.pictures[image_id]
 
+    def base(self, image_id: str) -> Source | None:
+        self.find(image_id, "")
+        return Source(self.folder / image_id, "raw")
+
     @contextlib.contextmanager
     def source(self, image_id: str) -> Iterator[Source]:
         self.find(image_id, "")

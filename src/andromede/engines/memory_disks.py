@@ -59,6 +59,7 @@ class MemoryDisks:
     def __init__(self, fail: Callable[[str, str], None] | None = None) -> None:
         self.disks: dict[str, _Held] = {}
         self.busy: set[str] = set()
+        self.bases: set[str] = set()
         self.left = Room(1 << 40, 1 << 41)
         self.calls: list[tuple[str, str]] = []
         self.fail = fail or (lambda verb, disk_id: None)
@@ -86,6 +87,17 @@ class MemoryDisks:
         if len(disk.passphrase) < 40:
             raise Conflict(f"disk {disk.id} would be made without a key", "disk")
         self.disks[disk.id] = _Held(disk.size, disk.passphrase, pages, disk.base)
+
+    def keep(self, base: Source) -> Source:
+        if not base.path.exists():
+            raise NotFound("the image under a new disk is not on this host", "disk")
+        self.bases.add(str(base.path))
+        return base
+
+    def release(self, base: Source) -> None:
+        if any(held.base == base for held in self.disks.values()):
+            raise Conflict(f"a disk lies on {base.path}", "disk")
+        self.bases.discard(str(base.path))
 
     def ensure(self, disk: Disk) -> None:
         with self._call("ensure", disk.id):

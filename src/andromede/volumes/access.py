@@ -52,7 +52,7 @@ TABLE = AccessTable(
 ACTIONS = AccessTable(
     {
         **_rules(*_CHANGE, actions="extend attach detach reserve begin_detaching connect set_bootable set_readonly"),
-        **_rules(*_CHANGE, actions="retype revert reimage set_image_metadata upload_image"),
+        **_rules(*_CHANGE, actions="update_snapshot_status retype revert reimage set_image_metadata upload_image"),
         **_rules(*_READ, actions="get_image_metadata"),
         **_rules(ADMIN, actions="force_detach reset_status force_delete migrate unmanage"),
         **_rules(ADMIN, actions="force_delete_snapshot reset_snapshot_status"),

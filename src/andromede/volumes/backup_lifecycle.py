@@ -28,7 +28,7 @@ def _release(tx: Tx, backup: Backup) -> None:
 def _about(volume: Volume | None) -> dict[str, Any]:
     if volume is None:
         return {}
-    return {"bootable": volume.bootable, "image_metadata": volume.image_metadata, "name": volume.name}
+    return {"bootable": volume.bootable, "image_metadata": volume.image_metadata, "metadata": volume.metadata}
 
 
 def creating(host: Host, backup: Backup) -> Next:
@@ -43,7 +43,7 @@ def creating(host: Host, backup: Backup) -> Next:
         if going:
             return going
     parent = BACKUPS.find(host.desk.db, id=backup.parent_id) if backup.parent_id else None
-    before = archive.manifest(host.vault, parent.project_id, parent.data_id) if parent else None
+    before = archive.manifest(host.vault, parent.account, parent.data_id) if parent else None
     writer = archive.Writer(host.vault, backup.project_id, backup.data_id, backup.request_id)
     about = _about(VOLUMES.find(host.desk.db, id=backup.volume_id))
     with host.disks.plain(source) as raw:
@@ -66,7 +66,7 @@ def deleting(host: Host, backup: Backup) -> Next:
     """Remove the pieces, unless another record stands for the same data."""
     steps.swept(host, backup)
     if store.data_users(host.desk.db, backup.data_id) <= 1:
-        archive.remove(host.vault, backup.project_id, backup.data_id, backup.request_id)
+        archive.remove(host.vault, backup.account, backup.data_id, backup.request_id)
     return Next("deleted", then=partial(_then, _release, backup))
 
 
@@ -75,15 +75,17 @@ def restoring(host: Host, backup: Backup) -> Next:
     volume = VOLUMES.find(host.desk.db, id=backup.restore_id)
     if volume is None:
         raise NotFound(f"volume {backup.restore_id}, which was to hold the backup, is gone", "volume")
-    whole = archive.manifest(host.vault, backup.project_id, backup.data_id)
+    whole = archive.manifest(host.vault, backup.account, backup.data_id)
     host.disks.create(volume.project_id, volume.id, volume.bytes, backup.request_id)
     with host.disks.plain(volume.id, writable=True) as raw:
-        archive.restore(host.vault, backup.project_id, whole, raw)
+        archive.restore(host.vault, backup.account, whole, raw)
     return Next("available", changes={"restore_id": ""}, then=partial(_restored, volume, whole.about))
 
 
 def _restored(volume: Volume, about: dict[str, Any], tx: Tx) -> None:
     changes: dict[str, Any] = {"state": "available", "previous": ""}
+    if volume.previous == "":  # a new one
+        changes["metadata"] = {**about.get("metadata", {}), **volume.metadata}
     if about.get("bootable") and not volume.bootable:
         changes |= {"bootable": True, "image_metadata": about.get("image_metadata", {})}
     VOLUMES.update(tx, {"id": volume.id, "state": "restoring-backup"}, **changes)

@@ -16,7 +16,7 @@ from andromede.volumes.tables import BACKUPS, SNAPSHOTS, VOLUMES
 from andromede.web.call import Call
 from andromede.work.lifecycle import begin, signal
 
-SERVICE = "andromede.volumes.archive"
+SERVICE = "cinder.backup.drivers.andromede"
 """What an exported record names as the driver that reads it."""
 RESETS = frozenset(("available", "error"))
 DELETABLE = ("available", "error", "error_deleting")
@@ -180,7 +180,7 @@ class Backups:
     @staticmethod
     def export(backup: Backup) -> str:
         """A record from which this installation finds the data again, as base64 of JSON."""
-        record = {name: getattr(backup, name) for name in _RECORD}
+        record = {name: getattr(backup, name) for name in _RECORD} | {"project_id": backup.account}
         return base64.b64encode(json.dumps(record).encode()).decode()
 
     def imported(self, call: AnyCall, service: str, url: str) -> Backup:
@@ -190,8 +190,6 @@ class Backups:
         with self._desk.change(call, f"backup/{record['id']}", project_id) as change:
             if BACKUPS.find(change.tx, id=record["id"]) is not None:
                 raise Invalid(f"Backup {record['id']} already exists in the database.", "backup")
-            if record["project_id"] != project_id:
-                raise Invalid(f"The data of backup {record['id']} belongs to another project.", "backup")
             quotas.claim(change.tx, project_id, None, backups=1, backup_gigabytes=record["size"])
             row = Backup(
                 id=record["id"], project_id=project_id, user_id=call.who.user_id, volume_id=record["volume_id"],
@@ -199,6 +197,7 @@ class Backups:
                 size=record["size"], zone=self._volumes.tools.zone, objects=record["objects"],
                 incremental=record["incremental"], data_id=record["data_id"], data_us=record["data_us"],
                 created_us=change.now_us, state="available", since_us=change.now_us, request_id=call.request_id,
+                data_project=record["project_id"],
             )  # fmt: skip
             return BACKUPS.insert(change.tx, row)
 
@@ -228,6 +227,9 @@ def _record(service: str, url: str) -> dict[str, Any]:
         raise Invalid("Can't parse backup record: members are missing or of the wrong kind.", "backup")
     if not 1 <= found["size"] <= creation.LARGEST or not 0 <= found["data_us"] < 1 << 62:
         raise Invalid("Can't parse backup record: its size or time is out of range.", "backup")
-    if any(not found[name] or not set(found[name]) <= _ID or len(found[name]) > 36 for name in ("id", "data_id")):
+    if any(
+        not found[name] or not set(found[name]) <= _ID or len(found[name]) > 36
+        for name in ("id", "data_id", "project_id")
+    ):
         raise Invalid("Can't parse backup record: its id is none.", "backup")
     return found

@@ -7,6 +7,7 @@ with the key destroyed, nobody reads the file again.
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -33,6 +34,7 @@ class Disks:
         self._desk = desk
         self._keys = keys
         self._make = make
+        self._bases = threading.Lock()
 
     @cached_property
     def engine(self) -> BlockEngine:
@@ -98,7 +100,10 @@ class Disks:
 
     def create_root(self, project_id: str, disk_id: str, size: int, request_id: str, base: Source | None) -> None:
         """A server's disk of `size` bytes that shows a read-only base until it is written to (without one: empty)."""
-        self.engine.ensure(self._value(self._ensured(project_id, disk_id, size, request_id, base)))
+        with self._bases:  # nobody releases a base between its row and its name
+            kept = self.engine.keep(base) if base else None
+            row = self._ensured(project_id, disk_id, size, request_id, kept)
+        self.engine.ensure(self._value(row))
 
     def copy(self, project_id: str, source_id: str, target_id: str, size: int, request_id: str) -> None:
         """An independent copy of a disk that nobody writes to, under a key of its own, of at least `size` bytes."""
@@ -118,6 +123,10 @@ class Disks:
             change.detail["key"] = row.key_id
             self._keys.destroy_container(change.tx, row.key_id)
             DISKS.remove(change.tx, id=disk_id)
+        if row.base:
+            with self._bases:
+                if DISKS.find(self._desk.db, base=row.base) is None:
+                    self.engine.release(Source(Path(row.base), row.base_format))
 
     def grow(self, disk_id: str, size: int) -> None:
         """A disk that nobody has open has at least `size` bytes."""

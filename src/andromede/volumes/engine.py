@@ -96,6 +96,12 @@ class BlockEngine(Protocol):
     """Disks of this host by id. `Unavailable` reason `in_use` where a process has the disk open, `NoCapacity` where
     the host is full, `NotFound` reason `disk` for a source that is not there, `Fatal` reason `damage`."""
 
+    def keep(self, base: Source) -> Source:
+        """A base under a name that lasts until `release`, whatever becomes of the image it was made of."""
+
+    def release(self, base: Source) -> None:
+        """No disk lies on a kept base any more."""
+
     def ensure(self, disk: Disk) -> None:
         """The disk is there; a new one is empty. One that is there is left alone, whatever its size."""
 

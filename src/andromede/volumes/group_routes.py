@@ -19,6 +19,7 @@ from andromede.volumes.api import (
     reach,
     scoped,
     stamp,
+    truth,
 )
 from andromede.volumes.model import Group, GroupSnapshot, GroupType
 from andromede.volumes.tables import GROUP_SNAPSHOTS, GROUP_TYPES, GROUPS
@@ -66,8 +67,10 @@ def list_group_types(call: BlockCall) -> Any:
     """Kinds of groups."""
     needs(call, 11)
     rows = GROUP_TYPES.select(call.services.groups.desk.db)
-    if reach(call) is not None:
-        rows = [row for row in rows if row.is_public]
+    asked = call.query.get("is_public") or "true"
+    if reach(call) is not None or asked.lower() != "none":
+        wanted = reach(call) is not None or truth(asked, "is_public")
+        rows = [row for row in rows if row.is_public == wanted]
     page = listing.Page(call, rows, TYPE_SHAPE)
     return page.body(call, "group_types", [type_view(call, row) for row in page.rows])
 

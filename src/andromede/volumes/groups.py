@@ -75,7 +75,7 @@ class Groups:
 
     def status(self, group: Group) -> str:
         """What a group is doing."""
-        if group.status not in ("", "creating"):
+        if group.status:
             return group.status
         states = {row.state for row in self.volumes(group.id)}
         if "error" in states:

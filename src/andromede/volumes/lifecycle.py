@@ -6,11 +6,11 @@ from functools import partial
 
 from andromede.db import Tx
 from andromede.errors import NotFound
-from andromede.volumes import steps
+from andromede.volumes import scheduling, steps
 from andromede.volumes.engine import GIB
 from andromede.volumes.model import Snapshot, Volume
 from andromede.volumes.steps import POLL_SECONDS, Host
-from andromede.volumes.tables import ATTACHMENTS, SNAPSHOTS, TRANSFERS, VOLUMES
+from andromede.volumes.tables import ATTACHMENTS, SNAPSHOTS, TRANSFERS, TYPES, VOLUMES
 from andromede.work.lifecycle import Deadline, Lifecycle, Next
 
 LONG, SHORT = 6 * 3600.0, 900.0
@@ -20,6 +20,9 @@ LONG, SHORT = 6 * 3600.0, 900.0
 
 def creating(host: Host, volume: Volume) -> Next:
     """Make the disk: empty, or a copy of a snapshot or of another volume."""
+    kind = TYPES.find(host.desk.db, id=volume.type_id)
+    if kind is not None:
+        scheduling.check(kind)
     if volume.image_id:
         return Next("downloading")
     if volume.snapshot_id:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from andromede.volumes.engine import GIB
 from andromede.work.lifecycle import Work
 
-HIDDEN_CONTAINER = "volumebackups"
+CONTAINER = "volumebackups"
+"""What backups are shown to lie in, where their client named nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Snapshot(Work):
 class Backup(Work):
     """A volume's bytes in the object store. `data_id`: the name under which they lie there (an imported record shares
     that of another); `data_us`: the instant whose bytes they are; `parent_id`: the backup that it builds upon;
-    `restore_id`: the volume that it is being restored to; `objects`: pieces of its own."""
+    `restore_id`: the volume that it is being restored to; `objects`: pieces of its own; `data_project`: the project
+    whose account holds them, where that is another."""
 
     id: str
     project_id: str
@@ -96,7 +98,7 @@ class Backup(Work):
     description: str | None = None
     size: int
     zone: str
-    container: str = HIDDEN_CONTAINER
+    container: str = CONTAINER
     objects: int = 0
     incremental: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
@@ -106,6 +108,12 @@ class Backup(Work):
     wish: dict[str, str] = field(default_factory=dict)
     created_us: int
     updated_us: int | None = None
+    data_project: str = ""
+
+    @property
+    def account(self) -> str:
+        """The project whose account holds the data."""
+        return self.data_project or self.project_id
 
 
 @dataclass(frozen=True, slots=True)

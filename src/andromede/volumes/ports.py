@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from andromede.errors import NotFound, Unavailable
 from andromede.volumes.engine import Raw, Source
 
 
@@ -47,8 +46,11 @@ class Pictures(Protocol):
     def find(self, image_id: str, project_id: str) -> Picture:
         """NotFound for an image that the project may not see."""
 
+    def base(self, image_id: str) -> Source | None:
+        """A read-only file of this host that disks may lie on; None for an image that has to be copied. Host role."""
+
     def source(self, image_id: str) -> AbstractContextManager[Source]:
-        """Its bytes as a file of this host, checked. Host role."""
+        """Its bytes as a file of this host, checked, for the time of the context. Host role."""
 
     def begin(self, project_id: str, user_id: str, wish: NewPicture, request_id: str) -> Picture:
         """A queued image of the project."""
@@ -85,32 +87,3 @@ class Vault(Protocol):
 
     def remove(self, project_id: str, name: str, request_id: str) -> None:
         """It is not there."""
-
-
-class NoLiveDisks:
-    """Until a hypervisor is wired: nothing that is running can be touched."""
-
-    def grow(self, server_id: str, disk_id: str, size: int) -> bool:
-        raise Unavailable(f"volume {disk_id} is attached, and this host cannot grow attached volumes", "live")
-
-    def copy(self, server_id: str, disk_id: str, target_id: str, job_id: str) -> bool:
-        raise Unavailable(f"volume {disk_id} is attached, and this host cannot copy attached volumes", "live")
-
-    def forget(self, server_id: str, job_id: str) -> None:
-        """There is none."""
-
-
-class NoPictures:
-    """An installation without images."""
-
-    def find(self, image_id: str, project_id: str) -> Picture:
-        raise NotFound(f"Image {image_id} could not be found.", "image")
-
-    def source(self, image_id: str) -> AbstractContextManager[Source]:
-        raise NotFound(f"Image {image_id} could not be found.", "image")
-
-    def begin(self, project_id: str, user_id: str, wish: NewPicture, request_id: str) -> Picture:
-        raise Unavailable("this installation has no image service", "image")
-
-    def upload(self, image_id: str, raw: Raw, request_id: str) -> None:
-        raise Unavailable("this installation has no image service", "image")

@@ -233,4 +233,9 @@ _TYPES = "".join(
     for type_id, name in ((DEFAULT_TYPE, "__DEFAULT__"), (LUKS_TYPE, "luks"))
 )
 
-MIGRATIONS = (Migration("volumes", 1, "disks, volumes, snapshots, backups", _DISKS + _VOLUMES + _AROUND + _TYPES),)
+_DATA = "ALTER TABLE volume_backup ADD COLUMN data_project {text} NOT NULL DEFAULT '';\n"
+
+MIGRATIONS = (
+    Migration("volumes", 1, "disks, volumes, snapshots, backups", _DISKS + _VOLUMES + _AROUND + _TYPES),
+    Migration("volumes", 2, "whose account holds the data of a backup", _DATA),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from andromede.errors import Invalid
+from andromede.errors import Invalid, NotFound
 from andromede.volumes import listing, store, views
 from andromede.volumes.action_routes import allow, named
 from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, at_least, pairs, reach, scoped
@@ -67,6 +67,8 @@ def create_snapshot(call: BlockCall, body: Body) -> Any:
         "description": label_of(fields, "description"),
         "metadata": fields.pairs("metadata"),
     }
+    if "volume_id" in fields and fields.values["volume_id"] is None:
+        raise NotFound("Volume None could not be found.", "volume")
     made = call.services.snapshots.create(call, fields.required("volume_id"), reach(call), facts, force)
     return {"snapshot": views.snapshot(call, made, False)}
 
@@ -125,7 +127,7 @@ def snapshot_action(call: BlockCall, body: Body) -> Reply:
         allow(call, "force_delete_snapshot", snapshot.project_id)
         call.services.snapshots.delete(call, snapshot, True)
     elif name in ("os-reset_status", "os-update_snapshot_status"):
-        allow(call, "reset_snapshot_status", snapshot.project_id)
+        allow(call, "reset_snapshot_status" if "reset" in name else "update_snapshot_status", snapshot.project_id)
         fields = Fields(call, {name: value}, name, ("status", "progress"))
         progress = fields.text("progress")
         if progress is not None and not (progress.rstrip("%").isdigit() and int(progress.rstrip("%")) <= 100):

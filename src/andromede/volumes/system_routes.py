@@ -10,6 +10,7 @@ from andromede.errors import Invalid, NotFound, Unsupported
 from andromede.volumes import backup_routes, snapshot_routes, types, views, volume_routes
 from andromede.volumes.api import VERSIONS, BlockCall, Fields, VolumeRoutes, at_least, needs, stamp, truth
 from andromede.volumes.model import Agent
+from andromede.volumes.scheduling import CAPABILITIES
 from andromede.volumes.tables import AGENTS, SNAPSHOTS, VOLUMES
 from andromede.volumes.volume_routes import Body
 from andromede.web.call import Reply
@@ -20,6 +21,7 @@ UPDATED = "2026-11-28T00:00:00Z"
 DOWN_SECONDS = 60
 """A part that was not seen for so long is down."""
 GIB = 1 << 30
+_TOLD = ("volume_backend_name", "driver_version", "storage_protocol", "vendor_name")
 EXTENSIONS = (
     ("os-extended-snapshot-attributes", "ExtendedSnapshotAttributes"),
     ("os-volume-transfer", "VolumeTransfer"),
@@ -264,10 +266,7 @@ def pools(call: BlockCall) -> Any:
         body: dict[str, Any] = {"name": name}
         if detail:
             body["capabilities"] = {
-                "volume_backend_name": "qcow2",
-                "driver_version": "1.0",
-                "storage_protocol": "qcow2",
-                "vendor_name": "Andromede",
+                **{name: CAPABILITIES[name] for name in _TOLD},
                 "total_capacity_gb": round(row.total_bytes / GIB, 2),
                 "free_capacity_gb": round(row.free_bytes / GIB, 2),
                 "reserved_percentage": 10,
@@ -295,11 +294,8 @@ def capabilities(call: BlockCall) -> Any:
         raise NotFound(f"Backend {name[:80]} could not be found.", "host")
     return {
         "namespace": f"OS::Storage::Capabilities::{_backend(call)}",
-        "vendor_name": "Andromede",
-        "volume_backend_name": "qcow2",
         "pool_name": None,
-        "driver_version": "1.0",
-        "storage_protocol": "qcow2",
+        **{name: CAPABILITIES[name] for name in _TOLD},
         "display_name": "Encrypted files",
         "description": "qcow2 files with LUKS, each under a key of its project",
         "visibility": None,

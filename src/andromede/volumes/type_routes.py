@@ -24,8 +24,8 @@ SHAPE = listing.Shape(
 )
 
 
-def view(call: BlockCall, row: VolumeType) -> dict[str, Any]:
-    """A type; administrators see all of it."""
+def view(call: BlockCall, row: VolumeType, changed: bool = False) -> dict[str, Any]:
+    """A type; administrators see all of it, but not in the answer to a change."""
     admin = reach(call) is None
     body: dict[str, Any] = {
         "id": row.id,
@@ -35,7 +35,7 @@ def view(call: BlockCall, row: VolumeType) -> dict[str, Any]:
         "os-volume-type-access:is_public": row.is_public,
         "extra_specs": dict(row.specs) if admin else {k: v for k, v in row.specs.items() if k in SHOWN},
     }
-    if admin:
+    if admin and not changed:
         body["qos_specs_id"] = row.qos_id or None
     return body
 
@@ -82,7 +82,7 @@ def create_type(call: BlockCall, body: Body) -> Any:
         "", fields.required("name").strip(), fields.text("description"), fields.flag(known[3], True),
         _specs(fields.values.get("extra_specs") or {}), "", {}, 0, None,
     )  # fmt: skip
-    return {"volume_type": view(call, call.services.kinds.create(call, wish))}
+    return {"volume_type": view(call, call.services.kinds.create(call, wish), True)}
 
 
 @routes.on("PUT", "/types/{type_id}", "update_type", body=Body)
@@ -98,7 +98,9 @@ def update_type(call: BlockCall, body: Body) -> Any:
         changes["is_public"] = fields.flag("is_public")
     if not changes:
         raise Invalid("Specify volume type name, description, is_public or a combination thereof.", "schema")
-    return {"volume_type": view(call, call.services.kinds.update(call, find(call), **changes))}
+    body_out = view(call, call.services.kinds.update(call, find(call), **changes), True)
+    del body_out["os-volume-type-access:is_public"]
+    return {"volume_type": body_out}
 
 
 @routes.on("DELETE", "/types/{type_id}", "delete_type", status=202)

@@ -1,7 +1,8 @@
-"""Where backups of volumes lie: in a container of their project's account, encrypted like all it stores."""
+"""Where backups of volumes lie: in a hidden container of their project, encrypted under its keys like all it stores."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator
 
@@ -18,8 +19,8 @@ from andromede.objects.model import (
     Version,
 )
 from andromede.objects.service import Objects
-from andromede.volumes.model import HIDDEN_CONTAINER
 
+PURPOSE = "backups"
 _PAGE = 1000
 
 
@@ -37,11 +38,9 @@ class ObjectVault:
     def _objects(self) -> Objects:
         return self._made()
 
-    def _container(self, project_id: str, request_id: str | None = None) -> Container:
-        """The project's container, made if a request that writes wants it."""
-        return self._objects.hidden_container(
-            project_id, HIDDEN_CONTAINER, _trace("volume:store_backup", request_id or "")
-        )  # fmt: skip
+    def _container(self, project_id: str, request_id: str = "") -> Container:
+        """The project's container, which its clients do not see."""
+        return self._objects.hidden_container(project_id, PURPOSE, _trace("volume:store_backup", request_id))
 
     def put(self, project_id: str, name: str, data: bytes, request_id: str) -> None:
         """Store or replace."""
@@ -51,17 +50,13 @@ class ObjectVault:
         objects.run(objects.put(container, name, stored, Attributes(), NO_CONDITIONS, trace))
 
     def get(self, project_id: str, name: str) -> bytes:
-        """NotFound reason `object` or `bucket`."""
+        """NotFound reason `object`."""
         objects = self._objects
         return bytes(objects.read_all(objects.head(self._container(project_id), name)))
 
     def names(self, project_id: str, prefix: str) -> Iterator[str]:
         """Every name that begins so, in order."""
-        try:
-            container = self._container(project_id)
-        except NotFound:
-            return
-        after = ""
+        container, after = self._container(project_id), ""
         while True:
             page = self._objects.list_objects(container, ListQuery(prefix=prefix, after=after, limit=_PAGE))
             for entry in page.entries:
@@ -73,9 +68,6 @@ class ObjectVault:
 
     def remove(self, project_id: str, name: str, request_id: str) -> None:
         """It is not there."""
-        try:
-            container = self._container(project_id)
-        except NotFound:
-            return
-        trace = _trace("volume:remove_backup", request_id)
-        self._objects.run(self._objects.delete(container, name, None, DeleteOptions(), trace))
+        container, trace = self._container(project_id, request_id), _trace("volume:remove_backup", request_id)
+        with contextlib.suppress(NotFound):
+            self._objects.run(self._objects.delete(container, name, None, DeleteOptions(), trace))

@@ -1,5 +1,6 @@
 """Disks as files: qcow2 with LUKS inside, each under a pass phrase of its own. Below `folder` of mode 0700, files of
-mode 0600: `ID.qcow2`, and `ID.part` while a copy is being made."""
+mode 0600: `ID.qcow2`, and `ID.part` while a copy is being made. `bases/` holds second names of the image files that
+disks lie on, on the same file system."""
 
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ class Qcow2Engine:
 
     def __init__(self, folder: Path, ids: Ids, least_free: float = LEAST_FREE) -> None:
         self._folder = folder
+        self._bases = folder / "bases"
         self._ids = ids
         self._least_free = least_free
         make_folder(folder)
@@ -71,6 +73,22 @@ class Qcow2Engine:
             raise Unavailable(f"disk {disk.id} could not be written", "disk", cause=str(error)) from error
         os.rename(part, path)
         sync_folder(self._folder)
+
+    def keep(self, base: Source) -> Source:
+        kept = self._bases / base.path.name
+        make_folder(self._bases)
+        try:
+            os.link(base.path, kept)
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            raise NotFound("the image under a new disk is not on this host", "disk") from error
+        sync_folder(self._bases)
+        return Source(kept, base.format, base.passphrase)
+
+    def release(self, base: Source) -> None:
+        if base.path.parent == self._bases:
+            base.path.unlink(missing_ok=True)
 
     def ensure(self, disk: Disk) -> None:
         self._make(disk)
