@@ -131,3 +131,17 @@ def used_between(db: Reader, project_id: str | None, span: tuple[int, int]) -> l
         f"{whose} ORDER BY t.project_id, t.launched_us, t.id"
     )
     return SERVERS.query(db, tail, [span[1], span[0], *params])
+
+
+def deleted_before(db: Reader, before_us: int, limit: int) -> list[str]:
+    """Servers that have been deleted for longer."""
+    sql = "SELECT id FROM compute_server WHERE state = 'deleted' AND since_us < ? ORDER BY since_us LIMIT ?"
+    return [str(row[0]) for row in db.all(sql, (before_us, limit))]
+
+
+def forget(tx: Tx, server_ids: Sequence[str]) -> None:
+    """Remove servers with all that is kept of them."""
+    marks = _in("server_id", server_ids)
+    for table in ("compute_device", "compute_tag", "compute_action_event", "compute_action", "compute_console"):
+        tx.run(f"DELETE FROM {table} WHERE {marks}", list(server_ids))
+    tx.run(f"DELETE FROM compute_server WHERE {_in('id', server_ids)}", list(server_ids))

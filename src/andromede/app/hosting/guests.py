@@ -120,6 +120,7 @@ def duties(site: Site) -> Duties:
     """Lifecycles of servers and their devices; the watch over guests; the host's sign of life; logs of consoles kept
     short."""
     from andromede.compute import device_lifecycle, lifecycle
+    from andromede.compute.cleaning import Cleaning
     from andromede.compute.watching import Watching
     from andromede.work import Reconciler
 
@@ -139,6 +140,7 @@ def duties(site: Site) -> Duties:
         (
             Reconciler("compute.host", ANNOUNCE_SECONDS, announce, 60),
             watch.reconciler(),
+            Cleaning(site.compute.core, site.compute.consoles).reconciler(),
             Reconciler("compute.consoles", TRIM_SECONDS, trim, 60),
         ),
         (lambda: _answer(site), lambda: consoles.start(site)),
