@@ -107,6 +107,15 @@ def groups_naming(tx: Reader, column: str, ids: Sequence[str]) -> list[str]:
     return [str(row[0]) for row in _each(tx, sql, list(ids))]
 
 
+def foreign_device(tx: Reader, device_id: str, project_id: str) -> bool:
+    """Whether another project has a port in this device, or a router of this id."""
+    sql = (
+        "SELECT 1 FROM network_port WHERE device_id = ? AND project_id NOT IN (?, '') UNION ALL "
+        "SELECT 1 FROM network_router WHERE id = ? AND project_id <> ?"
+    )
+    return tx.one(sql, (device_id, project_id, device_id, project_id)) is not None
+
+
 def used_addresses(tx: Reader, subnet_id: str) -> set[str]:
     """Addresses that are taken in a subnet."""
     return {str(row[0]) for row in tx.all("SELECT address FROM network_address WHERE subnet_id = ?", (subnet_id,))}

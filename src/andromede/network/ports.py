@@ -21,6 +21,7 @@ def create(job: Job, values: dict[str, Any]) -> PortRow:
     """A new port with its addresses and security groups."""
     network: NetworkRow = job.seen(NETWORK, values["network_id"])
     _allowed(job, network, values, "create")
+    _device(job, values["project_id"], values)
     secured = values["port_security_enabled"]
     secured = network.port_security_enabled if secured is None else secured
     pairs = values["allowed_address_pairs"]
@@ -56,6 +57,24 @@ def _allowed(job: Job, network: NetworkRow, values: dict[str, Any], verb: str) -
         shown = links_store.shown_to(job.tx, [network.id], job.who.project_id)
         if not shown:
             forbidden("create_port")
+
+
+def _device(job: Job, project_id: str, values: dict[str, Any], row: PortRow | None = None) -> None:
+    """Refuse devices that are not the caller's: a port must not slip into another's router or server."""
+    owner, device = values.get("device_owner"), values.get("device_id")
+    own = (DHCP, ROUTER, GATEWAY, FLOATING)
+    if owner in own and (row is None or row.device_owner != owner):
+        bad(f"device_owner {owner} is set by the service itself: add the interface to the router", "InvalidInput")
+    if (
+        row is not None
+        and row.device_owner in own
+        and (owner not in (None, row.device_owner) or device not in (None, row.device_id))
+    ):
+        clash(f"Port {row.id} belongs to {row.device_owner} and cannot be given to another device.",
+              "ServicePortInUse")  # fmt: skip
+    if device and not job.who.admin and links_store.foreign_device(job.tx, device, project_id):
+        clash(f"The following device_id {device} is not owned by your tenant or matches another tenants router.",
+              "DeviceIDNotOwnedByTenant")  # fmt: skip
 
 
 def _secured(secured: bool, wanted: list[str], pairs: list[dict[str, str]]) -> None:
@@ -134,6 +153,7 @@ def update(job: Job, row: PortRow, values: dict[str, Any]) -> PortRow:
     network = NETWORKS.find(job.tx, id=row.network_id)
     assert network is not None
     _allowed(job, network, values, "update")
+    _device(job, row.project_id, values, row)
     before = links_store.groups_of(job.tx, [row.id]).get(row.id, [])
     secured = values.get("port_security_enabled")
     secured = row.port_security_enabled if secured is None else secured
@@ -192,6 +212,16 @@ def _readdress(job: Job, network: NetworkRow, row: PortRow, owner: str, asked: l
         if one.address not in kept:
             floating_store.leave(job.tx, row.id, one.address, job.now_us)
     job.touch(*floating_store.routers_for(job.tx, row.id))
+
+
+def removable(job: Job, port_id: str) -> PortRow:
+    """A port that the caller may remove: its own, or any on a network of its own."""
+    row: PortRow = job.seen(PORT, port_id)
+    network = NETWORKS.find(job.tx, id=row.network_id)
+    if not job.who.owns(row) and (network is None or not job.who.owns(network)):
+        forbidden("delete_port")
+    job.concern(row.project_id)
+    return row
 
 
 def delete(job: Job, row: PortRow) -> None:

@@ -61,7 +61,7 @@ RULES: Mapping[str, tuple[Shape, Rules]] = {
     for shape, rules in (
         (NETWORK, Rules(networks.create, networks.delete, networks.update)),
         (SUBNET, Rules(subnets.create, subnets.delete, subnets.update)),
-        (PORT, Rules(ports.create, ports.delete, ports.update)),
+        (PORT, Rules(ports.create, ports.delete, ports.update, ports.removable)),
         (ROUTER, Rules(routers.create, routers.delete, routers.update)),
         (FLOATING_IP, Rules(floatingips.create, floatingips.delete, floatingips.update)),
         (GROUP, Rules(groups.create, groups.delete, groups.update)),

@@ -222,7 +222,7 @@ class Networks:
         with self.core.desk.db.read() as tx:
             row: AddressRow | None = ADDRESSES.find(tx, network_id=network_id, address=text)
             port = PORTS.find(tx, id=row.port_id) if row else None
-            return neighbours.port(tx, port) if port is not None and port.device_owner != DHCP else None
+            return neighbours.port(tx, port) if port is not None and port.host and port.device_owner != DHCP else None
 
     # --- security groups
 

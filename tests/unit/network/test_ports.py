@@ -297,6 +297,39 @@ def test_a_port_of_the_program_is_not_removed_directly(neutron: Neutron) -> None
     assert "has device owner" in neutron.no(409, "ServicePortInUse", "DELETE", f"ports/{leg}")
 
 
+def test_a_port_does_not_slip_into_anothers_device(neutron: Neutron) -> None:
+    theirs = neutron.network("other")
+    router = neutron.make("routers", "other")
+    server = neutron.port(theirs, "other", device_id="their-server", device_owner="compute:nova")
+    mine = neutron.network()
+    for device in (router["id"], "their-server"):
+        body = {"port": {"network_id": mine, "device_id": device}}
+        neutron.no(409, "DeviceIDNotOwnedByTenant", "POST", "ports", body)
+        body = {"port": {"device_id": device}}
+        neutron.no(409, "DeviceIDNotOwnedByTenant", "PUT", f"ports/{neutron.port(mine)['id']}", body)
+    for owner in ("network:router_interface", "network:dhcp", "network:floatingip", "network:router_gateway"):
+        for who in ("member", "admin"):
+            body = {"port": {"network_id": mine, "device_owner": owner}}
+            neutron.no(400, "InvalidInput", "POST", "ports", body, who)
+    subnet = neutron.subnet(mine)
+    own = neutron.make("routers")
+    leg = neutron.join(own["id"], subnet["id"])["port_id"]
+    for other in ("x", ""):
+        neutron.no(409, "ServicePortInUse", "PUT", f"ports/{leg}", {"port": {"device_id": other}})
+    neutron.no(409, "ServicePortInUse", "PUT", f"ports/{leg}", {"port": {"device_owner": "compute:nova"}})
+    assert neutron.put("ports", leg, device_id=own["id"], name="leg")["name"] == "leg"
+    assert server["device_id"] == "their-server"
+
+
+def test_the_owner_of_a_network_removes_ports_of_others(neutron: Neutron) -> None:
+    mine = neutron.network()
+    neutron.put("networks", mine, "admin", shared=True)
+    port = neutron.port(mine, "other")
+    neutron.no(404, "PortNotFound", "DELETE", f"ports/{neutron.port(mine)['id']}", who="other")
+    neutron.no(403, "PolicyNotAuthorized", "PUT", f"ports/{port['id']}", {"port": {"name": "x"}})
+    neutron.ok("DELETE", f"ports/{port['id']}")
+
+
 def test_subnets_for_certain_ports(neutron: Neutron) -> None:
     mine = neutron.network()
     neutron.subnet(mine, "10.0.0.0/24")
