@@ -100,6 +100,8 @@ class Building(Stage):
             return Next(State.DELETING, then=_removing(row))
         for disk_id in self.leftovers(server):
             self.crew.disks.remove(disk_id, server)
+        if server.wish.get("image_id"):
+            self.crew.images.fail(str(server.wish["image_id"]), "the server was deleted before its image was made")
 
         def then(tx: Tx) -> None:
             self.crew.books.release(tx, server, self.crew.clock.now_us())

@@ -32,7 +32,8 @@ class Reshaping(Stage):
         phase = self.phase(server)
         if phase in ("", "asked"):
             rescue = {"rescue": derived(server.id, "rescue"), "rescue_properties": self._properties(server)}
-            return self.quiet(server) or self.go(server, "disk", rescue)
+            again = bool(server.guest.get("rescue"))  # its host rebooted: the disk is there
+            return self.quiet(server) or (self.go(server, "start") if again else self.go(server, "disk", rescue))
         if phase == "disk":
             size = max(self.crew.images.size(image), server.root_gb * GIB)
             self.crew.disks.root(server, str(server.guest["rescue"]), size, image)
