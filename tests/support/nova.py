@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from andromede.compute.core import beside
 from andromede.compute.engine import Figures
 from andromede.compute.hosts import Facts
 from andromede.compute.neighbours import (
@@ -232,6 +233,7 @@ class Nova:
         )
         for name, value in (
             ("images", self.images), ("networks", self.wires), ("volumes", self.blocks), ("views", Looks()),
+            ("console_url", beside),
         ):  # fmt: skip
             object.__setattr__(self.compute.core, name, value)
         self.alive()

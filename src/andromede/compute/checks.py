@@ -148,12 +148,13 @@ class Fields:
         return value
 
     def address(self, name: str, version: int) -> str | None:
-        """An IP address of this version, "" allowed."""
+        """An IP address of this version in its shortest form, "" allowed."""
         value = self.text(name, 0, 64)
         if value:
             try:
-                if ipaddress.ip_address(value).version == version:
-                    return value
+                found = ipaddress.ip_address(value)
+                if found.version == version:
+                    return str(found)
             except ValueError:
                 pass
             raise refuse(name, value, f"{value!r} is not a 'ipv{version}'.")

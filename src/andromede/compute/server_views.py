@@ -15,9 +15,7 @@ from andromede.compute.neighbours import AddressFacts
 from andromede.compute.states import View, view
 from andromede.web.call import Call
 
-PROGRESSING = frozenset(
-    {"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING", "REVERT_RESIZE", "SHUTOFF", "PASSWORD"}
-)
+PROGRESSING = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
 FAULTY = frozenset({"ERROR", "DELETED"})
 
 

@@ -350,6 +350,9 @@ def test_a_host_is_forced_by_admins_only(nova: Nova) -> None:
 
 def test_update(nova: Nova) -> None:
     server = nova.active()
+    nova.arrive(server, "stopped")
+    assert "progress" not in nova.call("GET", f"/servers/{server}").json["server"]
+    nova.arrive(server)
     for version, extra in ((None, set()), ("2.9", {"locked"}), ("2.26", {"locked", "description", "tags"})):
         answer = nova.call("PUT", f"/servers/{server}", {"server": {"name": "new", "accessIPv4": "1.1.1.1"}}, version)
         assert answer.status == 200
@@ -360,6 +363,8 @@ def test_update(nova: Nova) -> None:
     assert answer.json["server"]["accessIPv4"] == "1.1.1.1"
     answer = nova.call("PUT", f"/servers/{server}", {"server": {"description": "d", "accessIPv6": "fd00::1"}}, "2.19")
     assert answer.json["server"]["description"] == "d"
+    long = {"server": {"accessIPv6": "::babe:220.12.22.2"}}
+    assert nova.call("PUT", f"/servers/{server}", long).json["server"]["accessIPv6"] == "::babe:dc0c:1602"
     for bad in ({"name": ""}, {"name": "x" * 256}, {"accessIPv6": "x"}, {"unknown": 1}, {"description": "d"}):
         assert nova.call("PUT", f"/servers/{server}", {"server": bad}).status == 400
     assert nova.call("PUT", f"/servers/{NOTHING}", {"server": {"name": "x"}}).status == 404
