@@ -7,7 +7,7 @@ from andromede.web.access import AccessTable, Grant
 ADMIN = Grant("cloud", "admin")
 READ = (ADMIN, Grant("project", "reader"))
 WRITE = (ADMIN, Grant("project", "member"))
-ANY = (Grant("any"),)
+ANY = (ADMIN, Grant("role", "reader"))
 KINDS = ("loadbalancer", "listener", "pool", "member", "healthmonitor", "l7policy", "l7rule")
 
 TABLE = AccessTable(

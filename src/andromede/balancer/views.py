@@ -34,7 +34,7 @@ def ids(rows: Iterable[Part]) -> list[Json]:
 
 def _times(row: Part | Balancer) -> Json:
     created = to_second(row.created_us // US)
-    updated = to_second(row.updated_us // US) if row.updated_us != row.created_us else None
+    updated = None if row.provisioning == CREATE else to_second(row.updated_us // US)
     return {"created_at": created, "updated_at": updated}
 
 
@@ -191,7 +191,6 @@ class Picture:
         return {
             "id": row.id, "name": row.name, "provisioning_status": row.provisioning,
             "operating_status": self.of_balancer(row), "listeners": listeners,
-            "pools": [self._pool_status(each) for each in self.below(POOL, row.id)],
         }  # fmt: skip
 
     @staticmethod
@@ -206,7 +205,12 @@ class Picture:
             for each in self.below(MEMBER, row.id)
         ]  # fmt: skip
         found = monitors[0] if monitors else {}
-        return {**self._status(row, self.of_pool(row)), "healthmonitor": found, "members": members}
+        return {
+            **self._status(row, self.of_pool(row)),
+            "healthmonitor": found,
+            "health_monitor": found,
+            "members": members,
+        }
 
 
 def _together(found: list[str], worst: str) -> str:

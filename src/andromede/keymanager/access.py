@@ -24,8 +24,8 @@ _OF_SECRETS = {
 }
 _OF_CONTAINERS = {
     **dict.fromkeys(("create_container", "list_containers"), (OWN,)),
-    "get_container": (ADMIN, MEMBER, NAMED),
-    "delete_container": (ADMIN, MEMBER),
+    "get_container": (MEMBER, NAMED),
+    "delete_container": (MEMBER,),
     **dict.fromkeys(("add_member", "remove_member"), (MEMBER,)),
     **dict.fromkeys(("get_container_acl", "set_container_acl", "delete_container_acl"), (MEMBER,)),
     **dict.fromkeys(("list_consumers", "get_consumer"), (ADMIN, MEMBER, NAMED)),
@@ -34,6 +34,8 @@ _OF_CONTAINERS = {
 _OTHERS = {
     **dict.fromkeys(("create_order", "list_orders", "get_order", "delete_order"), (OWN,)),
     "get_quotas": (READER,),
+    "list_transport_keys": (READER,),
+    "create_transport_key": (ADMIN,),
     **dict.fromkeys(("list_project_quotas", "get_project_quotas"), QUOTAS),
     **dict.fromkeys(("set_project_quotas", "delete_project_quotas"), QUOTAS),
     "discover": (Grant("public"),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from andromede.errors import Error
+from andromede.errors import Error, NotFound, Unsupported
 from andromede.keymanager import container_routes, reading, secret_routes, views
 from andromede.keymanager.bodies import OrderRequest, QuotaRequest
 from andromede.keymanager.model import RESOURCES, Quota
@@ -51,9 +51,11 @@ def get_version(call: KeyCall) -> Json:
 
 
 def _order_target(call: KeyCall, body: Any) -> Target:
-    return Target(
-        project_id=call.services.orders.get(call.services.desk.db, call.params["order_id"]).project_id
-    )  # fmt: skip
+    """An order of another project is not there, as in Barbican."""
+    order = call.services.orders.get(call.services.desk.db, call.params["order_id"])
+    if order.project_id != call.who.project_id:
+        raise NotFound(f"there is no order {order.id}", "order")
+    return Target(project_id=order.project_id)
 
 
 @routes.add(
@@ -134,6 +136,22 @@ def delete_project_quotas(call: KeyCall) -> None:
     call.services.quotas.remove(call, call.params["project_id"])
 
 
+# --- transport keys
+
+
+@routes.add("GET", "/v1/transport_keys", "keymanager:list_transport_keys", target=own)
+def list_transport_keys(call: KeyCall) -> Json:
+    """Keys to wrap payloads with on their way: there are none, TLS protects them."""
+    asked = reading.listing(call, {"plugin_name": "plugin_name"})
+    return views.listing(call, "transport_keys", ([], 0), asked)
+
+
+@routes.add("POST", "/v1/transport_keys", "keymanager:create_transport_key")
+def create_transport_key(call: KeyCall) -> None:
+    """There are none to be made."""
+    raise Unsupported("transport keys are not offered: payloads travel under TLS", "transport_key")
+
+
 # --- the mount
 
 
@@ -147,7 +165,7 @@ DIALECT = Dialect(
     envelope,
     {("invalid", "media_type"): 415, ("invalid", "accept"): 406, ("denied", "kms_disabled"): 403},
 )
-UNTOUCHED = frozenset({"keymanager:get_quotas"})
+UNTOUCHED = frozenset({"keymanager:get_quotas", "keymanager:list_transport_keys"})
 
 
 def untouched(call: Call[Any]) -> bool:

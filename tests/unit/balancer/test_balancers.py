@@ -34,7 +34,7 @@ def test_a_load_balancer_comes_and_goes(cloud: Balanced) -> None:
     cloud.settle()
     shown = cloud.get(where)["loadbalancer"]
     assert (shown["provisioning_status"], shown["operating_status"]) == ("ACTIVE", "ONLINE")
-    assert (shown["created_at"], shown["updated_at"]) == ("2026-01-01T00:00:00", None)
+    assert (shown["created_at"], shown["updated_at"]) == ("2026-01-01T00:00:00", "2026-01-01T00:00:00")
     assert shown["vip_port_id"] in cloud.vips.bound
     put = cloud.call("PUT", where, {"loadbalancer": {"name": "x", "admin_state_up": False, "tags": None}})
     assert put.json["loadbalancer"]["provisioning_status"] == "PENDING_UPDATE"
@@ -130,7 +130,7 @@ def test_what_checks_find_shows(cloud: Balanced) -> None:
 
     def seen() -> tuple[str, str, str, str]:
         shown = cloud.get(f"/loadbalancers/{balancer}/status")["statuses"]["loadbalancer"]
-        members = {each["id"]: each["operating_status"] for each in shown["pools"][0]["members"]}
+        members = {each["id"]: each["operating_status"] for each in shown["listeners"][0]["pools"][0]["members"]}
         return members[one], members[two], shown["listeners"][0]["operating_status"], shown["operating_status"]
 
     assert seen() == ("NO_MONITOR", "NO_MONITOR", "ONLINE", "ONLINE")

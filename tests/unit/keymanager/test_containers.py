@@ -113,7 +113,16 @@ def test_access_lists_of_containers(hosted: Hosted) -> None:
     assert hosted.call("GET", f"{where}/acl", hosted.member).json["read"]["users"] == []
     assert hosted.call("DELETE", f"{where}/acl", hosted.member).json == {}
     assert hosted.call("GET", f"{where}/acl", hosted.member).json == {"read": {"project-access": True}}
-    assert hosted.call("DELETE", where, hosted.admin).status == 204
+    assert hosted.call("GET", where, hosted.admin).status == 403
+    assert hosted.call("DELETE", where, hosted.admin).status == 403
+    assert hosted.call("DELETE", where, hosted.member).status == 204
+
+
+def test_there_are_no_transport_keys(hosted: Hosted) -> None:
+    where = "/key-manager/v1/transport_keys"
+    assert hosted.call("GET", where, hosted.reader).json == {"transport_keys": [], "total": 0}
+    assert hosted.call("POST", where, hosted.member, {}).status == 403
+    assert hosted.call("POST", where, hosted.admin, {}).status == 501
 
 
 def order(hosted: Hosted, kind: str, **meta: Any) -> dict[str, Any]:
@@ -136,8 +145,8 @@ def test_an_order_for_a_key(hosted: Hosted) -> None:
     assert len(set(key)) > 8
     assert hosted.call("GET", ORDERS, hosted.member).json["total"] == 1
     where = f"{ORDERS}/{made['order_ref'].rpartition('/')[2]}"
-    assert hosted.call("GET", where, hosted.other).status == 403
-    assert hosted.call("DELETE", where, hosted.other).status == 403
+    assert hosted.call("GET", where, hosted.other).status == 404
+    assert hosted.call("DELETE", where, hosted.admin).status == 404
     assert hosted.call("DELETE", where, hosted.member).status == 204
     assert hosted.call("GET", where, hosted.member).status == 404
     assert payload(hosted, secret_id).status == 200
