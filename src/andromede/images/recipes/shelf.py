@@ -17,7 +17,7 @@ from pathlib import Path
 
 from andromede.clock import Clock, iso_second
 from andromede.errors import Invalid
-from andromede.images.recipes import tiny
+from andromede.images.recipes import debian, tiny
 from andromede.images.recipes.packages import Say
 
 CHUNK = 1 << 20
@@ -43,7 +43,10 @@ class Recipe:
 
 
 COMMON = ("disk.py", "packages.py")
-RECIPES: Mapping[str, Recipe] = {"tiny": Recipe(tiny.build, (*COMMON, "tiny.py", "tree.py", "guest"))}
+RECIPES: Mapping[str, Recipe] = {
+    "tiny": Recipe(tiny.build, (*COMMON, "tiny.py", "tree.py", "guest")),
+    "debian-12": Recipe(debian.build, (*COMMON, "debian.py")),
+}
 
 
 class Shelf:
