@@ -436,8 +436,8 @@ def test_frames_are_as_large_as_was_said(cloud: Cloud) -> None:
     network, one, two = pair("a")
     cloud.fabric.ensure(f.changed(network, mtu=1300))
     a = cloud.guest(one)
-    fits = f.run_in(a.namespace, "ping", "-c1", "-W1", "-M", "do", "-s", str(1300 - 28), two.fixed[0].address)
-    over = f.run_in(a.namespace, "ping", "-c1", "-W1", "-M", "do", "-s", str(1301 - 28), two.fixed[0].address)
+    fits = f.run_in(a.namespace, "ping", "-c1", "-W5", "-M", "do", "-s", str(1300 - 28), two.fixed[0].address)
+    over = f.run_in(a.namespace, "ping", "-c1", "-W5", "-M", "do", "-s", str(1301 - 28), two.fixed[0].address)
     assert (fits.returncode, over.returncode) == (0, 1), fits.stdout + over.stdout
     own = names.namespace(cloud.host.installation, "n", network.id)
     assert all(

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from andromede.engines.linux.netfilter import ACK, DUMP, Netfilter, attributes, pack
+from andromede.engines.linux.netfilter import HEAD
+from andromede.engines.linux.netlink import ACK, DUMP, NETFILTER, Netlink, attributes, pack
 
 _GET, _DELETE = 0x101, 0x102
 _ORIGINAL, _ANSWER = 1, 2
@@ -54,15 +55,16 @@ def _flow(original: bytes, answer: bytes) -> Flow:
 def drop(unwanted: Callable[[Flow], bool]) -> int:
     """Forget every connection that is unwanted; how many."""
     count = 0
-    with Netfilter() as netfilter:
-        for payload in list(netfilter.ask(_GET, DUMP, socket.AF_UNSPEC)):
-            parts = attributes(payload)
+    with Netlink(NETFILTER) as netlink:
+        for payload in list(netlink.ask(_GET, DUMP, bytes(HEAD))):
+            parts = attributes(payload[HEAD:])
             flow = _flow(parts[_ORIGINAL], parts[_ANSWER])
             if not unwanted(flow):
                 continue
             family = socket.AF_INET6 if flow.version == 6 else socket.AF_INET
             try:
-                list(netfilter.ask(_DELETE, ACK, family, pack(_ORIGINAL, parts[_ORIGINAL])))
+                body = bytes([family]) + bytes(HEAD - 1) + pack(_ORIGINAL, parts[_ORIGINAL], nested=True)
+                list(netlink.ask(_DELETE, ACK, body))
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise

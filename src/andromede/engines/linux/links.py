@@ -6,6 +6,8 @@ import contextlib
 import errno
 import ipaddress
 import os
+import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,9 +17,12 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from andromede.engines.linux.names import NAMESPACES
+from andromede.engines.linux.netlink import DUMP, ROUTE, Netlink, attributes, pack
 
 _UP = 1
 _PERMANENT, _NODAD = 0x80, 0x02
+_GROUP = 97
+"""A number for links that go together."""
 _BOOT, _STATIC = 3, 4
 """rtnetlink(7): who made a route."""
 _GONE = (errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL)
@@ -37,18 +42,41 @@ class Link:
     kind: str
 
 
-def _link(message: Any) -> Link:
-    info = message.get_attr("IFLA_LINKINFO")
+_INFO = struct.Struct("=BBHiII")
+_GET_LINK = 18
+_ADDRESS, _NAME, _MTU, _MASTER, _LINKINFO, _ALIAS, _MASK = 1, 3, 4, 10, 18, 20, 29
+_NO_STATISTICS = struct.pack("=I", 1 << 3)
+"""linux/if_link.h, linux/rtnetlink.h."""
+
+
+def _link(payload: bytes) -> Link:
+    _, _, _, index, flags, _ = _INFO.unpack_from(payload)
+    found = attributes(payload[_INFO.size :])
+    kind = attributes(found.get(_LINKINFO, b"")).get(1, b"")
+    master = found.get(_MASTER)
     return Link(
-        message["index"],
-        message.get_attr("IFLA_IFNAME"),
-        message.get_attr("IFLA_ADDRESS") or "",
-        message.get_attr("IFLA_MTU"),
-        bool(message["flags"] & _UP),
-        message.get_attr("IFLA_MASTER"),
-        message.get_attr("IFLA_IFALIAS") or "",
-        (info.get_attr("IFLA_INFO_KIND") or "") if info else "",
+        index,
+        _text(found[_NAME]),
+        found.get(_ADDRESS, b"").hex(":"),
+        int.from_bytes(found[_MTU], sys.byteorder),
+        bool(flags & _UP),
+        int.from_bytes(master, sys.byteorder) if master is not None else None,
+        _text(found.get(_ALIAS, b"")),
+        _text(kind),
     )
+
+
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode()
+
+
+def _read(name: str | None = None) -> list[Link]:
+    """One link, or all of the calling thread's namespace."""
+    body = _INFO.pack(0, 0, 0, 0, 0, 0) + pack(_MASK, _NO_STATISTICS)
+    if name is not None:
+        body += pack(_NAME, name.encode() + b"\0")
+    with Netlink(ROUTE) as netlink:
+        return [_link(payload) for payload in netlink.ask(_GET_LINK, DUMP if name is None else 0, body)]
 
 
 @contextlib.contextmanager
@@ -77,22 +105,27 @@ class Links:
     def all(self) -> dict[str, Link]:
         """By name."""
         if self._known is None:
-            self._known = {link.name: link for link in map(_link, self._ip.get_links())}
+            self._known = {link.name: link for link in _read()}
         return self._known
 
     def find(self, name: str) -> Link | None:
         return self.all().get(name)
 
+    def _look(self, name: str) -> Link:
+        """Read one link anew."""
+        link = _read(name)[0]
+        self.all()[name] = link
+        return link
+
     def add(self, name: str, **attributes: Any) -> Link:
         """A new link that is not there; attributes as pyroute2's. Answers what the kernel made of it."""
         self._ip.link("add", ifname=name, **attributes)
-        self._known = None
-        return self.all()[name]
+        return self._look(name)
 
-    def set(self, link: Link, **attributes: Any) -> None:
-        """Change what a link has: `state`, `master`, `address`, `mtu`, `ifalias`."""
+    def set(self, link: Link, **attributes: Any) -> Link:
+        """Change what a link has: `state`, `master`, `address`, `mtu`, `ifalias`. Answers what it has now."""
         self._ip.link("set", index=link.index, **attributes)
-        self._known = None
+        return self._look(link.name)
 
     def remove(self, name: str) -> None:
         """Harmless when it is not there."""
@@ -100,7 +133,18 @@ class Links:
         if link is not None:
             with _forgiven():
                 self._ip.link("del", index=link.index)
-            self._known = None
+            del self.all()[name]
+
+    def remove_all(self, found: Sequence[Link]) -> None:
+        """Remove several in one go: the kernel waits for all processors once for each request. Only within a namespace
+        that is ours alone."""
+        for link in found:
+            with _forgiven():
+                self._ip.link("set", index=link.index, group=_GROUP)
+        if found:
+            with _forgiven():
+                self._ip.link("del", group=_GROUP)
+        self._known = None
 
     def settle(self, link: Link, wanted: Mapping[str, Any]) -> None:
         """Bring `up`, `master`, `mac`, `mtu`, `alias` to what is wanted, in one message, if any differs."""

@@ -90,12 +90,14 @@ def _forwarding(host: Host) -> None:
 
 def _ports(host: Host, part: NetworkPart, links: Links, bridge: Link) -> None:
     wanted = {names.tap(port.id): port for port in part.ports if port.kind != NONE}
-    for name, link in sorted(links.all().items()):
-        if name.startswith("tap") and (name not in wanted or not _fits(link, wanted[name])):
-            host.step("unplug")
-            links.remove(name)
-            if link.kind == "veth" and name not in wanted:
-                house.remove(host, link.alias)
+    taps = {name: link for name, link in sorted(links.all().items()) if name.startswith("tap")}
+    unwanted = [link for name, link in taps.items() if name not in wanted or not _fits(link, wanted[name])]
+    for link in unwanted:  # before the links, which tell whose they are
+        if link.kind == "veth" and link.name not in wanted:
+            house.remove(host, link.alias)
+    if unwanted:
+        host.step("unplug")
+        links.remove_all(unwanted)
     for name, port in wanted.items():
         _port(host, part, links, bridge, (name, port))
 
@@ -171,12 +173,12 @@ def remove(host: Host, network_id: str) -> None:
 def _clear(host: Host) -> None:
     """Take links away here and now: the kernel ends a namespace some time after its name is gone."""
     with Links() as links:
-        for name, link in sorted(links.all().items()):
-            if link.kind in ("bridge", "veth", "tun"):
-                if name.startswith("tap") and link.kind == "veth":
-                    house.remove(host, link.alias)
-                host.step("remove link")
-                links.remove(name)
+        found = [link for link in links.all().values() if link.kind in ("bridge", "veth", "tun")]
+        for link in found:  # before the links, which tell whose they are
+            if link.name.startswith("tap") and link.kind == "veth":
+                house.remove(host, link.alias)
+        host.step("remove links")
+        links.remove_all(found)
 
 
 def observe(host: Host, network_id: str) -> Wired | None:

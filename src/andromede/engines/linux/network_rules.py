@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from andromede.engines.linux import names
 from andromede.engines.linux.ruleset import Chain, Ruleset, Set, Table
@@ -31,6 +32,7 @@ _NEIGHBOURS = (
 _ADVERT = "icmpv6 type nd-router-advert accept"
 
 
+@lru_cache(maxsize=8192)
 def link_local(mac: str) -> str:
     """The address that a MAC address stands for (RFC 4291, appendix A)."""
     octets = bytes.fromhex(mac.replace(":", ""))
@@ -38,6 +40,7 @@ def link_local(mac: str) -> str:
     return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + tail))
 
 
+@lru_cache(maxsize=32768)
 def _is_range(text: str) -> bool:
     return "/" in text and ipaddress.ip_network(text, strict=False).num_addresses > 1
 
@@ -127,6 +130,7 @@ def _targets(ports: Iterable[PortPart]) -> tuple[frozenset[str], frozenset[str]]
     return frozenset(single), frozenset(ranges)
 
 
+@lru_cache(maxsize=32768)
 def _number(address: str) -> str:
     return f"{int(ipaddress.IPv6Address(address)):#x}"
 

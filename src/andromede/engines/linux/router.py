@@ -165,10 +165,8 @@ def remove(host: Host, router_id: str) -> None:
 
     def clear() -> None:
         with Links() as links:
-            for name, link in sorted(links.all().items()):
-                if link.kind == "veth":
-                    host.step("remove leg")
-                    links.remove(name)
+            host.step("remove legs")
+            links.remove_all([link for link in links.all().values() if link.kind == "veth"])
 
     if kernel.inode(own) is not None:
         kernel.inside(own, clear)
