@@ -5,7 +5,11 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
 
-.PHONY: up test lint check unit e2e coverage postgres campaign clients conformance conforming bench wheel sbom audit lock fmt clean help
+# tests of engines: real guests, networks and disks, which want the cores for themselves and no database
+ENGINES := tests/contract/images tests/contract/test_accelerator.py tests/contract/test_balancer_traffic.py \
+           tests/contract/test_block_engines.py tests/contract/test_hypervisors.py $(wildcard tests/contract/test_fabric*.py)
+
+.PHONY: up test lint check unit engines e2e coverage postgres campaign clients conformance conforming bench wheel sbom audit lock fmt clean help
 .NOTPARALLEL:
 
 help:  ## this list
@@ -29,7 +33,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	@$(PIP) --editable '.[dev,postgresql,s3]'
 	@touch $@ $(VENV)/.run
 
-test: lint check unit e2e coverage postgres campaign clients conforming  ## everything that CI runs
+test: lint check unit engines e2e coverage postgres campaign clients conforming  ## everything that CI runs
 
 lint: $(VENV)/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -44,10 +48,13 @@ check: $(VENV)/.dev  ## budgets of the house style
 
 unit: $(VENV)/.dev  ## unit and contract tests, on SQLite, counted for coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 4 tests/unit tests/contract
+	$(BIN)/coverage run -m pytest -n 4 tests/unit tests/contract $(ENGINES:%=--ignore=%)
+
+engines: $(VENV)/.dev  ## contract tests of hypervisor, network and disks on the real ones, where this machine has them; counted for coverage
+	$(BIN)/coverage run -m pytest -n 2 $(ENGINES)
 
 postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
-	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract $(ENGINES:%=--ignore=%)
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py tests/e2e/test_workers.py
 
 e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load; counted for coverage
