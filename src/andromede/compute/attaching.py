@@ -221,6 +221,11 @@ class Attaching:
         if fixed is None:
             held = [item.address for item in self._core.networks.addresses([server.id]).get(server.id, ())]
             if address not in held:
+                listed = self._core.network(
+                    call, "GET", "/v2.0/floatingips", None, (("floating_ip_address", address),)
+                )  # fmt: skip
+                if not listed["floatingips"]:
+                    raise NotFound(f"floating IP {address} not found", "floating_ip")
                 raise Conflict(f"Floating IP {address} is not associated with instance {server.id}.", "floating_ip")
             self._event(call, server)
             self._core.networks.associate(project_of(call), address, "", "", call.request_id)
@@ -231,4 +236,7 @@ class Attaching:
                 f"No fixed IPs associated to instance {server.id}" + (f" with address {fixed}" if fixed else ""), "ip"
             )
         self._event(call, server)
-        self._core.networks.associate(project_of(call), address, fits[0].id, fixed, call.request_id)
+        try:
+            self._core.networks.associate(project_of(call), address, fits[0].id, fixed, call.request_id)
+        except Conflict as error:
+            raise Invalid(error.public, error.reason) from error
