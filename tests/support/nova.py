@@ -55,7 +55,12 @@ class Pictures:
 
     def create(self, project_id: str, user_id: str, name: str, properties: Mapping[str, Any], request_id: str) -> str:
         self.made.append({"name": name, "project": project_id, **properties})
-        return f"dddddddd-dddd-4ddd-8ddd-{len(self.made):012d}"
+        return self.named(len(self.made))
+
+    @staticmethod
+    def named(number: int) -> str:
+        """The id of the image that was made as the so-manieth."""
+        return f"dddddddd-dddd-4ddd-8ddd-{number:012d}"
 
 
 @dataclasses.dataclass

@@ -154,6 +154,10 @@ def _create_image(call: ComputeCall, server: Server, value: Any) -> Reply:
     return Reply(None, headers=(("Location", f"{call.base}/images/{image_id}"),))
 
 
+def _shelve(call: ComputeCall, server: Server, value: Any) -> None:
+    call.services.deeds.shelve(call, server, _image_properties(call, server, "snapshot", {}))
+
+
 def _create_backup(call: ComputeCall, server: Server, value: Any) -> Reply:
     fields = Fields(value, "createBackup")
     fields.only("name", "backup_type", "rotation", "metadata")
@@ -307,7 +311,7 @@ VERBS: dict[str, Verb] = {
     "confirmResize": Verb("confirm_resize", _confirm),
     "revertResize": Verb("revert_resize", _plain("revert_resize")),
     "rebuild": Verb("rebuild", _rebuild),
-    "shelve": Verb("shelve", _plain("shelve")),
+    "shelve": Verb("shelve", _shelve),
     "shelveOffload": Verb("shelve_offload", _plain("shelve_offload")),
     "unshelve": Verb("unshelve", _unshelve),
     "createImage": Verb("create_image", _create_image, locks=False),

@@ -154,6 +154,19 @@ class Deeds:
         self._servers.act(call, server, (word, deed.state), wish=wish, task="image_snapshot_pending")
         return image_id
 
+    def shelve(self, call: Call[Any], server: Server, properties: dict[str, Any]) -> Server:
+        """Let a worker make an image of the server's own root, and give its room back."""
+        deed = DEEDS["shelve"]
+        check(server, deed.word, deed.sources)
+        wish: dict[str, Any] = {}
+        if server.root_gb and not server.boot_volume_id:
+            name = f"{server.name}-shelved"
+            image_id = self._core.images.create(
+                server.project_id, call.who.user_id, name, properties, call.request_id
+            )  # fmt: skip
+            wish = {"image_id": image_id, "name": name}
+        return self._servers.act(call, server, ("shelve", deed.state), wish=wish)
+
     def unshelve(self, call: Call[Any], server: Server) -> Server:
         """Claim room again where it was given back."""
         deed = DEEDS["unshelve"]

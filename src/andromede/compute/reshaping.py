@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from andromede.compute.model import Device, Server, State
@@ -78,7 +78,7 @@ class Reshaping(Stage):
         flavor = server.wish["flavor"]
         changes: dict[str, Any] = {"flavor": flavor, "old_flavor": server.flavor, "task": "resize_finish"}
         root = self._root(server)
-        size = int(flavor["disk"])
+        size = int(server.wish.get("root_gb") or flavor["disk"])
         if root is None or size <= server.root_gb:
             return self.go(server, "start", {"old_root": "", "old_root_gb": server.root_gb}, **changes)
         new = derived(server.id, f"root {server.since_us}")
@@ -98,7 +98,7 @@ class Reshaping(Stage):
         guest = {k: v for k, v in server.guest.items() if k not in ("phase", "old_root", "old_root_gb")}
         home = self.home(server)
         power = "running" if home == State.ACTIVE else "off"
-        return self.rest(server, home, power, then, old_flavor={}, guest=guest)
+        return self.rest(server, home, power, then, old_flavor={}, guest=guest, **_sizes(server.flavor))
 
     def reverting(self, server: Server) -> Next:
         """Size and root of before; what was written to a root that had grown is lost."""
@@ -117,7 +117,7 @@ class Reshaping(Stage):
 
     def _swapped(self, server: Server) -> Next:
         old, root = str(server.guest.get("old_root", "")), self._root(server)
-        changes: dict[str, Any] = {"flavor": server.old_flavor, "old_flavor": {}}
+        changes: dict[str, Any] = {"flavor": server.old_flavor, "old_flavor": {}, **_sizes(server.old_flavor)}
         if not old or root is None:
             return self.go(server, "drop", {"old_root": ""}, **changes)
         changes |= {"root_disk_id": old, "root_gb": int(server.guest["old_root_gb"])}
@@ -214,6 +214,11 @@ class Reshaping(Stage):
         if not self.run(server):
             return Next(server.state, SOON)
         return self.rest(server, State.ACTIVE, "running", then, **self.facts(server))
+
+
+def _sizes(flavor: Mapping[str, Any]) -> dict[str, int]:
+    """The columns that count against quotas."""
+    return {"vcpus": int(flavor["vcpus"]), "ram_mb": int(flavor["ram"])}
 
 
 def _with(found: Next, then: Callable[[Tx], Any]) -> Next:
