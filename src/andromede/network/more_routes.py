@@ -262,13 +262,18 @@ def get_quota_details(call: NetworkCall) -> Any:
     return {"quota": {name: {"limit": limits[name], "used": used[name], "reserved": 0} for name in limits}}
 
 
+_BESIDES = ("tenant_id", "project_id", "force", "check_limit")
+"""What a change of quotas may say besides them."""
+
+
 @routes.add("PUT", "/v2.0/quotas/{project}", "network:update_quota", body=Body, target=of_project)
 def update_quota(call: NetworkCall, body: Body) -> Any:
     """Set quotas of a project. Networking API v2.0, "Update quota for a project"."""
     project, given = call.params["project"], item(body, "quota")
     if not isinstance(given, dict):
         bad("quota must be an object")
-    given = {name: value for name, value in given.items() if name not in ("tenant_id", "project_id", "force")}
+    checked = kinds.boolean("check_limit", given.get("check_limit", False))
+    given = {name: value for name, value in given.items() if name not in _BESIDES}
     if unknown := sorted(set(given) - set(quota_store.DEFAULTS)):
         bad(f"Unrecognized attribute(s) '{', '.join(unknown)}'")
     if not call.services.core.known(project):
@@ -276,7 +281,10 @@ def update_quota(call: NetworkCall, body: Body) -> Any:
     amount = kinds.number(-1, 2**31 - 1)
     with call.services.core.job(call, f"quota/{project}", project) as job:
         for name, value in given.items():
-            quota_store.put(job.tx, project, name, amount(name, value))
+            wanted = amount(name, value)
+            if checked and 0 <= wanted < quota_store.used(job.tx, quota_store.TABLES[name], project):
+                bad(f"Quota limit {wanted} for {name} is below what the project uses.")
+            quota_store.put(job.tx, project, name, wanted)
         limits = quota_store.limits(job.tx, project)
     return {"quota": limits}
 

@@ -68,7 +68,8 @@ FORWARDING = Shape(
 GROUP = Shape(
     "security_group", "security_groups", "SecurityGroup", tables.GROUPS, GroupRow,
     (*STANDARD, Attr("stateful", boolean, True, put=True, match="bool")),
-    visible_store.shared_by_policy, ("shared", "security_group_rules"), quota="security_group",
+    visible_store.shared_by_policy, ("shared", "security_group_rules"),
+    filters={"shared": visible_store.shared_network}, quota="security_group",
 )  # fmt: skip
 
 
@@ -106,7 +107,8 @@ DEFAULT_RULE = Shape(
 ADDRESS_GROUP = Shape(
     "address_group", "address_groups", "AddressGroup", tables.ADDRESS_GROUPS, AddressGroupRow,
     (*STANDARD, Attr("addresses", listing(kinds.prefix, 1000), [], match="")),
-    visible_store.shared_by_policy, ("shared",), taggable=False,
+    visible_store.shared_by_policy, ("shared",),
+    filters={"shared": visible_store.shared_network}, taggable=False,
 )  # fmt: skip
 
 

@@ -162,6 +162,9 @@ def test_a_shared_group_is_used_and_not_changed(neutron: Neutron) -> None:
             "target_tenant": neutron.hosted.other_project}  # fmt: skip
     neutron.make("rbac-policies", **wish)
     assert neutron.get(f"security-groups/{group['id']}", "other")["shared"] is True
+    assert neutron.names("security-groups?shared=true", "other") == ["g"]
+    assert neutron.names("security-groups?shared=false", "other") == ["default"]
+    assert neutron.get("address-groups?shared=true", "other") == []
     body = {"security_group_rule": {"security_group_id": group["id"], "direction": "ingress"}}
     neutron.no(403, "PolicyNotAuthorized", "POST", "security-group-rules", body, "other")
     port = neutron.port(neutron.network("other"), "other", security_groups=[group["id"]])

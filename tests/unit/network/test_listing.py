@@ -199,6 +199,9 @@ def test_quotas(neutron: Neutron) -> None:
     for wrong in ({"network": "x"}, {"nothing": 1}, {"network": -2}, 7):
         neutron.no(400, "HTTPBadRequest", "PUT", where, {"quota": wrong}, "admin")
     neutron.no(404, "ProjectNotFound", "PUT", "quotas/nobody", {"quota": {"network": 1}}, "admin")
+    low = {"quota": {"network": 1, "check_limit": True}}
+    assert "below" in neutron.no(400, "HTTPBadRequest", "PUT", where, low, "admin")
+    assert neutron.ok("PUT", where, {"quota": {"network": 1, "force": True}}, "admin")["network"] == 1
     neutron.ok("DELETE", where, who="admin")
     assert neutron.get(where) == default
     neutron.no(404, "TenantQuotaNotFound", "DELETE", where, who="admin")
