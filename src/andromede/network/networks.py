@@ -110,7 +110,7 @@ def _in_use_outside(job: Job, network_id: str) -> bool:
 
 def delete(job: Job, row: NetworkRow) -> None:
     """Remove a network with its subnets, DHCP port and floating IPs that stand for nobody."""
-    free = [one for one in FLOATING_IPS.select(job.tx, {"floating_network_id": row.id}) if not one.port_id]
+    free = [one for one in FLOATING_IPS.select(job.tx, {"floating_network_id": row.id}) if not one.router_id]
     own = {one.own_port for one in free}
     for port in PORTS.select(job.tx, {"network_id": row.id}):
         if port.device_owner != DHCP and port.id not in own:
