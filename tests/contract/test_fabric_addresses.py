@@ -58,7 +58,11 @@ def lease(cloud: Cloud, port: PortPart) -> dict[str, str] | None:
 def test_a_lease_tells_everything(cloud: Cloud) -> None:
     routes = (RoutePart("192.168.5.0/24", "10.0.0.9"),)
     subnet = f.subnet("a", servers=("9.9.9.9", "1.1.1.1"), routes=routes)
-    boot = (OptionPart(4, "bootfile-name", "pxe.0"), OptionPart(6, "domain-search", "x\nport=1"))
+    boot = (
+        OptionPart(4, "no-such-option", "x"),
+        OptionPart(4, "bootfile-name", "pxe.0"),
+        OptionPart(6, "domain-search", "x\nport=1"),
+    )
     port = f.port("p", "10.0.0.11", subnet, name="web1", options=boot)
     other = f.port("q", "10.0.0.12", subnet)
     cloud.fabric.ensure(f.network("net", (subnet,), (port, other), domain="cloud.test."))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from andromede.engines.linux import names
+from andromede.engines.linux import kernel, names
 from andromede.engines.linux.fabric import LinuxFabric
 from andromede.engines.linux.host import Host
 from andromede.engines.linux.network_rules import link_local
@@ -421,6 +422,32 @@ def test_the_machine_itself_is_out_of_reach_but_for_open_ports(cloud: Cloud) -> 
         for address in ("10.0.0.1", "10.0.0.2", cloud.out(10)):
             for listener in (public, private):
                 assert a.connect(address, listener.getsockname()[1], 0.3) is None
+
+
+@pytest.fixture
+def world(cloud: Cloud) -> Iterator[tuple[Guest, str]]:
+    """Somebody beyond the machine, who knows no way back to the cloud, and the machine's address there."""
+    name, link = f"an-{cloud.host.installation}-w", f"aw{cloud.host.installation}"
+    kernel.create(name)
+    for line in (f"link add {link} type veth peer name eth0 netns {name}", f"addr add 198.18.77.1/30 dev {link}",
+                 f"link set {link} up", f"-n {name} addr add 198.18.77.2/30 dev eth0",
+                 f"-n {name} link set eth0 up"):  # fmt: skip
+        subprocess.run(["ip", *line.split()], check=True)
+    kernel.sysctl({f"net/ipv4/conf/{link}/forwarding": 1})
+    yield Guest(name, "198.18.77.2"), "198.18.77.1"
+    subprocess.run(["ip", "link", "del", link], check=True)
+    kernel.destroy(name)
+
+
+def test_the_machine_stands_for_its_guests_before_the_world(cloud: Cloud, world: tuple[Guest, str]) -> None:
+    cloud.outside()
+    network, one, _ = pair("a")
+    cloud.fabric.ensure(network)
+    cloud.fabric.ensure(cloud.router("a", 10, network))
+    beyond, own = world
+    with echo(beyond, 80, "world") as callers:
+        assert answer(cloud.guest(one), "198.18.77.2", 80, 3) == "world"
+        assert callers == [own]
 
 
 def _own_addresses() -> list[str]:

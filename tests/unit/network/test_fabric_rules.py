@@ -8,6 +8,7 @@ import pytest
 
 from andromede.engines.linux import dhcp, names
 from andromede.engines.linux.network_rules import link_local, marks, render, rule_text
+from andromede.engines.linux.outside import render as render_outside
 from andromede.engines.linux.router_rules import render as render_router
 from andromede.engines.linux.ruleset import Chain, Ruleset, Set, Table
 from andromede.engines.linux.sweeping import ends
@@ -18,6 +19,7 @@ from andromede.network.engine import (
     ForwardPart,
     GatewayPart,
     GroupPart,
+    OutsidePart,
     PairPart,
     RouterPart,
     RulePart,
@@ -143,6 +145,23 @@ def test_a_router_without_gateway_translates_nothing() -> None:
     text = render_router(RouterPart("r")).whole()
     assert "snat to 1" not in text and "elements" not in text
     assert "accept" not in render_router(RouterPart("r", up=False)).tables[0].chains["forward"].rules
+
+
+def test_link_local_addresses_are_never_forwarded() -> None:
+    """A machine that is itself a guest has its own metadata at such an address."""
+    router = render_router(RouterPart("r")).tables[0].chains["forward"].rules
+    assert router[0] == "ip daddr 169.254.0.0/16 drop"
+    outside = render_outside(OutsidePart("10.9.0.0/24", "10.9.0.1/24"), "abcdef").tables[0].chains["forward"].rules
+    first = next(number for number, rule in enumerate(outside) if rule.startswith('iifname "ax-abcdef"'))
+    assert "ip daddr 169.254.0.0/16" in outside[first] and outside[first].endswith("drop")
+
+
+def test_the_machine_translates_only_where_it_is_the_way_out() -> None:
+    def leaves(part: OutsidePart) -> bool:
+        return "leave" in render_outside(part, "abcdef").tables[0].chains
+
+    assert leaves(OutsidePart("10.9.0.0/24", "10.9.0.1/24"))
+    assert not leaves(OutsidePart("10.9.0.0/24")) and not leaves(OutsidePart("10.9.0.0/24", "10.9.0.1/24", "eth1"))
 
 
 def test_what_would_end_a_line_of_the_daemon_is_left_out() -> None:

@@ -6,6 +6,7 @@ from andromede.engines.linux import kernel, names
 from andromede.engines.linux.host import Host, generation, run
 from andromede.engines.linux.links import Link, Links
 from andromede.engines.linux.netfilter import chains
+from andromede.engines.linux.router_rules import LINK_LOCAL
 from andromede.engines.linux.ruleset import Chain, Ruleset, Table
 from andromede.errors import Unavailable
 from andromede.network.engine import OUTSIDE, OutsidePart, Wired
@@ -25,6 +26,7 @@ def render(part: OutsidePart, installation: str) -> Ruleset:
     ]
     forward = [
         f'iifname != "{bridge}" oifname != "{bridge}" accept',
+        f'iifname "{bridge}" ip daddr {LINK_LOCAL} counter name c_host drop',
         f'iifname "{bridge}" oifname "{bridge}" accept',
         "ct state established,related accept",
         f'iifname "{bridge}" ip saddr {part.cidr} accept',

@@ -19,6 +19,7 @@ _SYSCTL: dict[str, str | int] = {
     "net/ipv4/ip_forward": 1,
     "net/ipv6/conf/all/forwarding": 1,
     "net/ipv4/conf/all/rp_filter": 2,
+    "net/ipv4/conf/all/arp_ignore": 1,  # each address is known only on the side that it is on
     "net/ipv4/conf/all/send_redirects": 0,
     "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv6/conf/default/accept_ra": 0,

@@ -10,6 +10,8 @@ from andromede.engines.linux.ruleset import Chain, Ruleset, Set, Table
 from andromede.network.engine import ForwardPart, RouterPart
 
 NUMBERS = {"tcp": 6, "udp": 17}
+LINK_LOCAL = "169.254.0.0/16"
+"""Never forwarded (RFC 3927, 7): where this machine is itself a guest of a cloud, its own metadata are there."""
 _TARGET = "type ipv4_addr . inet_service : ipv4_addr . inet_service"
 
 
@@ -54,7 +56,12 @@ def _nat(part: RouterPart) -> Table:
 
 
 def _flt(part: RouterPart) -> Table:
-    forward = ["ct state established,related accept", "ct state invalid drop", 'iifname "qr-*" accept']
+    forward = [
+        f"ip daddr {LINK_LOCAL} drop",
+        "ct state established,related accept",
+        "ct state invalid drop",
+        'iifname "qr-*" accept',
+    ]
     forward += [f'iifname "{GATEWAY}" ct status dnat accept', f'iifname "{GATEWAY}" meta nfproto ipv6 accept']
     if part.gateway is not None and not part.gateway.snat:
         forward.append(f'iifname "{GATEWAY}" accept')  # routed: whoever is outside knows the way by routes of theirs
