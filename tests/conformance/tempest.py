@@ -255,11 +255,15 @@ def tested(suite: Suite, choice: argparse.Namespace, areas: list[str]) -> tuple[
 def with_cloud(
     suite: Suite, installation: Installation, ids: list[str], choice: argparse.Namespace, hosts: bool
 ) -> tuple[list[Result], int]:
-    facts = hosted.prepare(installation, suite.scratch / "images") if hosts else None
-    suite.prepare(installation, facts, not choice.no_ssh)
-    before = leaks.take(installation) if hosts else None
-    found = suite.run(ids, choice.workers)
-    left = leaks.left(installation, before) if before is not None else {}
+    if not hosts:
+        suite.prepare(installation, None)
+        return suite.run(ids, choice.workers), 0
+    facts = hosted.prepare(installation, suite.scratch / "images")
+    before = leaks.take(installation)
+    with hosted.served(facts):
+        suite.prepare(installation, facts, not choice.no_ssh)
+        found = suite.run(ids, choice.workers)
+    left = leaks.left(installation, before)
     for kind, names in left.items():
         print(f"LEAKED {kind}: {len(names)}: {', '.join(names[:20])}", flush=True)
     return found, int(bool(left))

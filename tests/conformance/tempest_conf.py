@@ -114,9 +114,10 @@ class Conf:
         }
         self.parser["image"] = {
             "container_formats": "bare,ami,ari,aki,ovf,ova",
-            "disk_formats": "qcow2,raw,ami,ari,aki,vhd,vmdk,vdi,iso,vhdx",
+            "disk_formats": "raw,ami,ari,aki,qcow2,vhd,vmdk,vdi,iso,vhdx",
             "hashing_algorithm": "sha512",
-            **({"http_image": hosted.http_image} if hosted.http_image else {}),
+            "http_image": f"{hosted.web}/small.img",
+            "http_qcow2_image": f"{hosted.web}/{hosted.file.name}",
         }
         self.parser["image-feature-enabled"] = {
             "import_image": "true", "os_glance_reserved": "true",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -59,7 +62,7 @@ class Hosted:
     extensions: list[str] = field(default_factory=list)
     newest: dict[str, str] = field(default_factory=dict)
     file: Path = Path("tiny.qcow2")
-    http_image: str = ""
+    web: str = ""
 
 
 class Preparer:
@@ -156,5 +159,23 @@ def prepare(installation: Installation, folder: Path) -> Hosted:
     return Preparer(installation, folder).prepare()
 
 
-def clear(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+@contextmanager
+def served(facts: Hosted) -> Iterator[None]:
+    """A web server with images for imports by URL, at `facts.web`: `small.img`, `tiny.qcow2`."""
+    folder = facts.file.parent
+    (folder / "small.img").write_bytes(b"\0" * (1 << 20))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    facts.web = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *words: Any) -> None:
+        """Says nothing."""

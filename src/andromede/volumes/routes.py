@@ -54,5 +54,5 @@ def mount(volumes: Volumes) -> Mount:
     """Cinder under /volume."""
     return Mount(
         PREFIX, "block-storage", routes, build(volumes), DIALECT, VERSIONS,
-        untouched=lambda call: call.action in UNTOUCHED,
+        untouched=lambda call: call.action in UNTOUCHED, exact=True,
     )  # fmt: skip
