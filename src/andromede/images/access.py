@@ -37,5 +37,7 @@ TABLE = AccessTable(
         "image:delete_member": (OWNER, ADMIN),
         "image:modify_member": (Grant("project", "member", "the member itself"), ADMIN),
         "image:tasks_api": (ADMIN,),
+        "image:get_metadefs": (READER, ADMIN),
+        "image:change_metadefs": (ADMIN,),
     }
 )

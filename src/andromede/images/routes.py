@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from andromede.errors import Denied, Error, Invalid, NotFound, TooLarge
-from andromede.images import data_routes, listing, member_routes, patch, schemas, store, views, wishes
+from andromede.images import data_routes, listing, member_routes, metadef_routes, patch, schemas, store, views, wishes
 from andromede.images.data_routes import METHODS
 from andromede.images.model import STORE, TASKS, Image
 from andromede.images.service import MOST_TAGS, Images
@@ -64,6 +64,12 @@ def info_stores(call: ImageCall) -> dict[str, Any]:
 def schema(call: ImageCall) -> dict[str, Any]:
     """The JSON schema of a document: image, images, member, members, task, tasks."""
     return schemas.named(call.params["name"])
+
+
+@routes.add("GET", "/v2/schemas/metadefs/{name}", "image:show_schemas", target=own)
+def metadef_schema(call: ImageCall) -> dict[str, Any]:
+    """The same of definitions of metadata: namespace, object, property, tag, resource_type, and lists of them."""
+    return schemas.named(call.params["name"], schemas.METADEFS)
 
 
 # --- images
@@ -238,7 +244,7 @@ def _envelope(status: int, message: str, error: Error, request_id: str) -> dict[
 def mount(images: Images) -> Mount:
     """The service under its prefix."""
     every: Routes[Images] = Routes()
-    for part in (routes, data_routes.routes, member_routes.routes):
+    for part in (routes, data_routes.routes, member_routes.routes, metadef_routes.routes):
         every.merge(part)
     statuses = {
         ("over_quota", ""): 413, ("over_quota", "size"): 413, ("invalid", "media"): 415, ("invalid", "range"): 416,

@@ -75,4 +75,30 @@ CREATE TABLE image_task (
 CREATE INDEX image_task_image ON image_task (image_id, created_us, id);
 """,
     ),
+    Migration(
+        "images",
+        2,
+        "definitions of metadata",
+        """
+CREATE TABLE metadef_namespace (
+  name {text} PRIMARY KEY,
+  project_id {text} NOT NULL,
+  display_name {text} NOT NULL,
+  description {text} NOT NULL,
+  visibility {text} NOT NULL,
+  protected {int} NOT NULL,
+  created_us {int} NOT NULL,
+  updated_us {int} NOT NULL
+) {norowid};
+CREATE TABLE metadef_item (
+  namespace {text} NOT NULL,
+  kind {text} NOT NULL,
+  name {text} NOT NULL,
+  document {text} NOT NULL,
+  created_us {int} NOT NULL,
+  updated_us {int} NOT NULL,
+  PRIMARY KEY (namespace, kind, name)
+) {norowid};
+""",
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from andromede.errors import NotFound
@@ -105,15 +106,40 @@ def _many(name: str) -> Json:
     return {"name": name, "properties": properties, "links": links if name == "members" else [*_PAGES, *links]}
 
 
+_METADEFS: Mapping[str, Sequence[str]] = {
+    "namespace": ("namespace", "display_name", "description", "visibility", "protected", "owner"),
+    "object": ("name", "description", "required", "properties"),
+    "property": ("name", "title", "description", "type", "enum", "default", "minimum", "maximum", "pattern", "items"),
+    "tag": ("name",),
+    "resource_type": ("name", "prefix", "properties_target"),
+}
+
+
+def _metadef(name: str) -> Json:
+    shown = ("created_at", "updated_at", "self", "schema")
+    found: Json = {part: {"description": part.replace("_", " ")} for part in _METADEFS[name]}
+    return {"name": name, "properties": found | {part: _shown("string", part) for part in shown}}
+
+
+def _metadefs(name: str) -> Json:
+    plural = "properties" if name == "property" else f"{name}s"
+    parts: Json = {plural: {"type": "array", "items": _metadef(name)}, "first": {"type": "string"},
+                   "next": {"type": "string"}, "schema": {"type": "string"}}  # fmt: skip
+    return {"name": plural, "properties": parts, "links": _PAGES}
+
+
+METADEFS: Json = {name: _metadef(name) for name in _METADEFS} | {
+    ("properties" if name == "property" else f"{name}s"): _metadefs(name) for name in _METADEFS
+}
 SCHEMAS: Json = {
     **{name: _one(name) for name in ("image", "member", "task")},
     **{name: _many(name) for name in ("images", "members", "tasks")},
 }
 
 
-def named(name: str) -> Json:
+def named(name: str, among: Json = SCHEMAS) -> Json:
     """The schema of that name. NotFound reason `schema`."""
-    found = SCHEMAS.get(name)
+    found = among.get(name)
     if found is None:
-        raise NotFound(f"there is no schema {name!r:.80}; there are {', '.join(sorted(SCHEMAS))}", "schema")
+        raise NotFound(f"there is no schema {name!r:.80}; there are {', '.join(sorted(among))}", "schema")
     return dict(found)
