@@ -284,6 +284,17 @@ def test_a_member_that_is_ill_gets_nothing_until_it_is_well(stage: Stage) -> Non
     )
 
 
+def test_members_are_pinged(stage: Stage) -> None:
+    monitor = MonitorPart("PING", 1, 1, 1, 1)
+    gone = MemberPart(made.ident("gone"), "10.0.0.99", 80)
+    pool = dataclasses.replace(POOL, members=(member("alpha"), gone), monitor=monitor)
+    stage.carrier.ensure(part(HTTP, pools=(pool,)))
+    wait_until("health", lambda: stage.observed().members == {member("alpha").id: True, gone.id: False}, 15)
+    down = dataclasses.replace(pool, members=(member("alpha"), dataclasses.replace(gone, up=False)))
+    stage.carrier.ensure(part(HTTP, pools=(down,)))
+    assert {stage.get()[1].split()[0] for _ in range(4)} == {"alpha"}
+
+
 def certificate() -> tuple[bytes, bytes]:
     """(PEM text with key and certificate, the certificate alone)."""
     key = ec.generate_private_key(ec.SECP256R1())

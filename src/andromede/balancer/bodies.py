@@ -16,6 +16,8 @@ Word = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\
 Ref = Annotated[str, Meta(min_length=1, max_length=255)]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}$")]
+"""Some clients send ports as text."""
 Time = Annotated[int, Meta(ge=0, le=24 * 24 * 3600 * 1000)]
 Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(max_length=100)]
 Version = Literal["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
@@ -56,7 +58,7 @@ class Member(Part, kw_only=True):
     """A server of a pool."""
 
     address: Annotated[str, Meta(max_length=64)]
-    protocol_port: Port
+    protocol_port: Port | Digits
     weight: Annotated[int, Meta(ge=0, le=256)] = 1
     backup: bool = False
     subnet_id: Uuid | None = None
@@ -127,7 +129,7 @@ class Listener(Part, kw_only=True):
 
     description: Name = ""
     protocol: Literal["TCP", "HTTPS", "HTTP", "TERMINATED_HTTPS", "UDP", "SCTP", "PROMETHEUS"]
-    protocol_port: Port
+    protocol_port: Port | Digits
     connection_limit: Annotated[int, Meta(ge=-1, le=1_000_000)] = -1
     default_tls_container_ref: Ref | None = None
     sni_container_refs: Annotated[list[Ref], Meta(max_length=50)] = []
@@ -244,6 +246,14 @@ def merged(kind: str, name: str, spec: dict[str, Any], changes: dict[str, Any]) 
         return msgspec.convert({key: value for key, value in values.items() if value is not None}, STRUCTS[kind])
     except msgspec.ValidationError as error:
         raise Invalid(f"Invalid input for {kind}: {error}", "schema") from error
+
+
+def port(value: int | str) -> int:
+    """A port that may have come as text."""
+    number = int(value)
+    if not 1 <= number <= 65535:
+        raise Invalid(f"Invalid input for protocol_port: {value!r} is not a port from 1 to 65535", "schema")
+    return number
 
 
 def address(text: str, what: str = "address") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from andromede.balancer.bodies import Listener, Member, Monitor, Policy, Pool, Rule, address, cidr
+from andromede.balancer.bodies import Listener, Member, Monitor, Policy, Pool, Rule, address, cidr, port
 from andromede.errors import Conflict, Invalid, Unsupported
 
 HTTP = frozenset({"HTTP", "TERMINATED_HTTPS"})
@@ -24,7 +24,7 @@ SSL_HEADERS = {
 }  # fmt: skip
 _TLS = ("default_tls_container_ref", "sni_container_refs", "client_ca_tls_container_ref", "client_crl_container_ref",
         "tls_ciphers", "tls_versions", "alpn_protocols", "hsts_max_age")  # fmt: skip
-_PROBES = {"UDP": {"UDP-CONNECT", "TCP", "HTTP"}}
+_PROBES = {"UDP": {"UDP-CONNECT", "TCP", "HTTP", "PING"}}
 _DN = re.compile(r"[a-zA-Z][A-Za-z0-9-]*")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -36,6 +36,7 @@ def family(protocol: str) -> str:
 
 def listener(one: Listener) -> None:
     """Raise `Invalid` or `Unsupported` for a listener that cannot be."""
+    one.protocol_port = port(one.protocol_port)
     if one.protocol in ("SCTP", "PROMETHEUS"):
         raise Unsupported(
             f"Provider 'octavia' does not support a requested option: protocol {one.protocol}", "protocol"
@@ -97,6 +98,7 @@ def pool(one: Pool) -> None:
 
 def member(one: Member, beside: list[dict[str, Any]]) -> None:
     """The same for a member; `beside`: the specs of the pool's others."""
+    one.protocol_port = port(one.protocol_port)
     one.address = address(one.address)
     if one.monitor_address is not None:
         one.monitor_address = address(one.monitor_address, "monitor_address")
@@ -109,14 +111,10 @@ def member(one: Member, beside: list[dict[str, Any]]) -> None:
 
 def monitor(one: Monitor, protocol: str) -> None:
     """The same for the monitor of a pool of this protocol; what HTTP checks need gets its default."""
-    if one.type == "PING":
-        raise Invalid("The selected type is not allowed in this deployment: PING", "schema")
     if one.type == "SCTP":
         raise Unsupported("Provider 'octavia' does not support a requested option: SCTP", "protocol")
     if (protocol == "UDP" and one.type not in _PROBES["UDP"]) or (protocol != "UDP" and one.type == "UDP-CONNECT"):
         raise Invalid(f"The associated pool protocol is {protocol}; a {one.type} monitor is not possible", "schema")
-    if one.timeout > one.delay:
-        raise Invalid("the timeout of a health monitor must not be longer than its delay", "schema")
     if one.type in ("HTTP", "HTTPS"):
         one.http_method = one.http_method or "GET"
         one.url_path = one.url_path or "/"

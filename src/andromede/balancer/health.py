@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from andromede.audit.changes import Desk
 from andromede.balancer import store
 from andromede.balancer.engine import COUNTERS, Carried, Carrier
-from andromede.balancer.model import DOWN, LISTENER, MEMBER, POOL, UP, Balancer, Part, Traffic
+from andromede.balancer.model import DOWN, LISTENER, MEMBER, MONITOR, POOL, UP, Balancer, Part, Traffic
 from andromede.db import Reach
 from andromede.errors import Error
 from andromede.log import Log
@@ -96,6 +96,7 @@ class Health:
 
 
 def _by_rules(parts: list[Part], changed: Mapping[str, str]) -> bool:
-    """Whether members changed that the kernel's rules choose, not a program that checks by itself."""
+    """Whether members changed that are left in or out by hand, not by a program that checks by itself."""
     pools = {part.id for part in parts if part.kind == POOL and part.spec["protocol"] == "UDP"}
+    pools |= {part.parent_id for part in parts if part.kind == MONITOR and part.spec["type"] == "PING"}
     return any(part.id in changed and part.parent_id in pools for part in parts)

@@ -32,6 +32,7 @@ def chosen(call: Call[Any], row: Json) -> Json:
 
 
 def _fits(call: Call[Any], row: Json, known: set[str]) -> bool:
+    """`loadbalancer_id` and its like ask for one of the things that stand in a list (`loadbalancers`)."""
     for name, text in call.query:
         if name in CONTROL:
             continue
@@ -40,8 +41,8 @@ def _fits(call: Call[Any], row: Json, known: set[str]) -> bool:
             has = together(tag in row.get("tags", ()) for tag in text.split(","))
             if has != wanted:
                 return False
-        elif name == "vip_address" or name in known:
-            if not _equal(row.get(name), text):
+        elif name in known or f"{name.removesuffix('_id')}s" in known:
+            if not _equal(row.get(name if name in known else f"{name.removesuffix('_id')}s"), text):
                 return False
         else:
             raise Invalid("One or more arguments are either duplicate or invalid: " + name, "query")

@@ -72,7 +72,7 @@ class Tree:
     def listener(self, body: Listener) -> Part:
         """A listener, with its default pool and policies."""
         checks.listener(body)
-        self._free(body.protocol, body.protocol_port)
+        self._free(body.protocol, bodies.port(body.protocol_port))
         pool_id = body.default_pool_id
         if body.default_pool is not None:
             if pool_id is not None:
@@ -195,6 +195,7 @@ class Tree:
         seen: set[tuple[str, int]] = set()
         for body in wanted:
             body.address = bodies.address(body.address)
+            body.protocol_port = bodies.port(body.protocol_port)
             key = (body.address, body.protocol_port)
             if key in seen:
                 raise Invalid("Member must be updated only once in the same request.", "schema")
@@ -203,7 +204,7 @@ class Tree:
         for row in gone:
             self.remove(row)
         for body in wanted:
-            old = have.get((body.address, body.protocol_port))
+            old = have.get((body.address, bodies.port(body.protocol_port)))
             if old is None:
                 self.member(pool, body)
             elif old.spec != spec_of(body) or old.name != body.name:

@@ -77,8 +77,10 @@ class Picture:
         return "ERROR" if row.health == DOWN else "OFFLINE"
 
     def of_pool(self, row: Part) -> str:
-        """ONLINE; DEGRADED with some members in error; ERROR with all of them; OFFLINE."""
-        if not self._ready(row):
+        """ONLINE; DEGRADED with some members in error; ERROR with all of them; OFFLINE, too where no listener uses
+        it."""
+        used = any(row in self._pools_of(each) for each in self.below(LISTENER, row.balancer_id))
+        if not self._ready(row) or not used:
             return "OFFLINE"
         found = [self.of_member(each) for each in self.below(MEMBER, row.id) if each.spec["admin_state_up"]]
         return _together(found, "ERROR")

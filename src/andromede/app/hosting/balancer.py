@@ -14,6 +14,7 @@ from andromede.errors import Conflict, Invalid, NotFound
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
     from andromede.balancer.service import Balancers
+    from andromede.engines.haproxy.engine import HaproxyCarrier
     from andromede.keymanager.service import KeyManager
     from andromede.network.model import Port
     from andromede.network.service import Networks
@@ -122,19 +123,25 @@ def mounts(site: Site) -> list[Mount]:
     return [routes.mount(service(site))]
 
 
+def carrier(site: Site) -> HaproxyCarrier:
+    """What carries traffic on this host."""
+    from andromede.engines.haproxy.engine import HaproxyCarrier
+    from andromede.engines.linux.names import short
+
+    own = short(site.installation, 6)
+    return HaproxyCarrier(own, Path(site.config.hosting.runtime) / own, site.base.clock)
+
+
 def duties(site: Site) -> Duties:
     """Load balancers are made, and watched."""
     from andromede.balancer import health, parts
     from andromede.balancer.lifecycle import lifecycle
-    from andromede.engines.haproxy.engine import HaproxyCarrier
     from andromede.work import Reconciler
 
-    base = site.base
-    short = site.installation.replace("-", "")[:6]
-    carrier = HaproxyCarrier(short, Path(site.config.hosting.runtime) / short, base.clock)
+    base, made = site.base, carrier(site)
     wish = parts.wish(base.db, Certificates(site.keymanager))
-    watch = health.Health(site.desk, carrier, site.host, base.log)
+    watch = health.Health(site.desk, made, site.host, base.log)
     return Duties(
-        lifecycles=[lifecycle(wish, carrier, Ports(site))],
+        lifecycles=[lifecycle(wish, made, Ports(site))],
         reconcilers=[Reconciler("balancer.health", health.EVERY, watch.run)],
     )

@@ -1,4 +1,4 @@
-"""What hosting has left on this machine that no row accounts for: networks, guests, disks."""
+"""What hosting has left on this machine that no row accounts for: networks, guests, disks, load balancers."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def _all(site: Site) -> Iterator[str]:
     yield from _networks(site)
     yield from _guests(site)
     yield from _disks(site)
+    yield from _balancers(site)
 
 
 def _networks(site: Site) -> Iterator[str]:
@@ -66,3 +67,12 @@ def _disks(site: Site) -> Iterator[str]:
     for disk_id in site.disks.engine.names():
         if DISKS.find(site.base.db, id=disk_id) is None:
             yield f"disk {disk_id}"
+
+
+def _balancers(site: Site) -> Iterator[str]:
+    from andromede.app.hosting.balancer import carrier
+    from andromede.balancer.store import BALANCERS
+
+    for balancer_id in carrier(site).listing():
+        if BALANCERS.find(site.base.db, id=balancer_id) is None:
+            yield f"load balancer {balancer_id}"

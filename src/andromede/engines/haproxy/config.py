@@ -19,6 +19,8 @@ from andromede.errors import Invalid
 
 MOST_CONNECTIONS = 20_000
 """Of one load balancer at once, where the machine allows as many descriptors."""
+OURS = ("UDP-CONNECT", "PING")
+"""Checks that HAProxy does not make: members are up or down as the wish says."""
 _MODES = {"TCP": "tcp", "HTTPS": "tcp", "HTTP": "http", "TERMINATED_HTTPS": "http"}
 _BALANCE = {"ROUND_ROBIN": "roundrobin", "LEAST_CONNECTIONS": "leastconn", "SOURCE_IP": "source"}
 _COMPARE = {"REGEX": "reg", "STARTS_WITH": "beg", "ENDS_WITH": "end", "CONTAINS": "sub", "EQUAL_TO": "str"}
@@ -92,7 +94,7 @@ def render(part: BalancerPart, socket: str, place: Place, most: int = MOST_CONNE
             lines += _frontend(part.address, listener, pools, place)
             lines += _backends(listener, pools, place)
     for pool in part.pools:
-        if pool.protocol == "UDP" and pool.monitor is not None and pool.monitor.type != "UDP-CONNECT":
+        if pool.protocol == "UDP" and pool.monitor is not None and pool.monitor.type not in OURS:
             lines += _watched(pool)
     return "\n".join(lines) + "\n"
 
@@ -217,7 +219,7 @@ def _backend(pool: PoolPart, listener: ListenerPart, place: Place) -> Iterator[s
         yield "  option forwardfor if-none" if "X-Forwarded-For" in listener.headers else "  http-reuse safe"
     yield from _stick(pool)
     check = ""
-    if pool.monitor is not None:
+    if pool.monitor is not None and pool.monitor.type not in OURS:
         yield from _monitor(pool.monitor)
         check = _check(pool.monitor)
     trust = f" ssl {f'verify required ca-file {place(pool.ca)}' if pool.ca else 'verify none'}" if pool.tls else ""
@@ -268,6 +270,8 @@ def _server(pool: PoolPart, member: MemberPart, check: str) -> str:
         words += f" port {member.monitor_port}"
     if member.backup:
         words += " backup"
+    if pool.monitor is not None and pool.monitor.type in OURS and not member.up:
+        words += " disabled"
     if pool.protocol in ("PROXY", "PROXYV2"):
         words += " send-proxy" if pool.protocol == "PROXY" else " send-proxy-v2"
     if pool.stick == "HTTP_COOKIE":

@@ -50,8 +50,7 @@ class HaproxyCarrier:
     def __init__(self, installation: str, runtime: Path, clock: Clock) -> None:
         self._installation = installation
         self._folder = runtime / "lb"
-        self._clock = clock
-        self._probes = probe.Probes()
+        self._probes = probe.Probes(clock)
 
     def _of(self, balancer_id: str) -> Path:
         return self._folder / names.short(balancer_id, 32)
@@ -70,7 +69,7 @@ class HaproxyCarrier:
         running = self._running(folder, place)
         fresh = config.digest(part)
         self._rules(place, part)
-        watched = [_probed(pool) for pool in part.pools if pool.monitor and pool.monitor.type == "UDP-CONNECT"]
+        watched = [_probed(pool) for pool in part.pools if pool.monitor and pool.monitor.type in config.OURS]
         if running is not None and running.digest == fresh:
             self._keep(folder, part, running.pid, running.start, fresh, watched)
             return
@@ -121,7 +120,7 @@ class HaproxyCarrier:
                 return None
             raise
         found = control.carried(balancer_id, f"{running.pid}.{running.start}", text)
-        own = self._probes.look(balancer_id, place, running.pools, self._clock.monotonic())
+        own = self._probes.look(balancer_id, place, running.pools)
         return Carried(found.id, found.life, {**found.members, **own}, found.traffic)
 
     def listing(self) -> list[str]:
@@ -251,7 +250,7 @@ def _probed(pool: PoolPart) -> dict[str, object]:
     monitor = pool.monitor
     assert monitor is not None
     return {
-        "delay": monitor.delay, "timeout": monitor.timeout, "rise": monitor.rise, "fall": monitor.fall,
+        "type": monitor.type, "delay": monitor.delay, "rise": monitor.rise, "fall": monitor.fall,
         "members": [
             [one.id, one.monitor_address or one.address, one.monitor_port or one.port] for one in pool.members
         ],

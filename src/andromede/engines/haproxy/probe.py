@@ -1,18 +1,23 @@
-"""Checks of members that get datagrams (UDP-CONNECT): one is sent, and the member is down when its host says that
-nobody listens. Silence is no fault, as nothing need answer."""
+"""Checks that HAProxy does not make. UDP-CONNECT: a datagram is sent, and the member is down when its host says that
+nobody listens; silence is no fault, as nothing need answer. PING: an echo request (RFC 792, RFC 4443) that must be
+answered."""
 
 from __future__ import annotations
 
 import contextlib
 import select
 import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from andromede.clock import Clock
 from andromede.engines.linux import kernel
 
 MOST_WAIT = 0.5
-"""Seconds that one turn waits for refusals, of all members together."""
+"""Seconds that one turn waits for refusals or echoes, of all members together."""
+_ECHO = {4: (8, 0), 6: (128, 129)}
+"""Version -> ICMP types of request and reply."""
 
 
 @dataclass(slots=True)
@@ -22,10 +27,21 @@ class _Member:
     due: float = 0.0
 
 
-class Probes:
-    """What one process has found so far. A member counts as up until it was refused often enough."""
+@dataclass(frozen=True, slots=True)
+class _Due:
+    member: _Member
+    ping: bool
+    address: str
+    port: int
+    rise: int
+    fall: int
 
-    def __init__(self) -> None:
+
+class Probes:
+    """What one process has found so far. A member counts as up until it failed often enough."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._known: dict[tuple[str, str], _Member] = {}
 
     def forget(self, balancer_id: str) -> None:
@@ -33,28 +49,87 @@ class Probes:
         for key in [key for key in self._known if key[0] == balancer_id]:
             del self._known[key]
 
-    def look(
-        self, balancer_id: str, place: str, pools: Sequence[dict[str, object]], now: float
-    ) -> dict[str, bool]:  # fmt: skip
+    def look(self, balancer_id: str, place: str, pools: Sequence[dict[str, object]]) -> dict[str, bool]:
         """Member -> whether it is up, after the checks that are due."""
-        found: dict[str, bool] = {}
-        due: list[tuple[_Member, str, int, int, int]] = []
+        now = self._clock.monotonic()
+        found: dict[str, _Member] = {}
+        due: list[_Due] = []
         for pool in pools:
             members = pool.get("members")
             for member_id, address, port in members if isinstance(members, list) else []:
                 known = self._known.setdefault((balancer_id, member_id), _Member())
+                found[member_id] = known
                 if known.due <= now:
                     known.due = now + float(str(pool["delay"]))
-                    due.append((known, address, port, int(str(pool["rise"])), int(str(pool["fall"]))))
+                    ping, rise, fall = pool.get("type") == "PING", int(str(pool["rise"])), int(str(pool["fall"]))
+                    due.append(_Due(known, ping, address, port, rise, fall))
         if due:
-            refused = kernel.inside(place, lambda: ask([(address, port) for _, address, port, _, _ in due]))
-            for (known, _, _, rise, fall), bad in zip(due, refused, strict=True):
-                _count(known, not bad, rise if not known.up else fall)
-        for pool in pools:
-            members = pool.get("members")
-            for member_id, _, _ in members if isinstance(members, list) else []:
-                found[member_id] = self._known[(balancer_id, member_id)].up
-        return found
+            for one, well in zip(due, kernel.inside(place, lambda: self._ask(due)), strict=True):
+                _count(one.member, well, one.rise if not one.member.up else one.fall)
+        return {member_id: known.up for member_id, known in found.items()}
+
+    def _ask(self, due: Sequence[_Due]) -> list[bool]:
+        refused = iter(ask([(one.address, one.port) for one in due if not one.ping]))
+        silent = iter(self.ping([one.address for one in due if one.ping]))
+        return [not next(silent) if one.ping else not next(refused) for one in due]
+
+    def ping(self, addresses: Sequence[str]) -> list[bool]:
+        """Whether each did not answer an echo request."""
+        waiting: dict[int, socket.socket] = {}
+        answered: set[int] = set()
+        try:
+            for number, address in enumerate(addresses):
+                with contextlib.suppress(OSError):
+                    waiting[number] = _request(address, number)
+            poll = select.poll()
+            for one in waiting.values():
+                poll.register(one, select.POLLIN)
+            end = self._clock.monotonic() + MOST_WAIT
+            while len(answered) < len(waiting) and (left := end - self._clock.monotonic()) > 0:
+                ready = {fd for fd, _ in poll.poll(left * 1000)}
+                for number, one in waiting.items():
+                    if one.fileno() in ready and _reply(one, addresses[number], number):
+                        answered.add(number)
+                        poll.unregister(one)
+        finally:
+            for one in waiting.values():
+                one.close()
+        return [number not in answered for number in range(len(addresses))]
+
+
+def _request(address: str, number: int) -> socket.socket:
+    version = 6 if ":" in address else 4
+    family, protocol = (
+        (socket.AF_INET6, socket.IPPROTO_ICMPV6) if version == 6 else (socket.AF_INET, socket.IPPROTO_ICMP)
+    )
+    one = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+    try:
+        one.connect((address, 0))
+        head = struct.pack("!BBHHH", _ECHO[version][0], 0, 0, 0xA9D5, number)
+        if version == 4:  # the kernel sums up ICMPv6 itself (RFC 3542, 3.1)
+            head = struct.pack("!BBHHH", 8, 0, _sum(head), 0xA9D5, number)
+        one.send(head)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _reply(one: socket.socket, address: str, number: int) -> bool:
+    with contextlib.suppress(OSError):
+        raw = one.recv(2048)
+        body = raw if ":" in address else raw[(raw[0] & 15) * 4 :]  # IPv4 raw sockets show the header (raw(7))
+        if len(body) >= 8:
+            kind, _, _, mark, sequence = struct.unpack("!BBHHH", body[:8])
+            return (kind, mark, sequence) == (_ECHO[6 if ":" in address else 4][1], 0xA9D5, number)
+    return False
+
+
+def _sum(raw: bytes) -> int:
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(raw) // 2}H", raw))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
 
 
 def _count(member: _Member, well: bool, enough: int) -> None:
