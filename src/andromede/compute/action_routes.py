@@ -92,7 +92,8 @@ def _resize(call: ComputeCall, server: Server, value: Any) -> None:
     fields.only("flavorRef", "OS-DCF:diskConfig")
     fields.need("flavorRef")
     flavor = call.services.planner.flavor(call, reference_of(fields, "flavorRef"))
-    call.services.deeds.resize(call, server, flavor)
+    config = fields.choice("OS-DCF:diskConfig", "AUTO", "MANUAL")
+    call.services.deeds.resize(call, server, flavor, config or server.disk_config)
 
 
 def _rebuild(call: ComputeCall, server: Server, value: Any) -> Reply:

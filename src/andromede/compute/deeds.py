@@ -84,7 +84,7 @@ class Deeds:
             changes = {"before": server.before, "wish": server.wish, **changes}
         return self._servers.act(call, server, (name if name in DEEDS else deed.word, deed.state), **changes)
 
-    def resize(self, call: Call[Any], server: Server, flavor: Flavor) -> Server:
+    def resize(self, call: Call[Any], server: Server, flavor: Flavor, disk_config: str) -> Server:
         """Claim the new size beside the old one; the worker changes over, the client confirms."""
         deed = DEEDS["resize"]
         if flavor.id == server.flavor.get("id"):
@@ -110,7 +110,11 @@ class Deeds:
             claim = capacity.Claim(server.id, server.project_id, server.user_id, both)
             capacity.grow(change.tx, claim, server.host, change.now_us)
             wish = {"flavor": flavor.snapshot(), "root_gb": root, "old": old, "new": new}
-            sizes = {"vcpus": max(server.vcpus, flavor.vcpus), "ram_mb": max(server.ram_mb, flavor.ram)}
+            sizes = {
+                "disk_config": disk_config,
+                "vcpus": max(server.vcpus, flavor.vcpus),
+                "ram_mb": max(server.ram_mb, flavor.ram),
+            }
             self._servers.begin(change, call, server, ("resize", deed.state), {"wish": wish, **sizes})
         return server
 

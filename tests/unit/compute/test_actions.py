@@ -71,7 +71,8 @@ def test_resize_claims_both_until_it_is_confirmed(nova: Nova) -> None:
     nova.admin("PUT", f"/os-quota-sets/{nova.project_id}", {"quota_set": {"ram": 200}})
     assert nova.act(server, "resize", {"flavorRef": "tiny2"}).status == 403
     nova.admin("DELETE", f"/os-quota-sets/{nova.project_id}")
-    assert nova.act(server, "resize", {"flavorRef": "tiny2"}).status == 202
+    assert nova.act(server, "resize", {"flavorRef": "tiny2", "OS-DCF:diskConfig": "AUTO"}).status == 202
+    assert nova.row(server).disk_config == "AUTO"
     assert held(nova, server) == {"VCPU": 2, "MEMORY_MB": 448, "DISK_GB": 2}
     row = nova.row(server)
     assert (row.state, row.wish["flavor"]["id"], row.vcpus, row.ram_mb) == ("resizing", "tiny2", 1, 256)
