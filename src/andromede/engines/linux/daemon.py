@@ -70,7 +70,8 @@ def _reachable(folder: Path, above: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in (folder, folder.parent):
         os.chmod(path, _READABLE)
-    os.chmod(above, stat.S_IMODE(above.stat().st_mode) | _PASSABLE)
+    for path in (above, above.parent):
+        os.chmod(path, stat.S_IMODE(path.stat().st_mode) | _PASSABLE)
 
 
 def _write(path: Path, text: str) -> None:
