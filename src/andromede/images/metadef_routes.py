@@ -6,7 +6,7 @@ from typing import Any
 
 from andromede.audit.changes import Change
 from andromede.db import Tx
-from andromede.errors import NotFound
+from andromede.errors import Invalid, NotFound
 from andromede.images import listing, metadefs
 from andromede.images.metadefs import ITEMS, KINDS, NAMESPACES, RESOURCE_TYPES, Item, Namespace
 from andromede.images.service import Images
@@ -187,10 +187,12 @@ def show_item(call: ImageCall) -> Json:
         return metadefs.show_item(metadefs.item(tx, found.name, _kind(call), call.params["name"]))
 
 
-@routes.add("POST", BASE + "/{namespace}/tags/{name}", WRITE, status=201, target=own)
+@routes.add("POST", BASE + "/{namespace}/{kind}/{name}", WRITE, status=201, target=own)
 def create_tag(call: ImageCall) -> Reply:
-    """One tag."""
+    """One tag; only tags are made by their name alone."""
     name = call.params["namespace"]
+    if _kind(call) != "tags":
+        raise Invalid("only tags are made so", "method", headers=[("Allow", "GET, HEAD, PUT, DELETE")])
     with call.services.desk.change(call, f"metadef/{name}") as change:
         found = metadefs.get(change.tx, call.who, name)
         return Reply(metadefs.show_item(_add(change, found, "tags", {"name": call.params["name"]})))

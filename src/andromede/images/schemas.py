@@ -115,17 +115,21 @@ _METADEFS: Mapping[str, Sequence[str]] = {
 }
 
 
+_SHOWN = {"resource_type": "resource_type_association", "resource_types": "resource_type_associations"}
+"""What a namespace has of them are associations."""
+
+
 def _metadef(name: str) -> Json:
     shown = ("created_at", "updated_at", "self", "schema")
     found: Json = {part: {"description": part.replace("_", " ")} for part in _METADEFS[name]}
-    return {"name": name, "properties": found | {part: _shown("string", part) for part in shown}}
+    return {"name": _SHOWN.get(name, name), "properties": found | {part: _shown("string", part) for part in shown}}
 
 
 def _metadefs(name: str) -> Json:
     plural = "properties" if name == "property" else f"{name}s"
     parts: Json = {plural: {"type": "array", "items": _metadef(name)}, "first": {"type": "string"},
                    "next": {"type": "string"}, "schema": {"type": "string"}}  # fmt: skip
-    return {"name": plural, "properties": parts, "links": _PAGES}
+    return {"name": _SHOWN.get(plural, plural), "properties": parts, "links": _PAGES}
 
 
 METADEFS: Json = {name: _metadef(name) for name in _METADEFS} | {

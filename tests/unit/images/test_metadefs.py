@@ -90,6 +90,8 @@ def test_tags_are_written_all_at_once_or_one_by_one(gallery: Gallery) -> None:
     assert [tag["name"] for tag in answer.json["tags"]] == ["c"]
     assert gallery.status("POST", f"{place}/d", who=admin) == 201
     assert gallery.status("POST", f"{place}/d", who=admin) == 409
+    assert gallery.get(f"{place}/d")["name"] == "d"
+    assert gallery.status("POST", f"{BASE}/N/objects/o", who=admin) == 405
     assert [tag["name"] for tag in gallery.get(place)["tags"]] == ["c", "d"]
 
 
@@ -117,5 +119,6 @@ def test_schemas_are_told(gallery: Gallery) -> None:
     for name in ("namespace", "object", "property", "tag", "resource_type"):
         many = "properties" if name == "property" else f"{name}s"
         for word in (name, many):
-            assert gallery.get(f"/v2/schemas/metadefs/{word}")["name"] == word
+            shown = gallery.get(f"/v2/schemas/metadefs/{word}")["name"]
+            assert shown == word.replace("resource_type", "resource_type_association")
     assert gallery.status("GET", "/v2/schemas/metadefs/other") == 404
