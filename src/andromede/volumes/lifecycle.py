@@ -20,9 +20,8 @@ LONG, SHORT = 6 * 3600.0, 900.0
 
 def creating(host: Host, volume: Volume) -> Next:
     """Make the disk: empty, or a copy of a snapshot or of another volume."""
-    kind = TYPES.find(host.desk.db, id=volume.type_id)
-    if kind is not None:
-        scheduling.check(kind)
+    if not volume.wish:  # a copy under way is not looked at again
+        scheduling.place(host.desk.db, TYPES.find(host.desk.db, id=volume.type_id))
     if volume.image_id:
         return Next("downloading")
     if volume.snapshot_id:

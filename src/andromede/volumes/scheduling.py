@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from andromede.db.table import Reader
 from andromede.errors import NoCapacity
 from andromede.volumes.model import VolumeType
+from andromede.volumes.tables import AGENTS
 
 CAPABILITIES: Mapping[str, str] = {
     "volume_backend_name": "qcow2",
@@ -30,6 +32,16 @@ def _fits(wanted: str, found: str) -> bool:
     if sign == "<or>":
         return found in [part.strip() for part in wanted.split("<or>")]
     return wanted.strip().lower() == found.lower()
+
+
+def place(reader: Reader, kind: VolumeType | None) -> None:
+    """Raise `NoCapacity` where no backend takes a new volume of the type."""
+    parts = AGENTS.select(reader, {"binary_name": "cinder-volume"})
+    if parts and all(part.disabled for part in parts):
+        why = next((part.reason for part in parts if part.reason), None) or "an administrator has disabled it"
+        raise NoCapacity(f"No valid backend was found: {parts[0].host} takes no new volumes ({why}).", "backend")
+    if kind is not None:
+        check(kind)
 
 
 def check(kind: VolumeType) -> None:
