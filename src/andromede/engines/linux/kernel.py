@@ -59,10 +59,9 @@ def inside(name: str, call: Callable[[], T]) -> T:
     Raises `Unavailable` when there is no such namespace."""
 
     def enter() -> T:
-        try:
-            fd = os.open(NAMESPACES / name, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise Unavailable(f"the network namespace {name} is not there (yet); the next turn makes it") from error
+        if inode(name) is None:  # or a name only, which another thread is about to give to it
+            raise Unavailable(f"the network namespace {name} is not there (yet); the next turn makes it")
+        fd = os.open(NAMESPACES / name, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _check(_libc.setns(fd, _CLONE_NEWNET), f"enter {name}")
         finally:
