@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from andromede.errors import NotFound
 from andromede.network import links_store
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash
@@ -62,7 +63,5 @@ def remove(job: Job, row: AddressGroupRow, body: dict[str, Any]) -> AddressGroup
     """Fewer addresses."""
     given = _given(body)
     if absent := [one for one in given if one not in row.addresses]:
-        from andromede.errors import NotFound
-
         raise NotFound(f"Addresses {', '.join(absent)} not found in the address group {row.id}.", "AddressesNotFound")
     return _set(job, row, [one for one in row.addresses if one not in given])

@@ -13,7 +13,7 @@ from andromede.network.model import FloatingRow, ForwardingRow, NetworkRow, Port
 from andromede.network.shapes import FLOATING as OWNER
 from andromede.network.shapes import NETWORK, PORT
 from andromede.network.shapes_more import FLOATING_IP, FORWARDING
-from andromede.network.tables import ADDRESSES, FLOATING, FORWARDINGS, PORTS, ROUTERS
+from andromede.network.tables import ADDRESSES, FLOATING, FORWARDINGS, PORTS
 
 
 def create(job: Job, values: dict[str, Any]) -> FloatingRow:
@@ -166,6 +166,3 @@ def unforward(job: Job, floating: FloatingRow, row: ForwardingRow) -> None:
     FORWARDINGS.remove(job.tx, id=row.id)
     if not FORWARDINGS.find(job.tx, floating_id=floating.id):
         job.update(FLOATING_IP, floating, router_id="", status="DOWN")
-
-
-__all__ = ["ROUTERS", "create", "delete", "forward", "unforward", "update"]

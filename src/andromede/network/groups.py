@@ -8,7 +8,7 @@ from andromede.network import links_store, secrules
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash, missing
 from andromede.network.model import GroupRow
-from andromede.network.shapes_more import GROUP, RULE
+from andromede.network.shapes_more import GROUP
 from andromede.network.tables import DEFAULT_RULES, GROUPS, RBAC, RULES
 
 DEFAULT = "default"
@@ -122,6 +122,3 @@ def by_name(job: Job, project_id: str, asked: list[str]) -> list[str]:
                 "NoUniqueMatch")  # fmt: skip
         found.append(rows[0].id)
     return found
-
-
-__all__ = ["DEFAULT", "RULE", "by_name", "chosen", "create", "default", "delete", "named", "update"]

@@ -9,7 +9,7 @@ from andromede.clock import US, Clock
 from andromede.db import Database, Reach, Tx
 from andromede.log import Log
 from andromede.network import parts, work_store
-from andromede.network.engine import Fabric, NetworkPart, Part
+from andromede.network.engine import Fabric, Part
 from andromede.network.model import PartRow
 from andromede.network.parts import Place
 from andromede.network.tables import PARTS
@@ -164,6 +164,3 @@ class Watch:
             return False
         self._log.event("network.part", "warning", part=row.id, kind=row.kind, faults="; ".join(found.faults))
         return True
-
-
-__all__ = ["NetworkPart", "Watch", "Wiring"]

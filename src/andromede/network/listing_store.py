@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,8 +188,6 @@ def _tags(values: list[str], every: bool, negated: bool) -> tuple[str, list[Any]
 
 
 def _instant(text: str) -> int:
-    import datetime as dt
-
     try:
         value = dt.datetime.fromisoformat(text)
     except ValueError:

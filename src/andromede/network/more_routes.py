@@ -29,8 +29,7 @@ from andromede.network.shapes import NETWORK
 from andromede.network.shapes_more import ADDRESS_GROUP, FLOATING_IP, FORWARDING, POOL, ROUTER
 from andromede.network.tables import FORWARDINGS
 from andromede.web.api import Mount
-from andromede.web.call import Call, Reply
-from andromede.web.routes import Route, Target
+from andromede.web.routes import Target
 
 ROUTES = kinds.ROUTES
 PREFIXES = kinds.listing(kinds.prefix, 100)
@@ -452,6 +451,3 @@ PREFIX = "/network"
 def mount(service: Networks) -> Mount:
     """Neutron under /network."""
     return Mount(PREFIX, "network", routes, service, DIALECT, untouched=lambda call: call.action in UNTOUCHED)
-
-
-__all__ = ["PREFIX", "UNTOUCHED", "Call", "Reply", "Route", "mount", "routes"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from andromede.db.table import Reader
 from andromede.errors import Conflict
-from andromede.network import allocation, links_store, work_store
+from andromede.network import allocation, links_store
 from andromede.network.faults import clash
 from andromede.network.model import Address, Link, Network, NetworkRow, Port, PortRow
 from andromede.network.tables import FLOATING, GROUPS, NETWORKS, PARTS, PORTS, SUBNETS
@@ -103,6 +103,3 @@ def groups(tx: Reader, device_ids: Sequence[str]) -> dict[str, list[tuple[str, s
     for row in rows:
         found.setdefault(row.device_id, {}).update({group: names[group] for group in held.get(row.id, [])})
     return {device: sorted(own.items(), key=lambda pair: pair[1]) for device, own in found.items()}
-
-
-__all__ = ["addresses", "first_subnet", "groups", "links", "network", "port", "ports", "wired", "work_store"]

@@ -8,7 +8,7 @@ from andromede.network import links_store, work_store
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash
 from andromede.network.model import NetworkRow, RbacRow
-from andromede.network.shapes import DHCP, FLOATING, NETWORK
+from andromede.network.shapes import DHCP, NETWORK
 from andromede.network.tables import ADDRESSES, NETWORKS, PORTS, RBAC, ROUTERS, SUBNETS
 from andromede.network.tables import FLOATING as FLOATING_IPS
 
@@ -128,6 +128,3 @@ def delete(job: Job, row: NetworkRow) -> None:
     links_store.untag(job.tx, row.id)
     NETWORKS.remove(job.tx, id=row.id)
     job.gone.add(row.id)
-
-
-__all__ = ["EVERYBODY", "FLOATING", "OUTSIDE", "create", "delete", "share", "update"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from andromede.errors import NotFound
 from andromede.network import addressing, floating_store, kinds, links_store, ports, work_store
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash, forbidden, missing
@@ -257,8 +258,6 @@ def remove_interface(job: Job, row: RouterRow, body: dict[str, Any]) -> dict[str
         missing("Subnet", subnet_id)
     if found is None:
         what = f"subnet {subnet_id}" if subnet_id else f"port {port_id}"
-        from andromede.errors import NotFound
-
         raise NotFound(f"Router {row.id} has no interface on {what}.", "RouterInterfaceNotFound")
     leg, held = found
     _not_needed(job, row, held)

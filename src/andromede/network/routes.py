@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from andromede.errors import Precondition
 from andromede.network import (
     addressgroups,
     floatingips,
@@ -22,7 +23,7 @@ from andromede.network import (
     views,
 )
 from andromede.network.core import Job
-from andromede.network.faults import bad, forbidden
+from andromede.network.faults import bad
 from andromede.network.service import Networks
 from andromede.network.shape import Shape, Who, changed, created
 from andromede.network.shapes import NETWORK, PORT, SUBNET
@@ -155,8 +156,6 @@ def _updater(shape: Shape, rules: Rules) -> Callable[[NetworkCall, Body], Any]:
 
 def _unchanged(call: NetworkCall, row: Any) -> None:
     """`If-Match: revision_number=7` (extension revision-if-match)."""
-    from andromede.errors import Precondition
-
     asked = call.headers.get("if-match", "").partition("revision_number=")[2]
     if asked and asked != str(row.revision):
         raise Precondition(f"The revision is {row.revision}, not {asked}.", "RevisionNumberConstraintFailed")
@@ -227,5 +226,3 @@ def _declare(shape: Shape, rules: Rules) -> None:
 
 for _shape, _rules in RULES.values():
     _declare(_shape, _rules)
-
-__all__ = ["RULES", "Body", "NetworkCall", "forbidden", "item", "own_scope", "page_links", "routes", "target_of"]

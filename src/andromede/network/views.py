@@ -10,6 +10,7 @@ from andromede.clock import iso_second
 from andromede.db.table import Reader
 from andromede.network import links_store
 from andromede.network.addressing import network as range_of
+from andromede.network.addressing import size
 from andromede.network.shape import Attr, Shape, Who
 from andromede.network.shapes import NETWORK, PORT, SUBNET
 from andromede.network.shapes_more import (
@@ -23,7 +24,7 @@ from andromede.network.shapes_more import (
     RULE,
     SCOPE,
 )
-from andromede.network.tables import ADDRESSES, FORWARDINGS, GROUPS, NETWORKS, POOLS, PORTS, RULES, SUBNETS
+from andromede.network.tables import FORWARDINGS, GROUPS, NETWORKS, POOLS, PORTS, RULES, SUBNETS
 
 ZONE = "nova"
 DOMAIN = "openstacklocal"
@@ -228,8 +229,6 @@ _MORE: dict[str, More] = {
 
 def availability(tx: Reader, rows: Sequence[Any]) -> list[Values]:
     """How many addresses of networks are taken (extension network-ip-availability)."""
-    from andromede.network.addressing import size
-
     ids = [row.id for row in rows]
     used, held = links_store.availability(tx, ids), SUBNETS.select(tx, {"network_id": ids})
     found = []
@@ -248,9 +247,6 @@ def availability(tx: Reader, rows: Sequence[Any]) -> list[Values]:
             "subnet_ip_availability": subnets,
         })  # fmt: skip
     return found
-
-
-__all__ = ["ADDRESSES", "availability", "chosen", "forwarding", "many", "show"]
 
 
 def of_version(values: Values, versions: Sequence[str]) -> Values:
