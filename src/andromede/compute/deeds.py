@@ -82,6 +82,8 @@ class Deeds:
         check(server, deed.word, deed.sources)
         if name in ("confirm_resize", "revert_resize"):
             changes = {"before": server.before, "wish": server.wish, **changes}
+        if name == "shelve_offload":
+            changes = {"wish": server.wish, **changes}  # it names the image that the root lies in
         return self._servers.act(call, server, (name if name in DEEDS else deed.word, deed.state), **changes)
 
     def resize(self, call: Call[Any], server: Server, flavor: Flavor, disk_config: str) -> Server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from andromede.compute.tables import ACTIONS, ALLOCATIONS, CONSUMERS, DEVICES, GROUPS, QUOTAS, SERVERS
 from andromede.db import open_database
 from andromede.identity import passwords
+from tests.support import postgres
 from tests.support.clock import FakeClock
 from tests.support.nova import Nova
 
@@ -18,7 +20,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nova]:
     folder = tmp_path_factory.mktemp("nova")
     memory, passes = passwords.MEMORY_KIB, passwords.PASSES
     passwords.MEMORY_KIB, passwords.PASSES = 64, 1
-    db = open_database(f"sqlite:///{folder}/test.db")
+    dsn = postgres.address(f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    db = open_database(dsn or f"sqlite:///{folder}/test.db")
+    if dsn:
+        db.script(["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"])
     made = Nova(db, folder / "data", FakeClock())
     yield made
     made.hosted.site.close()

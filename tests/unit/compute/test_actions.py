@@ -150,6 +150,7 @@ def test_shelving(nova: Nova) -> None:
     nova.arrive(server, "shelved", wish={"image_id": IMAGE})
     assert nova.act(server, "shelveOffload").status == 403
     assert nova.act(server, "shelveOffload", token=nova.hosted.admin).status == 202
+    assert nova.row(server).wish == {"image_id": IMAGE}
     nova.arrive(server, "shelved_offloaded", wish={"image_id": IMAGE})
     with nova.db.write() as tx:
         ALLOCATIONS.remove(tx, consumer_id=server)
