@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from andromede.compute.crew import Crew
 from andromede.compute.engine import SLOTS, DiskDevice, Guest, Kernel, NicDevice, Power
 from andromede.compute.model import Device, DeviceState, Server, State
 from andromede.compute.tables import DEVICES
-from andromede.errors import OverQuota
+from andromede.errors import NotFound, OverQuota
 
 GIB = 1 << 30
 _OURS = uuid.UUID("0d3ac1c1-93a1-5a9c-9f5a-3f3f6c0f7a11")
@@ -65,8 +66,9 @@ def guest_of(crew: Crew, server: Server, power: Power) -> Guest:
     nics = []
     for row in rows:
         if row.kind == "nic":
-            port = crew.ports.facts(row.port_id)
-            nics.append(NicDevice(port.id, int(row.slot), port.mac, port.mtu, port.up))
+            with suppress(NotFound):  # somebody removed the port: so goes the nic
+                port = crew.ports.facts(row.port_id)
+                nics.append(NicDevice(port.id, int(row.slot), port.mac, port.mtu, port.up))
     documents = crew.documents(server) if server.config_drive else {}
     firmware = "uefi" if image.get("hw_firmware_type") == "uefi" else "bios"
     return Guest(server.id, power, int(flavor["vcpus"]), int(flavor["ram"]), disks, tuple(nics), _kernel(server),

@@ -11,7 +11,7 @@ from andromede.compute.engine import Observed, Power, Signal
 from andromede.compute.model import Device, Server, State
 from andromede.compute.shape import devices, guest_of
 from andromede.db import Tx
-from andromede.errors import Error
+from andromede.errors import Error, NotFound
 from andromede.work.lifecycle import Next
 
 SOON = 0.1
@@ -107,7 +107,13 @@ class Stage:
     def unwired(self, server: Server) -> list[Device]:
         """Nics whose packets would not be carried yet."""
         nics = [row for row in devices(self.crew, server) if row.kind == "nic" and row.port_id]
-        return [nic for nic in nics if not self.crew.ports.wired(nic.port_id)]
+        return [nic for nic in nics if not self._wired(nic.port_id)]
+
+    def _wired(self, port_id: str) -> bool:
+        try:
+            return self.crew.ports.wired(port_id)
+        except NotFound:
+            return True  # nothing to wait for
 
     def facts(self, server: Server) -> dict[str, Any]:
         """The columns that tell of a running guest."""

@@ -150,6 +150,21 @@ def test_devices_that_differ_are_mended_unless_something_else_is_wished(world: W
     assert world.hands.guests.guests[SERVER].nics == {"port"}
 
 
+def test_a_port_that_somebody_removed_takes_its_nic_with_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from andromede.errors import NotFound
+
+    def gone(port_id: str) -> bool:
+        raise NotFound(f"Port {port_id} could not be found.", "port")
+
+    monkeypatch.setattr(world.hands.ports, "facts", gone)
+    world.turn()
+    assert world.hands.guests.guests[SERVER].nics == set() and world.row().state == State.ACTIVE
+    monkeypatch.setattr(world.hands.ports, "wired", gone)
+    now = world.clock.now_us()
+    world.put(state=State.HARD_REBOOTING, due_us=now, since_us=now)
+    assert world.turn().state == State.ACTIVE and world.power == "running"
+
+
 def test_a_guest_of_no_server_is_removed(world: World) -> None:
     world.put(state=State.DELETED)
     world.turn()

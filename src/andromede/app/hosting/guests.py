@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from andromede.app.hosting import consoles
 from andromede.app.hosting.site import Duties
-from andromede.errors import NotFound, Unavailable
+from andromede.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
@@ -61,12 +61,12 @@ def _layers(site: Site, disk_id: str) -> Sequence[Layer]:
 
 
 def _plug(site: Site, port_id: str) -> int:
-    """The port's tap. After a restart of the machine rows still tell of networks that the kernel has forgotten: they
-    are being made again, and the guest waits for them."""
+    """The tap of a port. After a restart of the machine it is there a moment later than the rows say, and a process
+    that is just ending holds it a moment longer."""
     try:
         return site.fabric.plug(port_id)
-    except NotFound as error:
-        raise Unavailable(error.public, "port") from error
+    except (NotFound, Conflict) as error:
+        raise Unavailable(f"port {port_id} cannot be plugged in yet: {error.public}", "port") from error
 
 
 def _image(site: Site, image_id: str) -> BinaryIO:
