@@ -25,6 +25,19 @@ from andromede.balancer.model import (
 from andromede.errors import Conflict, Invalid, NotFound, OverQuota
 from andromede.ids import Ids
 
+_TARGETS = {
+    "REJECT": (), "REDIRECT_TO_POOL": ("redirect_pool_id",), "REDIRECT_TO_URL": ("redirect_url", "redirect_http_code"),
+    "REDIRECT_PREFIX": ("redirect_prefix", "redirect_http_code"),
+}  # fmt: skip
+"""Action of a policy -> the attributes that go with it."""
+
+
+def _retargeted(spec: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A policy whose action changes loses the targets that went with the former one."""
+    kept = _TARGETS.get(str(changes.get("action", spec["action"])), ())
+    every = {name for names in _TARGETS.values() for name in names}
+    return {name: value for name, value in spec.items() if name in kept or name not in every}
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -158,7 +171,8 @@ class Tree:
     def update(self, row: Part, changes: dict[str, Any]) -> Part:
         """Change attributes of a part."""
         position = changes.pop("position", None) if row.kind == POLICY else None
-        body = bodies.merged(row.kind, row.name, row.spec, changes)
+        spec = _retargeted(row.spec, changes) if row.kind == POLICY else row.spec
+        body = bodies.merged(row.kind, row.name, spec, changes)
         self._checked(row, body)
         store.PARTS.update(
             self.change.tx, {"id": row.id}, name=body.name, spec=spec_of(body), provisioning=UPDATE,

@@ -272,6 +272,13 @@ def test_policies_and_rules(cloud: Balanced) -> None:
     assert cloud.call("PUT", f"/l7policies/{first['id']}", {"l7policy": {"position": 1}}).status == 200
     cloud.settle()
     assert order()[0] == first["id"]
+    changed = cloud.call("PUT", f"/l7policies/{third['id']}", {"l7policy": {"action": "REDIRECT_TO_POOL",
+                         "redirect_pool_id": pool}})  # fmt: skip
+    assert (changed.status, changed.json["l7policy"]["redirect_url"]) == (200, None), changed.raw
+    cloud.settle()
+    back = cloud.call("PUT", f"/l7policies/{third['id']}", {"l7policy": {"action": "REJECT"}})
+    assert back.json["l7policy"]["redirect_pool_id"] is None
+    cloud.settle()
     assert cloud.carrier.parts[balancer].listeners[0].policies == (), "a policy without rules does nothing"
     where = f"/l7policies/{first['id']}/rules"
     rule = cloud.make(where, "rule", {"type": "HEADER", "compare_type": "EQUAL_TO", "key": "X-Way", "value": "a b"})
