@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from andromede.engines.linux import names
@@ -69,16 +68,6 @@ def filtered(part: NetworkPart) -> list[PortPart]:
     return [port for port in part.ports if port.kind != NONE and port.secured]
 
 
-@dataclass(frozen=True, slots=True)
-class _Senders:
-    """What devices may send from."""
-
-    devices: frozenset[str]
-    macs: frozenset[str]
-    single: Mapping[int, frozenset[str]]
-    ranges: Mapping[int, frozenset[str]]
-
-
 def _pairs(port: PortPart) -> dict[str, list[str]]:
     """MAC address -> the addresses and ranges that may be sent from with it."""
     pairs: dict[str, list[str]] = {port.mac: [fixed.address for fixed in port.fixed]}
@@ -87,47 +76,50 @@ def _pairs(port: PortPart) -> dict[str, list[str]]:
     return pairs
 
 
-def _senders(ports: Iterable[PortPart]) -> _Senders:
-    devices: set[str] = set()
-    macs: set[str] = set()
-    single: dict[int, set[str]] = {4: set(), 6: set()}
-    ranges: dict[int, set[str]] = {4: set(), 6: set()}
-    for port in ports:
-        device = f'"{names.tap(port.id)}"'
-        devices.add(device)
-        for mac, addresses in _pairs(port).items():
-            key = f"{device} . {mac}"
-            macs.add(key)
-            single[6] |= {f"{key} . {link_local(mac)}", f"{key} . ::"}
-            for text in addresses:
-                if not _is_range(text):
-                    single[6 if ":" in text else 4].add(f"{key} . {_plain(text)}")
-            for version, found in _ranges(addresses).items():
-                ranges[version] |= {f"{key} . {text}" for text in found}
-    frozen = [{version: frozenset(found) for version, found in kind.items()} for kind in (single, ranges)]
-    return _Senders(frozenset(devices), frozenset(macs), *frozen)
+@lru_cache(maxsize=16384)
+def _claims(port: PortPart) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Elements of the sets of `ps` that one port stands for. Ports change seldom, networks with many often."""
+    found: dict[str, set[str]] = {name: set() for name in _SETS}
+    device = f'"{names.tap(port.id)}"'
+    found["dev"].add(device)
+    for mac, addresses in _pairs(port).items():
+        key = f"{device} . {mac}"
+        found["okm"].add(key)
+        for text in ("::", link_local(mac), *(_plain(text) for text in addresses if not _is_range(text))):
+            found["ok6" if ":" in text else "ok4"].add(f"{key} . {text}")
+            if ":" in text and text != "::":
+                found["nd"].add(f"{device} . {_number(text)}")
+        for version, ranges in _ranges(addresses).items():
+            found[f"okr{version}"] |= {f"{key} . {text}" for text in ranges}
+            if version == 6:
+                networks = map(ipaddress.ip_network, ranges)
+                found["ndr"] |= {f"{device} . {_number(str(n[0]))}-{_number(str(n[-1]))}" for n in networks}
+    return tuple((name, frozenset(elements)) for name, elements in found.items() if elements)
+
+
+_SETS = {
+    "dev": "type ifname",
+    "okm": "type ifname . ether_addr",
+    "ok4": "type ifname . ether_addr . ipv4_addr",
+    "ok6": "type ifname . ether_addr . ipv6_addr",
+    "okr4": "type ifname . ether_addr . ipv4_addr",
+    "okr6": "type ifname . ether_addr . ipv6_addr",
+    "nd": f"typeof iifname . {_TARGET}",
+    "ndr": f"typeof iifname . {_TARGET}",
+}
+"""The sets of `ps`: devices, what MAC addresses and what addresses they may send from, singly and as ranges, and what
+they may say they are in a neighbour advertisement (RFC 4861 4.4)."""
+_RANGES = ("okr4", "okr6", "ndr")
 
 
 def _ranges(addresses: Iterable[str]) -> dict[int, list[str]]:
     """The ranges among addresses by version, none within another."""
     found = [ipaddress.ip_network(text, strict=False) for text in addresses if _is_range(text)]
+    if not found:
+        return {}
     four = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))
     six = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))
     return {4: [str(n) for n in four], 6: [str(n) for n in six]}
-
-
-def _targets(ports: Iterable[PortPart]) -> tuple[frozenset[str], frozenset[str]]:
-    """What devices may say they are in a neighbour advertisement (RFC 4861 4.4), as single numbers and as ranges."""
-    single: set[str] = set()
-    ranges: set[str] = set()
-    for port in ports:
-        device = f'"{names.tap(port.id)}"'
-        for mac, addresses in _pairs(port).items():
-            own = [text for text in addresses if ":" in text and not _is_range(text)]
-            single |= {f"{device} . {_number(_plain(text))}" for text in (*own, link_local(mac))}
-            found = map(ipaddress.ip_network, _ranges(addresses)[6])
-            ranges |= {f"{device} . {_number(str(n[0]))}-{_number(str(n[-1]))}" for n in found}
-    return frozenset(single), frozenset(ranges)
 
 
 @lru_cache(maxsize=32768)
@@ -136,21 +128,13 @@ def _number(address: str) -> str:
 
 
 def _ps_sets(ports: list[PortPart], numbers: dict[str, int]) -> dict[str, Set]:
-    who = _senders(ports)
+    found: dict[str, set[str]] = {name: set() for name in _SETS}
+    for port in ports:
+        for name, elements in _claims(port):
+            found[name] |= elements
+    sets = {name: Set(head, frozenset(found[name]), name in _RANGES) for name, head in _SETS.items()}
     number = frozenset(f'"{names.tap(port.id)}" : {numbers[port.id]:#x}' for port in ports)
-    sets = {
-        "dev": Set("type ifname", who.devices),
-        "okm": Set("type ifname . ether_addr", who.macs),
-        "number": Set("type ifname : mark", number),
-    }
-    targets, target_ranges = _targets(ports)
-    sets["nd"] = Set(f"typeof iifname . {_TARGET}", targets)
-    sets["ndr"] = Set(f"typeof iifname . {_TARGET}", target_ranges, ranges=True)
-    for version in (4, 6):
-        head = f"type ifname . ether_addr . ipv{version}_addr"
-        sets[f"ok{version}"] = Set(head, who.single[version])
-        sets[f"okr{version}"] = Set(head, who.ranges[version], ranges=True)
-    return sets
+    return {**sets, "number": Set("type ifname : mark", number)}
 
 
 def _foreign(field: str, version: int) -> str:

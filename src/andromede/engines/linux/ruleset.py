@@ -82,8 +82,8 @@ class Ruleset:
     @cached_property
     def sum(self) -> str:
         """What tells these rules from others: 16 hex digits."""
-        text = "\n".join(line for table in self.tables for line in table.lines())
-        return hashlib.sha256(f"{self.generation}\n{text}".encode()).hexdigest()[:16]
+        lines = (line for table in self.tables for line in table.lines())
+        return hashlib.sha256("\n".join((str(self.generation), *lines)).encode()).hexdigest()[:16]
 
     @property
     def marks(self) -> tuple[str, str]:
