@@ -88,8 +88,9 @@ def detach(volumes: Volumes, call: AnyCall, volume: Volume, attachment_id: str, 
         for item in chosen:
             _free(item)
             attaching.detached(change, item)
-        if not chosen:
-            attaching.settle(change.tx, volume.id, change.now_us)
+        if force and volume.state in ("error", "error_restoring", "error_extending"):
+            attaching.set_state(change.tx, volume.id, "available")  # as far as its attachments go
+        attaching.settle(change.tx, volume.id, change.now_us)
 
 
 def begin_detaching(volumes: Volumes, call: AnyCall, volume: Volume) -> None:

@@ -374,6 +374,28 @@ def test_services_are_disabled_and_enabled(cinder: Cinder) -> None:
     change("set-log", 501)
 
 
+def test_volumes_of_servers_that_are_gone_are_free_again(cinder: Cinder) -> None:
+    site, volume, client = cinder.hosted.site, cinder.volume(), cinder.volume()
+    cinder.volumes.reserve(volume["id"], cinder.project, "gone", "req-1")
+    cinder.volumes.attach(volume["id"], "gone", "/dev/vdb", "req-1")
+    cinder.volumes.begin_detaching(volume["id"], "gone", "req-1")
+    cinder.act(client["id"], "os-attach", {"instance_uuid": "gone", "mountpoint": "/dev/vdb"}, status=202)
+    hosting_volumes.let_go(site)
+    assert cinder.state(f"/volumes/{volume['id']}") == "detaching"  # it may be on its way in
+    cinder.clock.advance(60)
+    hosting_volumes.let_go(site)
+    assert cinder.state(f"/volumes/{volume['id']}") == "available"
+    assert cinder.state(f"/volumes/{client['id']}") == "in-use"
+    cinder.act(client["id"], "os-reset_status", {"status": "error"}, who="admin", status=202)
+    cinder.act(client["id"], "os-force_detach", {}, who="admin", status=202)
+    assert cinder.state(f"/volumes/{client['id']}") == "available"
+
+
+def test_an_empty_id_is_not_found(cinder: Cinder) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        cinder.call(method, "/volumes/", {"volume": {}}, status=404)
+
+
 def test_little_room_raises_an_alert(cinder: Cinder) -> None:
     cinder.twin.engine.left = Room(1, 1000)
     hosting_volumes.seen(cinder.hosted.site)

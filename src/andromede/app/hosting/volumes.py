@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from andromede.app.hosting.site import Duties
+from andromede.clock import US
 from andromede.work import Reconciler
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FOLDER = "volumes"
 """Below the data directory."""
 SEEN_SECONDS = 10.0
+LEFT_SECONDS = 5.0
 ALERT_SHARE = 0.03
 """Share of the file system that is free, below which the operator is alerted."""
 
@@ -59,7 +61,26 @@ def duties(site: Site) -> Duties:
 
     made = host(site)
     lifecycles = (lifecycle.volumes(made), lifecycle.snapshots(made), backup_lifecycle.backups(made))
-    return Duties(lifecycles, (Reconciler("volumes.seen", SEEN_SECONDS, lambda: seen(site)),))
+    tasks = (
+        Reconciler("volumes.seen", SEEN_SECONDS, lambda: seen(site)),
+        Reconciler("volumes.left", LEFT_SECONDS, lambda: let_go(site)),
+    )
+    return Duties(lifecycles, tasks)
+
+
+def let_go(site: Site) -> bool:
+    """Volumes of servers that are gone are free again, whatever was under way when they went."""
+    from andromede.compute.tables import SERVERS
+    from andromede.volumes.connecting import BY_CLIENT
+    from andromede.volumes.tables import ATTACHMENTS
+
+    db, before = site.base.db, site.base.clock.now_us() - int(LEFT_SECONDS * US)
+    for item in ATTACHMENTS.select(db):
+        mine = item.server_id and item.connector.get("by") != BY_CLIENT["by"] and item.created_us < before
+        server = SERVERS.find(db, id=item.server_id) if mine else None
+        if mine and (server is None or server.state == "deleted"):
+            site.volumes.detach(item.volume_id, item.server_id, item.id)
+    return False
 
 
 def seen(site: Site) -> bool:
