@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from andromede.app.hosting import leftovers
 from andromede.app.hosting import volumes as hosting_volumes
 from andromede.errors import NoCapacity
 from andromede.volumes import quotas, scheduling
@@ -389,6 +390,14 @@ def test_volumes_of_servers_that_are_gone_are_free_again(cinder: Cinder) -> None
     cinder.act(client["id"], "os-reset_status", {"status": "error"}, who="admin", status=202)
     cinder.act(client["id"], "os-force_detach", {}, who="admin", status=202)
     assert cinder.state(f"/volumes/{client['id']}") == "available"
+
+
+def test_fsck_misses_files(cinder: Cinder) -> None:
+    kept, lost = cinder.volume(), cinder.volume()
+    assert leftovers.missing(cinder.hosted.site) == []
+    del cinder.twin.engine.disks[lost["id"]]
+    found = leftovers.missing(cinder.hosted.site)
+    assert [finding["subject"] for finding in found] == [f"volume {lost['id']}"] and kept["id"]
 
 
 def test_an_empty_id_is_not_found(cinder: Cinder) -> None:

@@ -29,7 +29,22 @@ def findings(base: Base) -> list[dict[str, str]]:
         base.clock.sleep(SETTLE_SECONDS)
         found &= set(_all(site))
     text = "nothing in the database accounts for it; restart the installation, and remove it if it is still there"
-    return [{"severity": "error", "kind": "host", "subject": line, "text": text} for line in sorted(found)]
+    stray = [{"severity": "error", "kind": "host", "subject": line, "text": text} for line in sorted(found)]
+    return [*stray, *missing(site)]
+
+
+def missing(site: Site) -> list[dict[str, str]]:
+    """Volumes and snapshots that rows say are there, and whose files are not on this host."""
+    from andromede.volumes.tables import SNAPSHOTS, VOLUMES
+
+    text = "its file is not on this host: unless a backup of the volume holds them, its bytes are lost"
+    wanted = [(f"volume {row.id}", row.id) for row in VOLUMES.select(site.base.db, {"state": ["available", "in-use"]})]
+    wanted += [(f"snapshot {row.id}", row.id) for row in SNAPSHOTS.select(site.base.db, {"state": "available"})]
+    return [
+        {"severity": "error", "kind": "host", "subject": subject, "text": text}
+        for subject, disk_id in wanted
+        if site.disks.observe(disk_id) is None
+    ]
 
 
 def _all(site: Site) -> Iterator[str]:
