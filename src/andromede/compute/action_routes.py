@@ -278,6 +278,10 @@ def _gone(call: ComputeCall, server: Server, value: Any) -> None:
     raise Unsupported("This action was of hypervisors that are gone from OpenStack.", "action")
 
 
+def _current(call: ComputeCall, server: Server, value: Any) -> None:
+    """What a guest may read of its network is always that of now: there is nothing to inject."""
+
+
 def _delete(call: ComputeCall, server: Server, value: Any) -> None:
     call.services.servers.delete(call, server, "forceDelete")
 
@@ -320,7 +324,7 @@ VERBS: dict[str, Verb] = {
     "changePassword": Verb("change_password", _password),
     "os-resetState": Verb("reset_state", _reset_state, locks=False),
     "resetNetwork": Verb("reset_network", _gone),
-    "injectNetworkInfo": Verb("inject_network_info", _gone),
+    "injectNetworkInfo": Verb("inject_network_info", _current),
     "os-getConsoleOutput": Verb("console_output", _console_output, locks=False),
     "os-getVNCConsole": Verb("console", _console("os-getVNCConsole", "novnc", "xvpvnc"), high=(2, 5), locks=False),
     "os-getSerialConsole": Verb("console", _console("os-getSerialConsole", "serial"), high=(2, 5), locks=False),

@@ -85,8 +85,6 @@ class Filters:
         equal: dict[str, Any] = {} if every else {"project_id": project_of(self._call)}
         if self._admin and every and (owner := query.get("project_id") or query.get("tenant_id")):
             equal["project_id"] = owner
-        elif self._admin and not every and "tenant_id" in query:
-            equal["project_id"] = query["tenant_id"]
         for name, column in EQUAL.items():
             if name in query and column is not None and (self._admin or name not in ADMIN_ONLY):
                 equal[column] = self._equal(name, query[name])
