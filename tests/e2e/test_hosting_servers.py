@@ -259,8 +259,9 @@ def test_a_hypervisor_process_that_is_killed_is_told_and_a_hard_reboot_cures(sit
 
 
 def test_the_guests_own_power_off_shuts_the_server_off(site: Site) -> None:
+    former = site.pid
     site.act("os-stop", status="SHUTOFF", seconds=90.0)
-    assert not Path(f"/proc/{site.pid}").exists()
+    assert not Path(f"/proc/{former}").exists()
     site.act("os-start")
 
 
