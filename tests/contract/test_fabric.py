@@ -28,6 +28,7 @@ from andromede.network.engine import (
     OutsidePart,
     Part,
     RouterPart,
+    Wired,
 )
 from tests.support import fabric as f
 from tests.support.guests import eventually
@@ -307,7 +308,9 @@ def test_what_a_stranger_broke_is_mended(real: Made) -> None:
     assert _picture(host) == aim
     pid = int((host.folder(network.id) / "pid").read_text())
     os.kill(pid, 9)
+    assert (real.fabric.observe(network.id) or Wired("", None)).faults == ("its dnsmasq has ended",)
     real.fabric.ensure(network)
+    assert (real.fabric.observe(network.id) or Wired("", None, faults=("gone",))).faults == ()
     assert int((host.folder(network.id) / "pid").read_text()) != pid
 
 

@@ -34,6 +34,12 @@ def running(folder: Path, place: str | None = None) -> int | None:
     return pid
 
 
+def lost(host: Host, part_id: str) -> bool:
+    """Whether a daemon was started that runs no more."""
+    folder = host.folder(part_id)
+    return (folder / _CONF).exists() and running(folder) is None
+
+
 def stop(host: Host, part_id: str) -> None:
     """End a daemon and take its files away."""
     folder = host.folder(part_id)
@@ -58,13 +64,6 @@ def _end(pid: int) -> None:
             os.close(fd)
 
 
-def _lines(path: Path) -> set[str]:
-    try:
-        return set(path.read_text().splitlines())
-    except FileNotFoundError:
-        return set()
-
-
 def _reachable(folder: Path, above: Path) -> None:
     """A folder that the daemon, which gives up its rights, can read in, whatever our umask."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,8 +81,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def ensure(host: Host, part_id: str, place: str, files: Files | None) -> None:
-    """Have a daemon with these files in the namespace `place`, which the calling thread is in. An address that is
-    taken from a MAC address means a new daemon, which remembers no lease; anything else it reads while it runs."""
+    """Have a daemon with these files in the namespace `place`, which the calling thread is in. What changes means a new
+    daemon, which remembers no lease: dnsmasq 2.90 was seen to end by a segmentation fault when it was to read its lines
+    of hosts anew (SIGHUP) while guests had leases. Renewals and requests that come meanwhile are repeated."""
     if files is None:
         return stop(host, part_id)
     folder = host.folder(part_id)
@@ -93,18 +93,11 @@ def ensure(host: Host, part_id: str, place: str, files: Files | None) -> None:
     pid = running(folder, place)
     if pid is not None and not changed:
         return None
-    fresh = pid is None or _CONF in changed or not _lines(folder / _HOSTS) <= set(files.hosts)
-    if fresh:
-        stop(host, part_id)
+    stop(host, part_id)
     host.step("write files")
     _reachable(folder, host.runtime)
     for word, text in texts.items():
         _write(folder / word, text)
-    if not fresh and pid is not None:
-        host.step("tell dnsmasq")
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGHUP)
-        return None
     host.step("start dnsmasq")
     return _start(folder, host)
 

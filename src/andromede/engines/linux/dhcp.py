@@ -17,7 +17,7 @@ _TROUBLE = "\n\r,#"
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """`conf` is read once; `hosts` (a line for each MAC address), `options` and `names` again at SIGHUP."""
+    """Read once by the daemon; `hosts` has a line for each MAC address."""
 
     conf: str
     hosts: tuple[str, ...] = ()

@@ -186,10 +186,10 @@ def observe(host: Host, network_id: str) -> Wired | None:
     own = place(host, network_id)
     if kernel.inode(own) is None:
         return Wired(network_id, None, faults=("its namespace is not whole",)) if own in kernel.names(own) else None
-    return kernel.inside(own, lambda: _look(network_id))
+    return kernel.inside(own, lambda: _look(host, network_id))
 
 
-def _look(network_id: str) -> Wired:
+def _look(host: Host, network_id: str) -> Wired:
     with Links() as links:
         found = links.all()
     bridge = found.get(names.BRIDGE)
@@ -202,5 +202,6 @@ def _look(network_id: str) -> Wired:
     )
     number = generation(chains("sg"))
     dropped = {word.removeprefix("c_"): count for word, count in counters().items()}
-    faults = () if number is not None else ("its rules are missing",)
-    return Wired(network_id, number, ports, faults, dropped)
+    faults = [] if number is not None else ["its rules are missing"]
+    faults += ["its dnsmasq has ended"] if daemon.lost(host, network_id) else []
+    return Wired(network_id, number, ports, tuple(faults), dropped)

@@ -187,6 +187,8 @@ def observe(host: Host, router_id: str) -> Wired | None:
             found = links.all().values()
         ports = frozenset(link.alias for link in found if link.kind == "veth" and link.up and link.alias)
         number = generation(chains("flt"))
-        return Wired(router_id, number, ports, () if number is not None else ("its rules are missing",))
+        faults = [] if number is not None else ["its rules are missing"]
+        faults += ["its dnsmasq has ended"] if daemon.lost(host, router_id) else []
+        return Wired(router_id, number, ports, tuple(faults))
 
     return kernel.inside(own, look)
