@@ -263,6 +263,7 @@ def test_the_guests_own_power_off_shuts_the_server_off(site: Site) -> None:
     site.act("os-stop", status="SHUTOFF", seconds=90.0)
     assert not Path(f"/proc/{former}").exists()
     site.act("os-start")
+    wait_until("the guest is ready", site.answers, BOOT_SECONDS, 0.5)
 
 
 def test_a_host_that_lost_its_guests_starts_what_was_running(site: Site) -> None:
@@ -276,6 +277,7 @@ def test_a_host_that_lost_its_guests_starts_what_was_running(site: Site) -> None
     wait_until("the guest runs again", lambda: site.place.joinpath("s", "pid").exists(), 60.0)
     site.rest("ACTIVE", 60.0)
     assert site.pid != former
+    wait_until("the guest is ready", site.answers, BOOT_SECONDS, 0.5)
 
 
 def test_an_image_and_a_shelved_server_are_made_of_the_root(site: Site) -> None:
