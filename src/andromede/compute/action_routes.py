@@ -136,6 +136,11 @@ def _image_properties(call: ComputeCall, server: Server, kind: str, metadata: di
     own = {"image_type": kind, "instance_uuid": server.id, "user_id": call.who.user_id}
     if server.image_id:
         own["base_image_ref"] = server.image_id
+    least = {
+        "min_ram": server.image.get("min_ram") or 0,
+        "min_disk": max(server.root_gb, server.image.get("min_disk") or 0),
+    }
+    own |= {word: str(value) for word, value in least.items() if value}
     return {**kept, **own, **metadata}
 
 
