@@ -228,6 +228,7 @@ def room_reconcilers(base: Base) -> list[Reconciler]:
 
 
 def _work(config: Config, ready: Ready) -> None:
+    from andromede.app import hosting
     from andromede.objects.service import Objects
     from andromede.objects.worker import Rhythm, reconcilers
     from andromede.work import Leases, Loop, Watch
@@ -243,7 +244,7 @@ def _work(config: Config, ready: Ready) -> None:
     leases.free(_ended)
     more = [*document_reconcilers(base, objects), places_reconciler(base), *ledger_reconcilers(base)]
     more += [watch.reconciler(), *room_reconcilers(base)]
-    loop = Loop(reconcilers(tools, objects, rhythm, more), leases, base.clock, base.ids, base.log)
+    loop = Loop(reconcilers(tools, objects, rhythm, more, hosting.rewraps()), leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
     ledger = start_ledger(base, leases, ending)

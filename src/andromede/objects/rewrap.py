@@ -3,24 +3,30 @@ former version is forgotten once nothing is wrapped under it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
 from andromede.db import Database, Tx
-from andromede.keys import KeyRing, sealed
+from andromede.keys import KeyRing
 from andromede.keys import store as key_store
 from andromede.keys.wrap import parent_version
 from andromede.objects import version_store
 from andromede.objects.model import Location
 
 BATCH = 500
+Rewrap = Callable[[Tx, KeyRing, str, int], bool]
+"""(transaction, keys, key id, most) -> whether nothing of its kind is left under a former version of the key."""
 
 
 class Rewrapper:
-    """Runs in the `work` role. Remembers how far it came only within the process: starting over is harmless."""
+    """Runs in the `work` role. Remembers how far it came only within the process: starting over is harmless. `others`
+    wrap anew what is no object: secrets, disks."""
 
-    def __init__(self, db: Database, keys: KeyRing) -> None:
+    def __init__(self, db: Database, keys: KeyRing, others: Sequence[Rewrap]) -> None:
         self._db = db
         self._keys = keys
+        self._others = others
         self._at: dict[str, version_store.Cursor] = {}
 
     def run(self) -> bool:
@@ -30,7 +36,7 @@ class Rewrapper:
             return False
         key_id, version = pending[0]
         with self._db.write() as tx:
-            if not self._batch(tx, key_id) and sealed.rewrap(tx, self._keys, key_id, BATCH):
+            if not self._batch(tx, key_id) and all(other(tx, self._keys, key_id, BATCH) for other in self._others):
                 self._keys.retire(tx, key_id, version)
                 self._at.pop(key_id, None)
         return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from andromede.objects import expiry, upload_store
 from andromede.objects.collect import Collector
 from andromede.objects.compact import Compactor
-from andromede.objects.rewrap import Rewrapper
+from andromede.objects.rewrap import Rewrap, Rewrapper
 from andromede.objects.service import REPEAT_SECONDS, Objects, Tools
 from andromede.work import Reconciler
 
@@ -25,8 +25,10 @@ class Rhythm:
     every: float = 5.0
 
 
-def reconcilers(tools: Tools, objects: Objects, rhythm: Rhythm, more: Sequence[Reconciler] = ()) -> list[Reconciler]:
-    """All of them; `more` are those of other modules (lifecycle, log delivery)."""
+def reconcilers(
+    tools: Tools, objects: Objects, rhythm: Rhythm, more: Sequence[Reconciler] = (), rewraps: Sequence[Rewrap] = ()
+) -> list[Reconciler]:
+    """All of them; `more` are those of other modules (lifecycle, log delivery), `rewraps` what others wrap anew."""
     collector = Collector(tools.db, tools.engine, objects.trusted, rhythm.grace, rhythm.orphan)
     compactor = Compactor(tools.db, tools.engine, objects, tools.log)
 
@@ -41,6 +43,6 @@ def reconcilers(tools: Tools, objects: Objects, rhythm: Rhythm, more: Sequence[R
         Reconciler("objects.orphans", max(rhythm.every, rhythm.orphan / 4), collector.orphans),
         Reconciler("objects.compact", rhythm.every * 4, compactor.compact),
         Reconciler("objects.uploads", 600.0, forget),
-        Reconciler("objects.rewrap", rhythm.every * 12, Rewrapper(tools.db, tools.keys).run),
+        Reconciler("objects.rewrap", rhythm.every * 12, Rewrapper(tools.db, tools.keys, rewraps).run),
         *more,
     ]

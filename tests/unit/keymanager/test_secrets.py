@@ -380,6 +380,7 @@ def test_access_lists(hosted: Hosted) -> None:
 
 
 def test_a_rotated_vault_still_opens_and_leaves_no_former_version(hosted: Hosted) -> None:
+    from andromede.app import hosting
     from andromede.objects.rewrap import Rewrapper
 
     ids = [text(hosted, f"payload {n}") for n in range(3)]
@@ -387,7 +388,7 @@ def test_a_rotated_vault_still_opens_and_leaves_no_former_version(hosted: Hosted
     with hosted.db.write() as tx:
         hosted.site.keys.rotate(tx, key_id)
     ids.append(text(hosted, "payload 3"))
-    rewrapper = Rewrapper(hosted.db, hosted.site.keys)
+    rewrapper = Rewrapper(hosted.db, hosted.site.keys, hosting.rewraps())
     for _ in range(10):
         if not rewrapper.run():
             break

@@ -136,7 +136,7 @@ def test_rotated_keys_retire(made: Vault) -> None:
         made.keys.rotate(tx, kek.id)
     made.put(box, "new", b"data")
     assert made.get(box, "k0") == b"data"
-    worker = Rewrapper(made.db, made.keys)
+    worker = Rewrapper(made.db, made.keys, ())
     while worker.run():
         pass
     assert made.db.all("SELECT * FROM key_former") == []

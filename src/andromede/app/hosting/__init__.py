@@ -12,6 +12,7 @@ from andromede.db import Migration
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Duties, Site
+    from andromede.objects.rewrap import Rewrap
     from andromede.web.access import AccessTable
     from andromede.web.api import Mount
 
@@ -56,6 +57,15 @@ def tables() -> list[AccessTable]:
         network.TABLE,
         volumes.TABLE,
     ]
+
+
+def rewraps() -> list[Rewrap]:
+    """What follows the rotation of a key besides objects: everything that is sealed under one must be here, or it is
+    lost when the former version goes."""
+    from andromede.keys import sealed
+    from andromede.volumes import store as volumes
+
+    return [sealed.rewrap, volumes.rewrap]
 
 
 def mounts(site: Site) -> list[Mount]:
