@@ -1,5 +1,5 @@
 """How the API process looks at guests: it asks the host role across a socket in the run folder, one question for each
-connection, one line of JSON each way. Only looking: whatever changes something goes through rows (decision 0018)."""
+connection, one line of JSON each way. Only looking: whatever changes something goes through rows (decision 0019)."""
 
 from __future__ import annotations
 

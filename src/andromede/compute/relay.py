@@ -1,5 +1,5 @@
 """Consoles in a browser: the relay between websockets and the sockets of guests, on a listener of the host role's own
-(decision 0018). Each connection has a thread and a limit; whoever has no token that is good sees nothing."""
+(decision 0019). Each connection has a thread and a limit; whoever has no token that is good sees nothing."""
 
 from __future__ import annotations
 
