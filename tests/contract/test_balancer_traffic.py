@@ -128,12 +128,10 @@ class Stage:
         self, path: str = "/", port: int = 80, host: str = "x.test", **headers: str
     ) -> tuple[int, str, dict[str, str]]:
         def ask() -> tuple[int, str, dict[str, str]]:
-            connection = http.client.HTTPConnection(VIP, port, timeout=5)
-            connection.request("GET", path, headers={"Host": host, **headers})
-            answer = connection.getresponse()
-            found = answer.status, answer.read().decode(), {k.lower(): v for k, v in answer.getheaders()}
-            connection.close()
-            return found
+            with contextlib.closing(http.client.HTTPConnection(VIP, port, timeout=5)) as connection:
+                connection.request("GET", path, headers={"Host": host, **headers})
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode(), {k.lower(): v for k, v in answer.getheaders()}
 
         found: tuple[int, str, dict[str, str]] = self.inside(ask)
         return found
@@ -379,11 +377,10 @@ def test_a_change_refuses_nobody_and_cuts_nobody_off(stage: Stage) -> None:
         nonlocal count
         while not ending.is_set():
             try:
-                connection = http.client.HTTPConnection(VIP, 80, timeout=5)
-                connection.request("GET", "/", headers={"Host": "x"})
-                if connection.getresponse().status != 200:
-                    failures.append("status")
-                connection.close()
+                with contextlib.closing(http.client.HTTPConnection(VIP, 80, timeout=5)) as connection:
+                    connection.request("GET", "/", headers={"Host": "x"})
+                    if connection.getresponse().status != 200:
+                        failures.append("status")
                 count += 1
             except OSError as error:
                 failures.append(repr(error))
