@@ -118,3 +118,19 @@ def test_tiny_boots_keeps_what_is_written_grows_and_stops_softly(built: Built, t
         guest.power_down()
     finally:
         guest.end()
+
+
+def test_tiny_comes_back_after_its_power_was_cut(built: Built, tmp_path: Path) -> None:
+    guest = Guest(tmp_path, built.path, "1G")
+    try:
+        until(lambda: "\nready\n" in guest.text())
+        guest.type("sleep 6; echo $((20 + 22))", "42")  # its file system commits every 5 s (ext4(5))
+    finally:
+        guest.end()
+    guest = Guest(tmp_path, built.path, "")
+    try:
+        until(lambda: "\nready\n" in guest.text())
+        assert "can't run" not in guest.text()
+        guest.power_down()
+    finally:
+        guest.end()
