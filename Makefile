@@ -9,6 +9,13 @@ PIP    := $(BIN)/pip --disable-pip-version-check install --quiet
 ENGINES := tests/contract/images tests/contract/test_accelerator.py tests/contract/test_balancer_traffic.py \
            tests/contract/test_block_engines.py tests/contract/test_hypervisors.py $(wildcard tests/contract/test_fabric*.py)
 
+# Each test of hosting makes some three hundred tables and indexes anew, which takes PostgreSQL most of a second: of each
+# service those files run there that hold most of its statements
+HOSTING := $(addprefix tests/unit/,balancer compute images keymanager network volumes)
+ON_BOTH := $(addprefix tests/unit/,balancer/test_balancers.py compute/test_books.py compute/test_scale.py \
+           compute/test_servers.py images/test_data.py keymanager/test_secrets.py network/test_ports.py \
+           network/test_wiring.py volumes/test_snapshots.py volumes/test_volumes.py)
+
 .PHONY: up test lint check unit engines e2e coverage postgres campaign clients conformance conforming bench wheel sbom audit lock fmt clean help
 .NOTPARALLEL:
 
@@ -54,7 +61,8 @@ engines: $(VENV)/.dev  ## contract tests of hypervisor, network and disks on the
 	$(BIN)/coverage run -m pytest -n 2 $(ENGINES)
 
 postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
-	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract $(ENGINES:%=--ignore=%)
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract $(ENGINES:%=--ignore=%) $(HOSTING:%=--ignore=%)
+	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 $(ON_BOTH)
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py tests/e2e/test_workers.py
 
 e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load; counted for coverage
