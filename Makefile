@@ -16,7 +16,7 @@ ON_BOTH := $(addprefix tests/unit/,balancer/test_balancers.py compute/test_books
            compute/test_servers.py images/test_data.py keymanager/test_secrets.py network/test_ports.py \
            network/test_wiring.py volumes/test_snapshots.py volumes/test_volumes.py)
 
-.PHONY: up test lint check unit engines e2e coverage postgres campaign clients conformance conforming bench wheel sbom audit lock fmt clean help
+.PHONY: up test lint check unit engines e2e coverage postgres campaign clients conformance conforming tour bench wheel sbom audit lock fmt clean help
 .NOTPARALLEL:
 
 help:  ## this list
@@ -77,13 +77,17 @@ campaign: $(VENV)/.dev  ## short forms of the campaigns of docs/reliability.md; 
 
 clients: $(VENV)/.dev  ## real clients (boto3, rclone, restic, ...) and others' verifiers (Go, aics-tlog, ...); missing ones are installed or named
 	$(BIN)/python tools/clients
-	$(BIN)/python -m pytest tests/e2e/clients tests/e2e/third_party
+	$(BIN)/python -m pytest tests/e2e/clients tests/e2e/third_party --ignore tests/e2e/clients/test_hosting.py
+
+tour: $(VENV)/.dev  ## a tenant's day with the openstack client: servers, volumes, backups, bytes compared (some five minutes; not in `make test`)
+	$(BIN)/python tools/clients
+	$(BIN)/python -m pytest tests/e2e/clients/test_hosting.py
 
 conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, SCS=checkout of SovereignCloudStack/standards
 	$(BIN)/python -m tests.conformance.run $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)
 
 conforming: ARGS += --short
-conforming: conformance  ## the same, of Tempest only what fits into ten minutes
+conforming: conformance  ## the same, of Tempest only what fits into four minutes
 
 bench: $(VENV)/.dev  ## paired rounds beside peers, which are installed or named; floors judged (ARGS="--peers nginx,rgw --wide ''")
 	$(BIN)/python -m bench $(ARGS)

@@ -3,7 +3,7 @@
 Areas: identity (v3, 138 tests), object_storage (149), and, on an installation that hosts, image, network, volume,
 compute and scenario. Two lists go across them: the 58 tests of the InterOp guideline 2020.06 for object storage, and
 the 258 of SCS-0128. `--area` names areas or one of these lists, `--short` takes as many promised tests as fit into
-ten minutes. Exit code 1 when a test of tempest/AREA.txt does not pass, or when something leaked. A class whose set-up
+four minutes. Exit code 1 when a test of tempest/AREA.txt does not pass, or when something leaked. A class whose set-up
 fails counts as all its tests.
 """
 
@@ -44,7 +44,7 @@ HOSTING = {
 }
 AREAS = {**PLAIN, **HOSTING}
 ACROSS = {"interop": "InterOp 2020.06 object storage", "scs_0128": "SCS-0128"}
-SHORT_SECONDS = 600
+SHORT_SECONDS = 240
 SETTINGS: dict[str, object] = {
     "identity.lockout_failures": 2,
     "identity.lockout_seconds": 5,
@@ -219,7 +219,7 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("regex", nargs="?", default="", help="only tests whose id matches (default: whole areas)")
     parser.add_argument("--area", default="", help=f"of {', '.join([*AREAS, *ACROSS])}; several with commas")
-    parser.add_argument("--short", action="store_true", help="only promised tests that fit into ten minutes")
+    parser.add_argument("--short", action="store_true", help="only promised tests that fit into four minutes")
     parser.add_argument("--data", help="data directory of a running installation to test (default: a fresh one)")
     parser.add_argument("--tls", action="store_true", help="over HTTPS")
     parser.add_argument("--workers", type=int, default=2)
