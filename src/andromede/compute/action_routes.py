@@ -301,8 +301,7 @@ def _unshelve(call: ComputeCall, server: Server, value: Any) -> None:
 
 def _crash(call: ComputeCall, server: Server, value: Any) -> None:
     _empty(value, "trigger_crash_dump")
-    check(server, "trigger_crash_dump", frozenset({State.ACTIVE, State.PAUSED, State.RESCUED, State.ERROR}))
-    call.services.servers.nudge(call, server, "nmi", "trigger_crash_dump")
+    call.services.deeds.plain(call, server, "trigger_crash_dump")
 
 
 VERBS: dict[str, Verb] = {

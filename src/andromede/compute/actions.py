@@ -35,6 +35,7 @@ NAMES = {
     "shelving": "compute_shelve_instance",
     "offloading": "compute_shelve_offload_instance",
     "unshelving": "compute_unshelve_instance",
+    "crashing": "compute_trigger_crash_dump",
     "snapshotting": "compute_snapshot_instance",
     "deleting": "compute_terminate_instance",
     "attaching": "compute_attach",

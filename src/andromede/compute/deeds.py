@@ -48,6 +48,7 @@ DEEDS: dict[str, Deed] = {
     "shelve": _deed("shelve", State.SHELVING, State.ACTIVE, State.STOPPED, State.PAUSED, State.SUSPENDED),
     "shelve_offload": _deed("shelve_offload", State.OFFLOADING, State.SHELVED),
     "unshelve": _deed("unshelve", State.UNSHELVING, State.SHELVED, State.OFFLOADED),
+    "trigger_crash_dump": _deed("trigger_crash_dump", State.CRASHING, State.ACTIVE, State.PAUSED, State.RESCUED),
     "snapshot": _deed("snapshot", State.SNAPSHOTTING, State.ACTIVE, State.STOPPED, State.PAUSED, State.SUSPENDED),
     "backup": _deed("backup", State.SNAPSHOTTING, State.ACTIVE, State.STOPPED, State.PAUSED, State.SUSPENDED),
 }

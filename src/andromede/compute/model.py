@@ -43,6 +43,7 @@ class State(StrEnum):
     OFFLOADING = "offloading"  # working: root and claim go
     OFFLOADED = "shelved_offloaded"  # rest; wish keeps image_id of the shelved root
     UNSHELVING = "unshelving"  # working, ends active; capacity is claimed again already
+    CRASHING = "crashing"  # working: the guest gets an interrupt that it cannot mask; ends in `before`
     SNAPSHOTTING = "snapshotting"  # working, ends in `before`; wish: image_id, `task` tells how far
     DELETING = "deleting"  # working; reached from every state by the signal `delete`
     DELETED = "deleted"  # rest for good: the row is kept for a while for lists of deleted servers and usage

@@ -19,7 +19,7 @@ class Powering(Stage):
         return {
             State.STOPPING: self.stopping, State.STARTING: self.starting, State.REBOOTING: self.rebooting,
             State.HARD_REBOOTING: self.hard_rebooting, State.PAUSING: self.pausing, State.UNPAUSING: self.unpausing,
-            State.SUSPENDING: self.suspending, State.RESUMING: self.resuming,
+            State.SUSPENDING: self.suspending, State.RESUMING: self.resuming, State.CRASHING: self.crashing,
         }  # fmt: skip
 
     def stopping(self, server: Server) -> Next:
@@ -70,6 +70,13 @@ class Powering(Stage):
     def resuming(self, server: Server) -> Next:
         """Its memory is where it was."""
         return self._running(server)
+
+    def crashing(self, server: Server) -> Next:
+        """The guest gets an interrupt that it cannot mask; what its kernel makes of it, a crash dump or nothing, is its
+        own affair. A guest that does not run any more is the watch's."""
+        if self.look(server).power in ("running", "paused"):
+            self.crew.hypervisor.signal(server.id, Signal("nmi"))
+        return self.rest(server, server.before, server.power)
 
     def _to(self, server: Server, power: Power, state: str) -> Next:
         return self.rest(server, state, power) if self.reach(server, power) else Next(server.state, SOON)

@@ -227,13 +227,6 @@ class Servers:
                 TAGS.insert(change.tx, Tag(server.id, name))
             SERVERS.update(change.tx, {"id": server.id}, updated_us=change.now_us)
 
-    def nudge(self, call: Call[Any], server: Server, word: str, action: str) -> None:
-        """Leave a wish that does not change the state."""
-        with self.core.desk.change(call, f"server/{server.id}", server.project_id) as change:
-            lifecycle.signal(change.tx, SERVER, server.id, word, change.now_us)
-            who = (call.request_id, call.who.project_id or server.project_id, call.who.user_id)
-            actions.begin(change.tx, server, who, action, change.now_us)
-
     # --- the end
 
     def check_unlocked(self, call: Call[Any], server: Server, admin: bool) -> None:

@@ -58,6 +58,7 @@ SHOWN: dict[str, Shown] = {
     State.OFFLOADING: Shown("shelved", "shelving_offloading"),
     State.OFFLOADED: Shown("shelved_offloaded", None, Power.OFF),
     State.UNSHELVING: Shown("shelved_offloaded", "unshelving"),
+    State.CRASHING: Shown("", None),
     State.SNAPSHOTTING: Shown("", "image_snapshot"),
     State.DELETING: Shown("", "deleting"),
     State.DELETED: Shown("deleted", None, Power.NONE),

@@ -139,6 +139,13 @@ def test_a_guest_goes_on_once_its_host_has_room(world: World) -> None:
     assert world.turn().state == State.ACTIVE and not world.row().guest.get("full")
 
 
+def test_a_crash_dump_is_triggered_in_the_guest(world: World) -> None:
+    now = world.clock.now_us()
+    world.put(state=State.CRASHING, before=State.ACTIVE, power="running", due_us=now, since_us=now)
+    world.runner.settle()
+    assert world.row().state == State.ACTIVE and world.hands.guests.calls[-1] == ("nmi", SERVER)
+
+
 def test_devices_that_differ_are_mended_unless_something_else_is_wished(world: World) -> None:
     world.hands.guests.guests[SERVER].nics.clear()
     world.put(signals="delete")
