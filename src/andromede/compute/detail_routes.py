@@ -6,6 +6,7 @@ from typing import Any
 
 from andromede.compute.checks import Fields, metadata
 from andromede.compute.core import fine, is_admin, version
+from andromede.compute.engine import DISK_COUNTERS
 from andromede.compute.listing import page, with_links
 from andromede.compute.model import Action, ActionEvent, State
 from andromede.compute.server_bodies import MOST_TAGS, tag, tags
@@ -201,7 +202,6 @@ def delete_password(call: ComputeCall) -> None:
 
 _POWER = {0: "pending", 1: "running", 3: "paused", 4: "shutdown", 6: "crashed", 7: "suspended"}
 _NIC = ("rx_octets", "rx_errors", "rx_drop", "rx_packets", "tx_octets", "tx_errors", "tx_drop", "tx_packets")
-_DISK = ("read_bytes", "read_requests", "write_bytes", "write_requests", "errors_count")
 
 
 @routes.add("GET", ONE + "/diagnostics", "compute:show_diagnostics", target=server_target)
@@ -242,7 +242,7 @@ def show_diagnostics(call: ComputeCall) -> Body:
         "memory_details": {"maximum": figures.memory_mb, "used": figures.memory_used_mb},
         "cpu_details": [{"id": n, "time": t, "utilisation": None} for n, t in enumerate(figures.cpu_ns)],
         "nic_details": nics,
-        "disk_details": [{key: disk.get(key) for key in _DISK} for disk in figures.disks.values()],
+        "disk_details": [{key: disk.get(key) for key in DISK_COUNTERS} for disk in figures.disks.values()],
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from andromede.compute.engine import DiskDevice, Guest, Layer, NicDevice
+from andromede.compute.engine import DISK_COUNTERS, DiskDevice, Guest, Layer, NicDevice
 from andromede.engines.qemu import accelerator, command, observing, place, saving, spawn, viewing
 from andromede.engines.qemu.accelerator import Accelerator, choose
 from andromede.engines.qemu.cgroups import Cgroups
@@ -342,6 +342,18 @@ def test_a_monitor_that_falls_silent_is_given_up(tmp_path: Path) -> None:
     with toy(path, {"query-status": b""}), Monitor(path, os.getuid(), seconds=0.2) as monitor:
         with pytest.raises(Unavailable):
             monitor.status()
+
+
+def test_counters_of_disks_have_the_names_that_diagnostics_show(tmp_path: Path) -> None:
+    stats = {"rd_bytes": 1, "rd_operations": 2, "wr_bytes": 3, "wr_operations": 4}
+    stats |= {"failed_rd_operations": 5, "failed_wr_operations": 6}
+    blocks = [{"qdev": "/machine/peripheral/disk-d/virtio-backend", "stats": stats}, {"qdev": "", "stats": {}}]
+    lists = {"query-cpus-fast": [], "query-blockstats": blocks, "query-memory-size-summary": {"base-memory": 64 << 20}}
+    answers = {name: {"return": value} for name, value in lists.items()}
+    with toy(tmp_path / "qmp", answers), Monitor(tmp_path / "qmp", os.getuid()) as monitor:
+        found = viewing.figures(monitor, Record(1, "b", os.getpid(), "0"), {})
+    assert found.disks == {"d": dict(zip(DISK_COUNTERS, (1, 2, 3, 4, 11), strict=True))}
+    assert found.memory_mb == 64 and found.cpu_ns == ()
 
 
 REASONS: list[tuple[str, Any, tuple[str, str]]] = [

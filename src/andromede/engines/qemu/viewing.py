@@ -17,7 +17,7 @@ MOST = 1 << 20
 _TICKS = os.sysconf("SC_CLK_TCK")
 _COUNTERS = {
     "read_bytes": "rd_bytes", "read_requests": "rd_operations", "write_bytes": "wr_bytes",
-    "write_requests": "wr_operations", "errors": "invalid_rd_operations",
+    "write_requests": "wr_operations",
 }  # fmt: skip
 
 
@@ -75,7 +75,9 @@ def figures(monitor: Monitor, live: Record, nics: Mapping[str, Mapping[str, int]
         name = str(block.get("qdev", "")).removeprefix("/machine/peripheral/").partition("/")[0]
         if name.startswith("disk-"):
             counted = block["stats"]
-            stats[name.removeprefix("disk-")] = {ours: int(counted[theirs]) for ours, theirs in _COUNTERS.items()}
+            found = {ours: int(counted[theirs]) for ours, theirs in _COUNTERS.items()}
+            found["errors_count"] = int(counted["failed_rd_operations"]) + int(counted["failed_wr_operations"])
+            stats[name.removeprefix("disk-")] = found
     size = int(monitor.run("query-memory-size-summary")["base-memory"])
     return Figures(_uptime(live), tuple(_cpu_ns(live.pid, thread) for thread in threads), size >> 20,
                    _resident_kb(live.pid) >> 10, stats, nics)  # fmt: skip
