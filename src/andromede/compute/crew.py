@@ -92,7 +92,7 @@ class HostVolumes(Protocol):
         """The volume is in use by the server no more; harmless when it is gone."""
 
     def delete(self, server: Server, disk: Device) -> None:
-        """The volume is to go; harmless when it is gone."""
+        """The volume is to go; harmless when it is gone, or in use by another server: it stays then."""
 
 
 class HostImages(Protocol):

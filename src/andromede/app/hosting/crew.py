@@ -143,7 +143,8 @@ class Volumes:
         self._site.volumes.detach(disk.volume_id, server.id, server.request_id)
 
     def delete(self, server: Server, disk: Device) -> None:
-        self._site.volumes.delete(disk.volume_id, server.request_id)
+        if not self._site.volumes.attachments(disk.volume_id):  # what another server uses is not this one's to delete
+            self._site.volumes.delete(disk.volume_id, server.request_id)
 
 
 class Images:

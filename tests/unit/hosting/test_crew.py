@@ -1,0 +1,46 @@
+"""Neighbours of compute on a host, over the services of an installation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from andromede.app.hosting.crew import Volumes
+from andromede.compute.model import Device, DeviceState
+from andromede.db import Database
+from andromede.volumes.service import VolumeWish
+from andromede.volumes.tables import VOLUMES
+from tests.support.clock import FakeClock
+from tests.support.hosted_api import Hosted
+from tests.support.walks.servers import server
+
+
+@pytest.fixture
+def hosted(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosted]:
+    from andromede.identity import passwords
+
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
+    monkeypatch.setattr(passwords, "PASSES", 1)
+    made = Hosted(db, tmp_path / "data", FakeClock())
+    yield made
+    made.site.close()
+
+
+def test_a_volume_that_another_server_uses_outlives_the_server_that_was_to_take_it_along(hosted: Hosted) -> None:
+    volumes, project = hosted.site.volumes, hosted.project_id
+    volume = volumes.create_for(project, "u", VolumeWish(size=1), "req-1")
+    with hosted.site.base.db.write() as tx:
+        VOLUMES.update(tx, {"id": volume.id}, state="available", due_us=None)
+    volumes.reserve(volume.id, project, "another", "req-1")
+    gone, crew = server(1, "deleting", project_id=project), Volumes(hosted.site)
+    disk = Device(id="d", project_id=project, server_id=gone.id, kind="disk", state=DeviceState.WISHED, since_us=1,
+                  target="volume", volume_id=volume.id, delete_on_termination=True)  # fmt: skip
+    crew.detach(gone, disk)
+    crew.delete(gone, disk)
+    assert [row.server_id for row in volumes.attachments(volume.id)] == ["another"]
+    assert volumes.find(volume.id, project).state != "deleting"
+    volumes.detach(volume.id, "another", "req-2")
+    crew.delete(gone, disk)
+    assert volumes.find(volume.id, project).state == "deleting"
