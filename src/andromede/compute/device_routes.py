@@ -7,7 +7,7 @@ from typing import Any
 
 from andromede.compute.attaching import NewDisk
 from andromede.compute.checks import Fields, refuse
-from andromede.compute.core import is_admin, version
+from andromede.compute.core import version
 from andromede.compute.listing import limit
 from andromede.compute.model import Device
 from andromede.compute.neighbours import PortFacts
@@ -67,7 +67,7 @@ def attach_volume(call: ComputeCall, body: Body) -> Body:
         raise refuse("device", name, "It must not hold blanks.")
     label = tag(fields.get("tag")) if fields.get("tag") is not None else ""
     server = found(call)
-    call.services.servers.check_unlocked(call, server, is_admin(call))
+    call.services.servers.check_unlocked(call, server)
     new = NewDisk(fields.uuid("volumeId") or "", name, label)
     return {"volumeAttachment": _volume(call, call.services.attaching.attach_volume(call, server, new))}
 
@@ -94,7 +94,7 @@ def swap_volume(call: ComputeCall, body: Body) -> None:
 def detach_volume(call: ComputeCall) -> None:
     """Detach a volume."""
     server = found(call)
-    call.services.servers.check_unlocked(call, server, is_admin(call))
+    call.services.servers.check_unlocked(call, server)
     call.services.attaching.detach_volume(call, server, call.params["volume_id"])
 
 
@@ -157,7 +157,7 @@ def attach_port(call: ComputeCall, body: Body) -> Body:
         raise Invalid("Must input network_id when request IP address", "port")
     label = tag(fields.get("tag")) if fields.get("tag") is not None else ""
     server = found(call)
-    call.services.servers.check_unlocked(call, server, is_admin(call))
+    call.services.servers.check_unlocked(call, server)
     made = call.services.attaching.attach_port(call, server, (port, network, address), label)
     return {"interfaceAttachment": _tagged(call, _port(made), label)}
 
@@ -166,7 +166,7 @@ def attach_port(call: ComputeCall, body: Body) -> Body:
 def detach_port(call: ComputeCall) -> None:
     """Unplug a port."""
     server = found(call)
-    call.services.servers.check_unlocked(call, server, is_admin(call))
+    call.services.servers.check_unlocked(call, server)
     call.services.attaching.detach_port(call, server, call.params["port_id"])
 
 

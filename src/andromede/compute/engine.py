@@ -172,8 +172,8 @@ DISK_COUNTERS = ("read_bytes", "read_requests", "write_bytes", "write_requests",
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Counters of a running guest (Nova's diagnostics): nanoseconds, bytes, requests. `disks`: disk id -> DISK_COUNTERS;
-    `nics`: port id -> what is counted of it."""
+    """Counters of a running guest (Nova's diagnostics): nanoseconds, bytes, requests. `disks`: disk id ->
+    DISK_COUNTERS; `nics`: port id -> what is counted of it."""
 
     uptime_seconds: int
     cpu_ns: tuple[int, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 from andromede.audit.changes import Change
 from andromede.compute import actions, capacity, server_store
-from andromede.compute.core import Core, project_of
+from andromede.compute.core import Core, is_admin, project_of
 from andromede.compute.model import SERVER, Device, DeviceState, Server, State, Tag
 from andromede.compute.planning import Plan
 from andromede.compute.quotas import Quotas
@@ -203,7 +203,9 @@ class Servers:
     def set_metadata(
         self, call: Call[Any], server: Server, items: Mapping[str, str], replace: bool = False, drop: str = ""
     ) -> dict[str, str]:
-        """Merge or replace a server's metadata, or drop one item; what there is then. Raises `NotFound`."""
+        """Merge or replace a server's metadata, or drop one item; what there is then. Raises `NotFound`, `Conflict`
+        for a locked server."""
+        self.check_unlocked(call, server)
         with self.core.desk.change(call, f"server/{server.id}", server.project_id) as change:
             had = server_store.metadata(change.tx, server.id)
             now = dict(items) if replace else {**had, **items}
@@ -229,9 +231,10 @@ class Servers:
 
     # --- the end
 
-    def check_unlocked(self, call: Call[Any], server: Server, admin: bool) -> None:
+    @staticmethod
+    def check_unlocked(call: Call[Any], server: Server) -> None:
         """Raise `Conflict` for a locked server, except for admins."""
-        if server.locked and not admin:
+        if server.locked and not is_admin(call):
             raise Conflict(f"Instance {server.id} is locked", "locked")
 
     def delete(self, call: Call[Any], server: Server, action: str = "delete") -> None:

@@ -199,6 +199,9 @@ def test_locks(nova: Nova) -> None:
         nova.act(server, "os-stop"), nova.call("DELETE", f"/servers/{server}"),
         nova.call("POST", f"/servers/{server}/os-volume_attachments", {"volumeAttachment": {"volumeId": NOTHING}}),
         nova.call("POST", f"/servers/{server}/metadata", {"metadata": {}}),
+        nova.call("PUT", f"/servers/{server}/metadata", {"metadata": {}}),
+        nova.call("PUT", f"/servers/{server}/metadata/a", {"meta": {"a": "b"}}),
+        nova.call("DELETE", f"/servers/{server}/metadata/a"),
     ):  # fmt: skip
         assert call.status == 409
         assert call.json["conflictingRequest"]["message"] == f"Instance {server} is locked"
