@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from andromede.clock import utc
-from andromede.errors import Error, Invalid, NotFound
+from andromede.errors import Invalid, NotFound
 from andromede.volumes.backups import Backups
 from andromede.volumes.groups import Groups
 from andromede.volumes.kinds import Kinds
@@ -17,38 +17,18 @@ from andromede.volumes.snapshots import Snapshots
 from andromede.volumes.transfers import Transfers
 from andromede.web.access import is_cloud_admin
 from andromede.web.call import Call
-from andromede.web.dialect import Dialect
+from andromede.web.dialect import Dialect, fault
 from andromede.web.microversions import Microversions
 from andromede.web.routes import Routes, Target
 
 VERSIONS = Microversions("volume", (3, 0), (3, 71), "X-OpenStack-Volume-API-Version")
-NAMES = {
-    400: "badRequest",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "itemNotFound",
-    405: "badMethod",
-    409: "conflictingRequest",
-    413: "overLimit",
-    415: "badMediaType",
-    429: "overLimit",
-    501: "notImplemented",
-    503: "serviceUnavailable",
-}
 STRICT = (3, 53)
 """From here on keys of bodies that nobody knows are refused."""
 TEXT = 255
 """Characters of a name, a description, a key or a value."""
 
 
-def _envelope(status: int, message: str, error: Error, request_id: str) -> Any:
-    body: dict[str, Any] = {"code": status, "message": message}
-    if status in (413, 429):
-        body["retryAfter"] = str(error.detail.get("retry_after", 0))
-    return {NAMES.get(status, "computeFault"): body}
-
-
-DIALECT = Dialect("cinder", _envelope, {("over_quota", ""): 413})
+DIALECT = Dialect("cinder", fault, {("over_quota", ""): 413})
 
 
 @dataclass(frozen=True, slots=True)

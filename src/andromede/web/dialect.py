@@ -45,6 +45,29 @@ def keystone(status: int, message: str, error: Error, request_id: str) -> Any:
     return {"error": {"code": status, "message": message, "title": title_of(status)}}
 
 
+_FAULTS = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+
+
+def fault(status: int, message: str, error: Error, request_id: str) -> Any:
+    """`{"itemNotFound": {"code": 404, "message": ...}}` of compute and block storage (Compute API guide, "Faults")."""
+    body: dict[str, Any] = {"code": status, "message": message}
+    if status in (413, 429):
+        body["retryAfter"] = str(error.detail.get("retry_after", 0))
+    return {_FAULTS.get(status, "computeFault"): body}
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How one service shows errors. `challenge` is the value of WWW-Authenticate on a 401, with
