@@ -87,7 +87,7 @@ conformance: $(VENV)/.dev  ## public suites; S3TESTS=checkout of ceph/s3-tests, 
 	$(BIN)/python -m tests.conformance.run $(if $(S3TESTS),--s3tests $(S3TESTS)) $(if $(SCS),--scs $(SCS)) $(ARGS)
 
 conforming: ARGS += --short
-conforming: conformance  ## the same, of Tempest only what fits into four minutes
+conforming: conformance  ## the same, of hosting only what fits into four minutes
 
 bench: $(VENV)/.dev  ## paired rounds beside peers, which are installed or named; floors judged (ARGS="--peers nginx,rgw --wide ''")
 	$(BIN)/python -m bench $(ARGS)

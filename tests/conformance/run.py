@@ -32,7 +32,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--s3tests", default="", help="a checkout of ceph/s3-tests")
     parser.add_argument("--scs", default="", help="a checkout of SovereignCloudStack/standards")
-    parser.add_argument("--short", action="store_true", help="of Tempest only what fits into four minutes")
+    parser.add_argument("--short", action="store_true", help="of hosting what fits into four minutes")
     parser.add_argument("--update", action="store_true", help="write the lists of passing ids")
     choice = parser.parse_args(words)
     extra = ["--update"] if choice.update else []
