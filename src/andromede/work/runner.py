@@ -101,6 +101,9 @@ class Runner:
         return lifecycle_store.due(self._tools.db, table, self._tools.clock.now_us(), BATCH)
 
     def _rest(self) -> float:
+        with self._lock:
+            if len(self._busy) >= self._threads:
+                return IDLE_SECONDS  # what else is due begins when a row ends, which wakes the runner
         now = self._tools.clock.now_us()
         nexts = [lifecycle_store.first_due(self._tools.db, table) for table in self._lifecycles]
         soon = min((at for at in nexts if at is not None), default=now + int(IDLE_SECONDS * US))

@@ -360,6 +360,42 @@ def test_many_rows_run_on_a_few_threads(shop: Shop) -> None:
     assert {shop.here(f"t{n}").state for n in range(60)} == {"closed"}
 
 
+def test_while_every_thread_is_busy_nothing_is_asked_of_the_database(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, asked = threading.Event(), threading.Event(), 0
+    true = lifecycle_store.due
+
+    def due(*words: Any) -> list[str]:
+        nonlocal asked
+        asked += 1
+        return true(*words)
+
+    def before(verb: str) -> None:
+        begun.set()
+        assert go.wait(30)
+
+    monkeypatch.setattr(lifecycle_store, "due", due)
+    shop.engine.before = before
+    shop.add(state="closing")
+    shop.add("t2", state="closing")
+    stop, runner = threading.Event(), Runner(shop.tools, [life(shop.engine)], threads=1)
+    thread = threading.Thread(target=runner.run, args=(stop,))
+    thread.start()
+    try:
+        assert begun.wait(30)
+        at = asked
+        assert not stop.wait(0.5) and asked <= at + 1
+        go.set()
+        until("the other's turn came", lambda: shop.here("t2").state == "closed")
+    finally:
+        go.set()
+        stop.set()
+        runner.wake()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_a_long_step_keeps_its_lease(shop: Shop) -> None:
     begun, go = threading.Event(), threading.Event()
 
