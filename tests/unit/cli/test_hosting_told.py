@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from andromede.app.hosting import health
+from andromede.app.hosting import health, migrations
 from andromede.cli import board, status
 from andromede.config import Config, Hosting
 from andromede.db import Database
@@ -13,7 +15,7 @@ from andromede.ops.hosting import Able
 from andromede.ops.machine import Accelerated
 from andromede.work import lifecycle_store
 from tests.support.clock import FakeClock
-from tests.unit.work.toy import MIGRATION, Shop
+from tests.unit.work.toy import Shop
 
 
 @pytest.mark.parametrize(
@@ -48,12 +50,17 @@ def test_the_board_knows_why(tmp_path: object, monkeypatch: pytest.MonkeyPatch) 
     assert told("off")[2] == "hosting.enabled = off"
 
 
+def test_status_tells_of_every_table_that_a_worker_works_on() -> None:
+    schema = "".join(step.sql for step in migrations())
+    tables = dict(re.findall(r"CREATE TABLE (\w+) \(([^;]*);", schema))
+    assert {name for name, columns in tables.items() if "lease_us" in columns} == set(health.COUNTED.values())
+
+
 def test_status_counts_and_names_what_does_not_get_on(
     db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop(db, clock)
-    monkeypatch.setattr(health, "migrations", lambda: [MIGRATION])
-    monkeypatch.setattr(health, "COUNTED", {"things": "thing", "others": "other"})
+    monkeypatch.setattr(health, "COUNTED", {"things": "thing"})
     assert health.state(db, clock.us) == {"counts": {"things": {}}, "stuck": []}
     assert status._hosting(health.state(db, clock.us)) == [("hosting", "no resources")]
     for n, state in enumerate(("ready", "ready", "making")):
