@@ -1,6 +1,7 @@
 """Volumes that change hands: offered with a key, accepted by the project that knows it.
 
-What was sealed under a key of the giver is sealed under one of the taker's, and the giver's key is destroyed.
+What was sealed under a key of the giver is sealed under one of the taker's, and the giver's key is destroyed. Groups
+stay with the giver: what changes hands leaves them.
 """
 
 from __future__ import annotations
@@ -74,6 +75,9 @@ class Transfers:
         name = f"volume/{transfer.volume_id}"
         with self._desk.change(call, name, project_id, Reach.EVERYTHING) as change:
             tx = change.tx
+            offer = {"id": transfer.id, "accepted": False}
+            if not TRANSFERS.update(tx, offer, accepted=True, destination=project_id):
+                raise NotFound(f"Transfer {transfer_id} could not be found.", "transfer")
             volume = attaching.locked(tx, transfer.volume_id)
             attaching.refuse(volume, "accepted", "awaiting-transfer")
             kind = TYPES.find(tx, id=volume.type_id)
@@ -85,12 +89,12 @@ class Transfers:
                 quotas.claim(tx, project_id, kind, volumes=1, gigabytes=size, snapshots=len(snapshots))
             for disk_id in (volume.id, *(item.id for item in snapshots)):
                 self._volumes.tools.disks.hand_over(change, disk_id, project_id)
-            SNAPSHOTS.update(tx, {"id": [item.id for item in snapshots]}, project_id=project_id)
+            moved = {"id": [item.id for item in snapshots]}
+            SNAPSHOTS.update(tx, moved, project_id=project_id, group_snapshot_id="")
             attaching.set_state(
                 tx, volume.id, "available", project_id=project_id, user_id=call.who.user_id,
-                type_id=kind.id if kind else volume.type_id, updated_us=change.now_us,
+                type_id=kind.id if kind else volume.type_id, group_id="", updated_us=change.now_us,
             )  # fmt: skip
-            TRANSFERS.update(tx, {"id": transfer.id}, accepted=True, destination=project_id)
             change.detail["giver"] = transfer.project_id
         with self._desk.system("volume:give", name, transfer.project_id, call.request_id) as given:
             given.detail["taker"] = project_id

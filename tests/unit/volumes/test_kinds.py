@@ -105,6 +105,32 @@ def test_a_private_type_stays_with_its_projects_when_a_volume_is_given_away(cind
     assert cinder.get(f"/volumes/{volume['id']}", who="other")["volume"]["volume_type"] == "__DEFAULT__"
 
 
+def test_what_is_given_away_leaves_the_givers_groups(cinder: Cinder) -> None:
+    version = "3.55"
+    kind = cinder.call(
+        "POST", "/group_types", {"group_type": {"name": "g"}}, who="admin", version=version, status=202
+    ).json["group_type"]  # fmt: skip
+    body = {"group": {"name": "g", "group_type": kind["id"], "volume_types": ["luks"]}}
+    group = cinder.call("POST", "/groups", body, version=version, status=202).json["group"]
+    volume = cinder.volume(version=version, group_id=group["id"], volume_type="luks")
+    wish = {"group_snapshot": {"group_id": group["id"], "name": "s"}}
+    taken = cinder.call("POST", "/group_snapshots", wish, version=version, status=202).json["group_snapshot"]
+    cinder.settle(1)
+    body = {"transfer": {"volume_id": volume["id"]}}
+    offer = cinder.call("POST", "/volume-transfers", body, version=version, status=202).json["transfer"]
+    key, path = {"accept": {"auth_key": offer["auth_key"]}}, f"/volume-transfers/{offer['id']}/accept"
+    cinder.call("POST", path, key, who="other", version=version, status=202)
+    cinder.call("DELETE", f"/group_snapshots/{taken['id']}", version=version, status=202)
+    gone = {"delete": {"delete-volumes": True}}
+    cinder.call("POST", f"/groups/{group['id']}/action", gone, version=version, status=202)
+    cinder.settle(2)
+    (kept,) = cinder.get("/snapshots/detail", who="other", version=version)["snapshots"]
+    assert (kept["status"], kept["group_snapshot_id"]) == ("available", None)
+    shown = cinder.get(f"/volumes/{volume['id']}", who="other", version=version)["volume"]
+    assert (shown["status"], shown["group_id"]) == ("available", None)
+    cinder.call("DELETE", f"/volumes/{volume['id']}?cascade=True", who="other", version=version, status=202)
+
+
 def test_encryption_is_noted(cinder: Cinder) -> None:
     path = f"/types/{new_type(cinder)['id']}/encryption"
     assert cinder.get(path, who="admin") == {}
