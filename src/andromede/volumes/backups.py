@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from andromede.db import Tx
 from andromede.errors import Invalid, NotFound
 from andromede.volumes import attaching, creation, quotas, store
 from andromede.volumes.model import Backup, Volume, VolumeWish
@@ -41,9 +42,12 @@ class Backups:
             raise NotFound(f"Backup {backup_id} could not be found.", "backup")
         return row
 
-    def _parent(self, volume_id: str) -> Backup:
-        """The newest backup that an incremental one can build upon."""
-        rows = [row for row in store.backups(self._desk.db, {"volume_id": volume_id}) if row.state == "available"]
+    @staticmethod
+    def _parent(tx: Tx, volume: Volume) -> Backup:
+        """The newest backup that an incremental one can build upon: one whose data lie in the same account."""
+        volume_id, project_id = volume.id, volume.project_id
+        where = {"volume_id": volume_id, "project_id": project_id, "state": "available"}
+        rows = [row for row in BACKUPS.select(tx, where) if row.account == project_id]
         if not rows:
             raise Invalid(
                 f"Invalid backup: No backups available to do an incremental backup of volume {volume_id}; "
@@ -57,9 +61,9 @@ class Backups:
     ) -> Backup:  # fmt: skip
         """Begin a backup of a volume or, where `facts` hold a `snapshot_id`, of its snapshot."""
         snapshot_id = facts.get("snapshot_id", "")
-        parent = self._parent(volume.id) if incremental else None
         with self._desk.change(call, f"volume/{volume.id}", volume.project_id) as change:
             volume = attaching.locked(change.tx, volume.id)
+            parent = self._parent(change.tx, volume) if incremental else None
             data_us, size, wish = change.now_us, volume.size, {"copy_id": self._desk.ids.dashed()}
             if snapshot_id:
                 snapshot = SNAPSHOTS.find(change.tx, id=snapshot_id, volume_id=volume.id)
@@ -140,7 +144,7 @@ class Backups:
             return volume
 
     @staticmethod
-    def begin_restoring(tx: Any, backup_id: str, volume_id: str, now_us: int, request_id: str) -> None:
+    def begin_restoring(tx: Tx, backup_id: str, volume_id: str, now_us: int, request_id: str) -> None:
         """One restore at a time."""
         moves = ("available", "restoring")
         if not begin(tx, BACKUPS.name, backup_id, moves, now_us, request_id=request_id, restore_id=volume_id):
@@ -155,7 +159,10 @@ class Backups:
         if size < backup.size:
             raise Invalid(f"Invalid input received: size {size} GiB is smaller than backup {backup.id}.", "size")
         made = creation.plan(
-            self._desk.db, self._volumes.tools.pictures, project_id, _with(wish, size, self._volumes.tools.zone)
+            self._desk.db,
+            self._volumes.tools.pictures,
+            project_id,
+            replace(wish, size=size, zone=self._volumes.tools.zone),
         )
         with self._desk.change(call, tenant=project_id) as change:
             volume_id = self._desk.ids.dashed()
@@ -200,10 +207,6 @@ class Backups:
                 data_project=record["project_id"],
             )  # fmt: skip
             return BACKUPS.insert(change.tx, row)
-
-
-def _with(wish: VolumeWish, size: int, zone: str) -> VolumeWish:
-    return replace(wish, size=size, zone=zone)
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {

@@ -185,6 +185,27 @@ def test_backups_bring_the_bytes_back(cinder: Cinder) -> None:
     assert cinder.twin.vault.held == {} and cinder.get("/backups")["backups"] == []
 
 
+def test_an_incremental_backup_builds_upon_none_of_another_project(cinder: Cinder) -> None:
+    volume = cinder.volume()
+    write(cinder, volume["id"], b"one")
+    assert backup(cinder, volume["id"])["status"] == "available"
+    offer = cinder.call("POST", "/os-volume-transfer", {"transfer": {"volume_id": volume["id"]}}, status=202).json
+    key = {"accept": {"auth_key": offer["transfer"]["auth_key"]}}
+    cinder.call("POST", f"/os-volume-transfer/{offer['transfer']['id']}/accept", key, who="other", status=202)
+    body = {"backup": {"volume_id": volume["id"], "incremental": True}}
+    assert "make a full one first" in cinder.call("POST", "/backups", body, who="other", status=400).raw.decode()
+    full = cinder.call("POST", "/backups", {"backup": {"volume_id": volume["id"]}}, who="other", status=202).json
+    cinder.settle(2)
+    more = cinder.call("POST", "/backups", body, who="other", status=202).json["backup"]["id"]
+    cinder.settle(2)
+    restore = {"restore": {"name": "back"}}
+    cinder.call("POST", f"/backups/{more}/restore", restore, who="other", status=202)
+    cinder.settle(2)
+    back = cinder.get("/volumes/detail?name=back", who="other")["volumes"][0]
+    assert back["status"] == "available" and read(cinder, back["id"], 3) == b"one"
+    assert cinder.get(f"/backups/{full['backup']['id']}", who="other")["backup"]["has_dependent_backups"]
+
+
 def test_a_backup_of_a_snapshot(cinder: Cinder) -> None:
     volume = cinder.volume()
     write(cinder, volume["id"], b"one")
