@@ -66,7 +66,8 @@ class Backups:
             parent = self._parent(change.tx, volume) if incremental else None
             data_us, size, wish = change.now_us, volume.size, {"copy_id": self._desk.ids.dashed()}
             if snapshot_id:
-                snapshot = SNAPSHOTS.find(change.tx, id=snapshot_id, volume_id=volume.id)
+                of = {"volume_id": volume.id, "project_id": volume.project_id}
+                snapshot = SNAPSHOTS.find(change.tx, id=snapshot_id, **of)
                 if snapshot is None:
                     raise NotFound(f"Snapshot {snapshot_id} of volume {volume.id} could not be found.", "snapshot")
                 if snapshot.state != "available":

@@ -64,7 +64,7 @@ def delete(volumes: Volumes, call: AnyCall, volume: Volume, cascade: bool, force
                 raise Invalid(f"Invalid volume: volume {volume.id} is attached; detach it first.", "state")
         if volume.group_id:
             raise Invalid(f"Invalid volume: volume {volume.id} belongs to group {volume.group_id}.", "state")
-        snapshots = SNAPSHOTS.select(tx, {"volume_id": volume.id})
+        snapshots = store.snapshots_of(tx, volume)
         if snapshots and not cascade:
             raise Invalid(
                 f"Invalid volume: volume {volume.id} still has {len(snapshots)} dependent snapshots.", "state"
@@ -116,7 +116,7 @@ def revert(volumes: Volumes, call: AnyCall, volume: Volume, snapshot_id: str) ->
     """Begin to give a volume the bytes of its newest snapshot (3.40)."""
     with volumes.desk.change(call, name_of(volume), volume.project_id) as change:
         volume = attaching.locked(change.tx, volume.id)
-        newest = next(iter(store.snapshots(change.tx, {"volume_id": volume.id})), None)
+        newest = next(iter(store.snapshots_of(change.tx, volume)), None)
         if newest is None or newest.id != snapshot_id:
             raise Invalid(f"Volume {volume.id} can be reverted to its newest snapshot only.", "snapshot")
         attaching.refuse(volume, "reverted", "available")

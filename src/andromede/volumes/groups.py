@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from andromede.errors import Conflict, Invalid, NotFound
-from andromede.volumes import attaching, creation, quotas
+from andromede.volumes import attaching, creation, quotas, store
 from andromede.volumes.model import Group, GroupSnapshot, GroupType, Volume, VolumeWish
 from andromede.volumes.service import Volumes
 from andromede.volumes.snapshots import Snapshots
@@ -141,7 +141,7 @@ class Groups:
                 raise Invalid(f"Group {group.id} still has group snapshots.", "group")
             for volume in members:
                 attaching.refuse(volume, "deleted", "available", "error")
-                if SNAPSHOTS.find(change.tx, volume_id=volume.id) is not None:
+                if store.snapshots_of(change.tx, volume):
                     raise Invalid(f"Volume {volume.id} of group {group.id} still has snapshots.", "group")
                 moves = (volume.state, "deleting")
                 begin(change.tx, VOLUMES.name, volume.id, moves, change.now_us, request_id=call.request_id)

@@ -6,7 +6,7 @@ from functools import partial
 
 from andromede.db import Tx
 from andromede.errors import NotFound
-from andromede.volumes import scheduling, steps
+from andromede.volumes import scheduling, steps, store
 from andromede.volumes.engine import GIB
 from andromede.volumes.model import Snapshot, Volume
 from andromede.volumes.steps import POLL_SECONDS, Host
@@ -92,7 +92,7 @@ def uploading(host: Host, volume: Volume) -> Next:
 
 def deleting(host: Host, volume: Volume) -> Next:
     """Remove the disk and destroy its key, once the snapshots that go with it are gone."""
-    if SNAPSHOTS.find(host.desk.db, volume_id=volume.id) is not None:
+    if store.snapshots_of(host.desk.db, volume):
         return Next("deleting", POLL_SECONDS)
     steps.swept(host, volume)
     host.disks.remove(volume.id, volume.request_id)

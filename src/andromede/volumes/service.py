@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from andromede.audit.changes import Change, Desk
 from andromede.db import Tx
 from andromede.errors import Invalid, NotFound
-from andromede.volumes import attaching, creation
+from andromede.volumes import attaching, creation, store
 from andromede.volumes.disks import Disks
 from andromede.volumes.engine import BlockEngine, Disk, Found, Layer, OpenDisk, Raw, Room, Source
 from andromede.volumes.model import Attachment, Snapshot, Volume, VolumeWish
@@ -141,7 +141,7 @@ class Volumes:
             return False
         with self._change(tx, "volume:delete", volume, request_id) as change:
             volume = attaching.locked(change.tx, volume_id)
-            for snapshot in SNAPSHOTS.select(change.tx, {"volume_id": volume_id}):
+            for snapshot in store.snapshots_of(change.tx, volume):
                 signal(change.tx, SNAPSHOTS.name, snapshot.id, "delete", change.now_us)
             states = (DELETABLE, "deleting")
             if not begin(change.tx, VOLUMES.name, volume_id, states, change.now_us, request_id=request_id):

@@ -70,6 +70,12 @@ def snapshots(reader: Reader, where: dict[str, Any]) -> list[Snapshot]:
     return _newest(SNAPSHOTS.select(reader, where))
 
 
+def snapshots_of(reader: Reader, volume: Volume) -> list[Snapshot]:
+    """Of a volume, the newest first: those of its owner. A snapshot is a copy by itself; one that a former owner has
+    kept when the volume changed hands has nothing to do with it any more."""
+    return snapshots(reader, {"volume_id": volume.id, "project_id": volume.project_id})
+
+
 def backups(reader: Reader, where: dict[str, Any]) -> list[Backup]:
     """The newest first."""
     return _newest(BACKUPS.select(reader, where))

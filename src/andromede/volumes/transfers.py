@@ -48,7 +48,7 @@ class Transfers:
         with self._desk.change(call, f"volume/{volume_id}", volume.project_id) as change:
             volume = attaching.locked(change.tx, volume_id)
             attaching.refuse(volume, "transferred", "available")
-            for snapshot in SNAPSHOTS.select(change.tx, {"volume_id": volume_id}) if snapshots else ():
+            for snapshot in store.snapshots_of(change.tx, volume) if snapshots else ():
                 if snapshot.state != "available":
                     raise Invalid(f"Invalid snapshot: snapshot {snapshot.id} is {snapshot.state}.", "state")
             row = Transfer(
@@ -83,7 +83,7 @@ class Transfers:
             kind = TYPES.find(tx, id=volume.type_id)
             if kind is not None and not kind.is_public and project_id not in store.type_projects(tx, kind.id):
                 kind = types.default(tx, project_id)
-            snapshots = SNAPSHOTS.select(tx, {"volume_id": volume.id}) if transfer.snapshots else []
+            snapshots = store.snapshots_of(tx, volume) if transfer.snapshots else []
             if transfer.project_id != project_id:
                 size = volume.size + sum(item.size for item in snapshots)
                 quotas.claim(tx, project_id, kind, volumes=1, gigabytes=size, snapshots=len(snapshots))

@@ -372,6 +372,30 @@ def test_a_volume_changes_hands(cinder: Cinder, path: str) -> None:
     cinder.call("POST", accept, key, who="other", version=version, status=404)
 
 
+def test_a_snapshot_that_its_owner_kept_is_theirs_alone(cinder: Cinder) -> None:
+    version, volume = "3.57", cinder.volume()
+    write(cinder, volume["id"], b"mine")
+    kept = snapshot(cinder, volume["id"])
+    body = {"transfer": {"volume_id": volume["id"], "no_snapshots": True}}
+    offer = cinder.call("POST", "/volume-transfers", body, version=version, status=202).json["transfer"]
+    key, path = {"accept": {"auth_key": offer["auth_key"]}}, f"/volume-transfers/{offer['id']}/accept"
+    cinder.call("POST", path, key, who="other", version=version, status=202)
+    write(cinder, volume["id"], b"YOUR")
+    wish = {"backup": {"volume_id": volume["id"], "snapshot_id": kept["id"]}}
+    cinder.call("POST", "/backups", wish, who="other", status=404)
+    cinder.act(volume["id"], "revert", {"snapshot_id": kept["id"]}, who="other", version=version, status=400)
+    body = {"transfer": {"volume_id": volume["id"]}}
+    again = cinder.call("POST", "/volume-transfers", body, who="other", version=version, status=202).json["transfer"]
+    key, path = {"accept": {"auth_key": again["auth_key"]}}, f"/volume-transfers/{again['id']}/accept"
+    cinder.call("POST", path, key, who="other", version=version, status=202)
+    assert [row["id"] for row in cinder.get("/snapshots")["snapshots"]] == [kept["id"]]
+    cinder.call("DELETE", f"/volumes/{volume['id']}", who="other", status=202)
+    cinder.settle(2)
+    cinder.call("GET", f"/volumes/{volume['id']}", who="other", status=404)
+    assert cinder.get(f"/snapshots/{kept['id']}")["snapshot"]["status"] == "available"
+    assert read(cinder, cinder.volume(snapshot_id=kept["id"])["id"], 4) == b"mine"
+
+
 def test_an_offer_is_taken_back(cinder: Cinder) -> None:
     volume = cinder.volume()
     body = {"transfer": {"volume_id": volume["id"]}}
