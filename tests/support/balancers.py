@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from andromede.balancer.engine import Vip, VipWish
+from andromede.db import Tx
 from andromede.errors import Conflict, NotFound
 
 SUBNET = "11111111-0000-4000-8000-000000000001"
@@ -19,14 +20,14 @@ class MemoryVips:
         self.bound: dict[str, tuple[str, str]] = {}
         self.looks = 0
 
-    def take(self, wish: VipWish, request_id: str) -> Vip:
+    def take(self, wish: VipWish, request_id: str, tx: Tx) -> Vip:
         if wish.subnet_id not in ("", SUBNET) or wish.network_id not in ("", NETWORK):
             raise NotFound("Subnet not found.", "subnet")
         if wish.port_id and wish.port_id in self.ports:
             raise Conflict(f"The VIP port {wish.port_id} is already in use", "port")
         number = len(self.ports) + 10
         port_id = wish.port_id or f"33333333-0000-4000-8000-0000000000{number}"
-        self.ports[port_id] = wish.balancer_id
+        tx.after(lambda: self.ports.update({port_id: wish.balancer_id}))
         return Vip(port_id, NETWORK, SUBNET, wish.address or f"10.0.0.{number}", not wish.port_id)
 
     def settle(self, port_id: str, balancer_id: str, host: str, request_id: str) -> bool:

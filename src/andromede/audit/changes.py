@@ -70,12 +70,17 @@ class Desk:
         self, action: str, object: str, tenant: str, request_id: str, reach: Reach = Reach.EVENTS
     ) -> Iterator[Change]:
         """The same for a change that the program makes by itself, or in the course of an earlier request."""
-        with self.db.write(reach) as tx:
-            change = Change(tx, self.clock.now_us(), object, tenant)
+        with self.db.write(reach) as tx, self.within(tx, action, object, tenant, request_id) as change:
             yield change
-            event = Draft(
-                change.tenant, SYSTEM, action, change.object, request_id, "success", "CUSTOMER_ACCESS",
-                change.detail or None,
-            )  # fmt: skip
-            self.recorder.record(tx, [event])
-            tx.after(self.wake)
+
+    @contextmanager
+    def within(self, tx: Tx, action: str, object: str, tenant: str, request_id: str) -> Iterator[Change]:
+        """The same as a part of another change, in its transaction: both come to pass, or neither."""
+        change = Change(tx, self.clock.now_us(), object, tenant)
+        yield change
+        event = Draft(
+            change.tenant, SYSTEM, action, change.object, request_id, "success", "CUSTOMER_ACCESS",
+            change.detail or None,
+        )  # fmt: skip
+        self.recorder.record(tx, [event])
+        tx.after(self.wake)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
+
+from andromede.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,9 @@ class Vip:
 class Vips(Protocol):
     """The network service, as far as load balancers need it."""
 
-    def take(self, wish: VipWish, request_id: str) -> Vip:
-        """A port for the address. Invalid or NotFound when what was named is not there, Conflict when it is taken."""
+    def take(self, wish: VipWish, request_id: str, tx: Tx) -> Vip:
+        """A port for the address, made in the transaction of the load balancer that it is for. Invalid or NotFound when
+        what was named is not there, Conflict when it is taken."""
 
     def settle(self, port_id: str, balancer_id: str, host: str, request_id: str) -> bool:
         """Bind the port here; whether it is wired."""
@@ -190,6 +193,3 @@ class Certificates(Protocol):
 
     def plain(self, ref: str, project_id: str, reader: str, request_id: str) -> bytes:
         """The payload of a secret, such as a CA's certificates."""
-
-
-Json = dict[str, Any]

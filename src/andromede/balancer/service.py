@@ -60,14 +60,18 @@ class Balancers:
         wish = self._wish(project_id, body)
         for listener in body.listeners:
             self.certified(call, project_id, bodies.spec_of(listener))
-        with self.desk.db.read() as tx:
-            self._claim(tx, project_id)
-        vip = self._vips.take(wish, call.request_id)
-        try:
-            return self._insert(call, wish, vip, body)
-        except Error:
-            self._vips.give_back(vip.port_id, vip.own, call.request_id)
-            raise
+        with self.desk.change(call, f"loadbalancer/{wish.balancer_id}", project_id) as change:
+            self._claim(change.tx, project_id)
+            vip = self._vips.take(wish, call.request_id, change.tx)
+            other = store.BALANCERS.find(change.tx, port_id=vip.port_id)
+            if other is not None:
+                raise Conflict(
+                    f"The VIP port {vip.port_id} is already in use: load balancer {other.id}; name another", "port"
+                )
+            row = self._row(change.now_us, call.request_id, wish, vip, body)
+            store.BALANCERS.insert(change.tx, row)
+            self._with_parts(self._tree(change, row), body)
+        return row
 
     def _wish(self, project_id: str, body: LoadBalancer) -> VipWish:
         if body.vip_qos_policy_id or body.vip_sg_ids or body.additional_vips:
@@ -87,20 +91,14 @@ class Balancers:
         if limit >= 0 and store.count(reader, "loadbalancer", project_id) >= limit:
             raise OverQuota(f"Quota has been met for resources: loadbalancer (the limit is {limit})", "quota")
 
-    def _insert(self, call: Call[Any], wish: VipWish, vip: Vip, body: LoadBalancer) -> Balancer:
-        with self.desk.change(call, f"loadbalancer/{wish.balancer_id}", wish.project_id) as change:
-            self._claim(change.tx, wish.project_id)
-            now = change.now_us
-            row = Balancer(
-                state="plugging", since_us=now, due_us=now, request_id=call.request_id, id=wish.balancer_id,
-                project_id=wish.project_id, name=body.name, description=body.description,
-                admin_up=body.admin_state_up, address=vip.address, port_id=vip.port_id, subnet_id=vip.subnet_id,
-                network_id=vip.network_id, own_port=vip.own, provider=body.provider or "octavia", flavor_id="",
-                zone=body.availability_zone or "", tags=body.tags, host=self._host, created_us=now, updated_us=now,
-            )  # fmt: skip
-            store.BALANCERS.insert(change.tx, row)
-            self._with_parts(self._tree(change, row), body)
-        return row
+    def _row(self, now: int, request_id: str, wish: VipWish, vip: Vip, body: LoadBalancer) -> Balancer:
+        return Balancer(
+            state="plugging", since_us=now, due_us=now, request_id=request_id, id=wish.balancer_id,
+            project_id=wish.project_id, name=body.name, description=body.description, admin_up=body.admin_state_up,
+            address=vip.address, port_id=vip.port_id, subnet_id=vip.subnet_id, network_id=vip.network_id,
+            own_port=vip.own, provider=body.provider or "octavia", flavor_id="", zone=body.availability_zone or "",
+            tags=body.tags, host=self._host, created_us=now, updated_us=now,
+        )  # fmt: skip
 
     @staticmethod
     def _with_parts(tree: Tree, body: LoadBalancer) -> None:

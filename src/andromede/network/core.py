@@ -35,9 +35,13 @@ class Core:
             job.finish()
 
     @contextmanager
-    def errand(self, action: str, object: str, tenant: str, request_id: str) -> Iterator[Job]:
-        """The same for another domain or the program itself, which may do everything."""
-        with self.desk.system(f"network:{action}", object, tenant, request_id) as change:
+    def errand(
+        self, action: str, object: str, tenant: str, request_id: str, tx: Tx | None = None
+    ) -> Iterator[Job]:  # fmt: skip
+        """The same for another domain or the program itself, which may do everything; as a part of a change of theirs
+        where they name its transaction."""
+        what = f"network:{action}", object, tenant, request_id
+        with self.desk.system(*what) if tx is None else self.desk.within(tx, *what) as change:
             job = Job(self, change, Who(tenant, True), request_id)
             yield job
             job.finish()

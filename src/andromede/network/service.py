@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from andromede.db import Tx
 from andromede.errors import NotFound
 from andromede.network import (
     first,
@@ -68,11 +70,14 @@ class Networks:
 
     # --- ports
 
-    def create_port(self, project_id: str, network_id: str, wish: PortWish, request_id: str) -> Port:
-        """A port of a project. Raises `NotFound`, `Invalid`, `Conflict` and `OverQuota`."""
-        if wish.trusted:
-            self.find(network_id, project_id)
-        with self.core.errand("create_port", "", project_id, request_id) as job:
+    def create_port(
+        self, project_id: str, network_id: str, wish: PortWish, request_id: str, tx: Tx | None = None
+    ) -> Port:  # fmt: skip
+        """A port of a project; with `tx` as a part of that transaction. Raises `NotFound`, `Invalid`, `Conflict` and
+        `OverQuota`."""
+        with self.core.errand("create_port", "", project_id, request_id, tx) as job:
+            if wish.trusted and listing_store.seen(job.tx, NETWORK, Who(project_id), network_id) is None:
+                missing("Network", network_id)
             job.who = Who(project_id, wish.trusted)
             named = None if wish.security_groups is None else groups.by_name(job, project_id, wish.security_groups)
             body: dict[str, Any] = {
@@ -93,9 +98,9 @@ class Networks:
             job.change.object = f"port/{row.id}"
             return neighbours.port(job.tx, row)
 
-    def port(self, port_id: str, project_id: str | None = None) -> Port:
-        """A port; with a project, one that it may see. Raises `NotFound`."""
-        with self.core.desk.db.read() as tx:
+    def port(self, port_id: str, project_id: str | None = None, reader: Tx | None = None) -> Port:
+        """A port, as `reader` sees it; with a project, one that it may see. Raises `NotFound`."""
+        with self.core.desk.db.read() if reader is None else nullcontext(reader) as tx:
             who = Who("", True) if project_id is None else Who(project_id)
             row = listing_store.seen(tx, PORT, who, port_id)
             if row is None:

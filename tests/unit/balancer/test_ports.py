@@ -90,8 +90,28 @@ def test_a_port_of_the_tenant_is_taken_and_given_back(hosted: Hosted) -> None:
     ports.give_back(port["id"], False, "req-1")
     kept = hosted.call("GET", f"/network/v2.0/ports/{port['id']}", hosted.member).json["port"]
     assert (kept["device_id"], kept["device_owner"]) == ("", "")
-    with pytest.raises(Invalid):
-        ports.take(VipWish(LB, hosted.project_id, "10.9.0.51", port["id"]), "req-1")
+    with pytest.raises(Invalid), hosted.db.write() as tx:
+        ports.take(VipWish(LB, hosted.project_id, "10.9.0.51", port["id"]), "req-1", tx)
+
+
+def test_the_port_comes_with_the_load_balancer_or_not_at_all(hosted: Hosted) -> None:
+    _, subnet_id = network(hosted)
+    twice = [{"protocol": "HTTP", "protocol_port": 80}, {"protocol": "TCP", "protocol_port": 80}]
+    assert create(hosted, vip_subnet_id=subnet_id, listeners=twice).status == 409
+    made = [row for row in hosted.db.all("SELECT body FROM audit_event") if b"network:create_port" in bytes(row[0])]
+    assert made == [], "one transaction: no port was ever there without its load balancer"
+    assert create(hosted, vip_subnet_id=subnet_id).status == 201
+    made = [row for row in hosted.db.all("SELECT body FROM audit_event") if b"network:create_port" in bytes(row[0])]
+    assert len(made) == 1
+
+
+def test_a_port_carries_one_load_balancer_from_the_first_moment_on(hosted: Hosted) -> None:
+    network_id, _ = network(hosted)
+    port = hosted.call("POST", "/network/v2.0/ports", hosted.member, {"port": {"network_id": network_id}}).json["port"]
+    first = create(hosted, vip_port_id=port["id"]).json["loadbalancer"]
+    second = create(hosted, vip_port_id=port["id"])  # before a worker has bound the port to the first
+    assert (second.status, first["id"] in second.json["faultstring"]) == (409, True)
+    assert len(hosted.db.all("SELECT id FROM balancer")) == 1
 
 
 def test_what_belongs_to_others_is_not_there(hosted: Hosted) -> None:

@@ -14,6 +14,7 @@ from andromede.errors import Conflict, Invalid, NotFound
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
     from andromede.balancer.service import Balancers
+    from andromede.db import Tx
     from andromede.engines.haproxy.engine import HaproxyCarrier
     from andromede.keymanager.service import KeyManager
     from andromede.network.model import Port
@@ -31,13 +32,13 @@ class Ports:
     def _networks(self) -> Networks:
         return self._site.networks
 
-    def take(self, wish: VipWish, request_id: str) -> Vip:
+    def take(self, wish: VipWish, request_id: str, tx: Tx) -> Vip:
         """A new port, or the tenant's own, which must be free."""
         from andromede.network.model import PortWish
 
         if wish.port_id:
-            return self._given(wish, request_id)
-        network_id = wish.network_id or self._network_of(wish)
+            return self._given(wish, tx)
+        network_id = wish.network_id or self._network_of(wish, tx)
         fixed = [(wish.subnet_id, wish.address)] if wish.subnet_id or wish.address else None
         made = self._networks.create_port(
             wish.project_id, network_id,
@@ -45,29 +46,29 @@ class Ports:
                 name=f"octavia-lb-{wish.balancer_id}", fixed_ips=fixed, security_groups=[],
                 device_id=f"lb-{wish.balancer_id}", device_owner=OWNER, trusted=True,
             ),
-            request_id,
+            request_id, tx,
         )  # fmt: skip
         return self._vip(made, wish, True)
 
-    def _network_of(self, wish: VipWish) -> str:
+    @staticmethod
+    def _network_of(wish: VipWish, tx: Tx) -> str:
         from andromede.network.tables import SUBNETS
 
-        row = SUBNETS.find(self._site.base.db, id=wish.subnet_id)
+        row = SUBNETS.find(tx, id=wish.subnet_id)
         if row is None:
             raise Invalid(f"Subnet {wish.subnet_id} not found.", "subnet")
-        self._networks.find(row.network_id, wish.project_id)
         return row.network_id
 
-    def _given(self, wish: VipWish, request_id: str) -> Vip:
-        port = self._networks.port(wish.port_id, wish.project_id)
+    def _given(self, wish: VipWish, tx: Tx) -> Vip:
+        port = self._networks.port(wish.port_id, wish.project_id, tx)
         if port.device_id or port.device_owner:
             raise Conflict(f"The VIP port {port.id} is already in use: {port.device_owner} {port.device_id}", "port")
         return self._vip(port, wish, False)
 
-    def _vip(self, port: Port, wish: VipWish, own: bool) -> Vip:
+    @staticmethod
+    def _vip(port: Port, wish: VipWish, own: bool) -> Vip:
         found = [pair for pair in port.fixed_ips if wish.address in ("", pair[1])]
         if not found:
-            self.give_back(port.id, own, "")
             raise Invalid(f"The VIP port {port.id} has no such address: {wish.address or 'any'}", "address")
         subnet_id, address = found[0]
         return Vip(port.id, port.network_id, subnet_id, address, own)
