@@ -172,7 +172,8 @@ def _declare(routes: Routes[Balancers], root: str, kind: Kind) -> None:
     def update(call: BalancerCall, body: Put) -> Json:
         """Other attributes of a part."""
         row, given = part(call, kind.name), changes(call, body, kind.key)
-        call.services.certified(call, row.project_id, {k: v for k, v in given.items() if isinstance(v, str | list)})
+        spec = spec_of(bodies.merged(kind.name, row.name, row.spec, given))
+        call.services.certified(call, row.project_id, {name: spec[name] for name in given if name in spec})
         return {kind.key: shown(call, call.services.change(call, row, given))}
 
     def delete(call: BalancerCall) -> None:

@@ -106,6 +106,9 @@ def test_tls(cloud: Balanced) -> None:
     where = f"/listeners/{listener}"
     refused = cloud.call("PUT", where, {"listener": {"default_tls_container_ref": "http://x/containers/none"}})
     assert (refused.status, "Could not retrieve certificate" in refused.json["faultstring"]) == (400, True)
+    for bad in ({"sni_container_refs": [5]}, {"sni_container_refs": [["x"]]}, {"client_ca_tls_container_ref": ["x"]}):
+        refused = cloud.call("PUT", where, {"listener": bad})
+        assert (refused.status, "Invalid input for listener" in refused.json["faultstring"]) == (400, True), bad
     assert cloud.call("PUT", where, {"listener": {"default_tls_container_ref": CERTIFICATE}}).status == 200
 
 
