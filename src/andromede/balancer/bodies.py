@@ -3,12 +3,12 @@ is there and read again as if it were new, so that both obey the same rules."""
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from andromede import addresses
 from andromede.errors import Invalid
 
 Name = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
@@ -259,7 +259,7 @@ def port(value: int | str) -> int:
 def address(text: str, what: str = "address") -> str:
     """An IP address in its usual form. Invalid for anything else, and for the metadata service's."""
     try:
-        found = str(ipaddress.ip_address(text))
+        found = str(addresses.address(text))
     except ValueError as error:
         raise Invalid(f"Invalid input for {what}: {text!r} is not an IP address", "schema") from error
     if found == "169.254.169.254":
@@ -270,6 +270,6 @@ def address(text: str, what: str = "address") -> str:
 def cidr(text: str) -> str:
     """An address range in its usual form."""
     try:
-        return str(ipaddress.ip_network(text))
+        return str(addresses.network(text))
     except ValueError as error:
         raise Invalid(f"Invalid input for allowed_cidrs: {text!r} is not an address range", "schema") from error

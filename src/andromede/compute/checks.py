@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from andromede import addresses
 from andromede.errors import Invalid
 
 YES = frozenset({"true", "1", "on", "yes", "t", "y"})
@@ -152,7 +152,7 @@ class Fields:
         value = self.text(name, 0, 64)
         if value:
             try:
-                found = ipaddress.ip_address(value)
+                found = addresses.address(value)
                 if found.version == version:
                     return str(found)
             except ValueError:

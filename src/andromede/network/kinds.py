@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any
 
+from andromede import addresses
 from andromede.network.faults import bad_input
 
 Kind = Callable[[str, Any], Any]
@@ -78,7 +78,7 @@ def object_id(name: str, value: Any) -> str:
 def address(name: str, value: Any) -> str:
     """An IP address in its customary form."""
     try:
-        return str(ipaddress.ip_address(value if isinstance(value, str) else "?"))
+        return str(addresses.address(value if isinstance(value, str) else "?"))
     except ValueError:
         bad_input(name, f"'{value}' is not a valid IP address")
 
@@ -86,7 +86,7 @@ def address(name: str, value: Any) -> str:
 def prefix(name: str, value: Any) -> str:
     """A range; bits behind the prefix are cleared, an address alone is a range of one."""
     try:
-        return str(ipaddress.ip_network(value if isinstance(value, str) else "?", strict=False))
+        return str(addresses.network(value if isinstance(value, str) else "?", strict=False))
     except ValueError:
         bad_input(name, f"'{value}' is not a valid IP subnet")
 

@@ -63,6 +63,7 @@ def test_a_load_balancer_comes_and_goes(cloud: Balanced) -> None:
         ({"vip_subnet_id": "x"}, 400),
         ({"vip_subnet_id": MISSING}, 404),
         ({"vip_subnet_id": SUBNET, "vip_address": "nowhere"}, 400),
+        ({"vip_subnet_id": SUBNET, "vip_address": "fd00::1%x"}, 400),
         ({"vip_subnet_id": SUBNET, "vip_address": "169.254.169.254"}, 400),
         ({"vip_subnet_id": SUBNET, "provider": "vendor"}, 400),
         ({"vip_subnet_id": SUBNET, "flavor_id": MISSING}, 400),

@@ -43,6 +43,7 @@ def test_a_listener(cloud: Balanced) -> None:
     assert cloud.call("PUT", where, {"listener": {"name": "y"}}).status == 409, "while the change is under way"
     cloud.settle()
     for bad in ({"protocol": "TCP"}, {"protocol_port": 1}, {"connection_limit": -2}, {"allowed_cidrs": ["x"]},
+                {"allowed_cidrs": ["fd00::%x }/64"]},
                 {"default_pool_id": "x"}, {"insert_headers": {"X-Evil": "true"}}, {"color": 1}):  # fmt: skip
         assert cloud.call("PUT", where, {"listener": bad}).status == 400, bad
     assert cloud.call("PUT", where, {"listener": {"default_pool_id": MISSING}}).status == 404
@@ -180,6 +181,8 @@ def test_members(cloud: Balanced) -> None:
         ({"address": "169.254.169.254", "protocol_port": 80}, 400), ({"address": "10.0.0.22"}, 400),
         ({"address": "10.0.0.22", "protocol_port": 80, "weight": 257}, 400),
         ({"address": "10.0.0.22", "protocol_port": 80, "monitor_address": "x"}, 400),
+        ({"address": "fd00::1%x\n  source 0.0.0.0", "protocol_port": 80}, 400),
+        ({"address": "10.0.0.22", "protocol_port": 80, "monitor_address": "fd00::1%x disabled"}, 400),
     ):  # fmt: skip
         assert cloud.call("POST", where, {"member": body}).status == status, body
     assert cloud.call("PUT", f"{where}/{member}", {"member": {"address": "10.0.0.1"}}).status == 400

@@ -142,6 +142,7 @@ BAD: list[tuple[str | None, dict[str, Any]]] = [
     (None, {"networks": [{"port": NOTHING}]}), (None, {"networks": [{"port": PORT}, {"port": PORT}]}),
     (None, {"networks": [{"uuid": NETWORK, "fixed_ip": "x"}]}), (None, {"networks": "auto"}),
     (None, {"networks": [{"port": PORT, "fixed_ip": "10.0.0.5"}]}), (None, {"accessIPv4": "1.1.1"}),
+    (None, {"accessIPv6": "fe80::1%x"}),
     (None, {"accessIPv6": "1.1.1.1"}), (None, {"security_groups": [{"name": "nothing"}]}),
     (None, {"key_name": "nothing"}), (None, {"user_data": "%%%"}), (None, {"min_count": 0}),
     (None, {"min_count": "x"}), (None, {"min_count": 3, "max_count": 2}), (None, {"availability_zone": "nothing"}),

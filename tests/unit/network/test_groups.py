@@ -122,6 +122,8 @@ def test_what_a_rule_may_say(neutron: Neutron, wish: dict[str, Any], shown: dict
         ("SecurityGroupRuleParameterConflict", {"ethertype": "IPv6", "remote_ip_prefix": "10.0.0.0/8"}),
         ("SecurityGroupMultipleRemoteEntites", {"remote_ip_prefix": "10.0.0.0/8", "remote_group_id": "x"}),
         ("HTTPBadRequest", {"remote_ip_prefix": "10.0.0.0/33"}),
+        ("HTTPBadRequest", {"ethertype": "IPv6", "remote_ip_prefix": "fd00::%x accept\nadd/64"}),
+        ("HTTPBadRequest", {"ethertype": "IPv6", "remote_ip_prefix": "fd00::1%x accept\nadd"}),
         ("HTTPBadRequest", {"direction": "sideways"}),
         ("HTTPBadRequest", {"more": 1}),
     ],
@@ -211,7 +213,13 @@ def test_address_groups(neutron: Neutron) -> None:
     less = neutron.ok("PUT", f"{where}/remove_addresses", {"addresses": ["fd00::/64"]})
     assert less["addresses"] == ["10.0.0.1/32", "10.1.0.0/16"]
     neutron.no(404, "AddressesNotFound", "PUT", f"{where}/remove_addresses", {"addresses": ["fd00::/64"]})
-    for wrong in ({}, {"addresses": []}, {"addresses": ["x"]}, {"addresses": ["10.0.0.0/8"], "more": 1}):
+    for wrong in (
+        {},
+        {"addresses": []},
+        {"addresses": ["x"]},
+        {"addresses": ["10.0.0.0/8"], "more": 1},
+        {"addresses": ["fd00::1%x"]},
+    ):
         neutron.no(400, "HTTPBadRequest", "PUT", f"{where}/add_addresses", wrong)
     assert neutron.put("address-groups", made["id"], name="b")["name"] == "b"
     neutron.no(400, "HTTPBadRequest", "PUT", where, {"address_group": {"addresses": []}})

@@ -227,6 +227,8 @@ def test_gateways_and_pools(neutron: Neutron) -> None:
         (400, "GatewayNotValid", {"gateway_ip": "10.9.0.1"}),
         (400, "InvalidInput", {"dns_nameservers": ["fd00::1"]}),
         (400, "HTTPBadRequest", {"dns_nameservers": ["9.9.9.9", "9.9.9.9"]}),
+        (400, "HTTPBadRequest", {"cidr": "fd00::/64", "ip_version": 6, "dns_nameservers": ["fd00::1%x\nuser=root"]}),
+        (400, "HTTPBadRequest", {"cidr": "fd00::%x/64", "ip_version": 6}),
         (400, "HTTPBadRequest", {"dns_nameservers": [f"9.9.9.{n}" for n in range(6)]}),
         (400, "InvalidInput", {"host_routes": [{"destination": "fd00::/64", "nexthop": "fd00::1"}]}),
         (400, "HTTPBadRequest", {"host_routes": [{"destination": "10.9.0.0/16"}]}),
