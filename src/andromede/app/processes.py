@@ -207,7 +207,7 @@ def places_reconciler(base: Base) -> Reconciler:
     return Reconciler("audit.places", 30.0, turn)
 
 
-def _ended(holder: str) -> bool:
+def ended(holder: str) -> bool:
     """Whether the holder of a lease was a process of this machine that does not run any more."""
     host, _, pid = holder.rpartition(":")
     if host != socket.gethostname() or not pid.isdigit():
@@ -241,7 +241,7 @@ def _work(config: Config, ready: Ready) -> None:
     rhythm = Rhythm(grace=config.objects.garbage_grace_seconds, every=float(config.objects.worker_seconds))
     leases = Leases(base.db, f"{socket.gethostname()}:{os.getpid()}", base.clock)
     watch = Watch(base.db, base.clock, objects.trusted, base.log)
-    leases.free(_ended)
+    leases.free(ended)
     more = [*document_reconcilers(base, objects), places_reconciler(base), *ledger_reconcilers(base)]
     more += [watch.reconciler(), *room_reconcilers(base)]
     loop = Loop(reconcilers(tools, objects, rhythm, more, hosting.rewraps()), leases, base.clock, base.ids, base.log)
@@ -261,7 +261,9 @@ def _work(config: Config, ready: Ready) -> None:
 
 def roles(config: Config, api: socket.socket, objects: Sequence[socket.socket]) -> list[Role]:
     """Everything that `up` runs."""
-    from andromede.app.hosting.role import host_role
+    found = [api_role(config, api), *object_roles(config, objects), work_role(config)]
+    if config.hosting.enabled == "on":
+        from andromede.app.hosting.role import host_role
 
-    hosts = [host_role(config)] if config.hosting.enabled == "on" else []
-    return [api_role(config, api), *object_roles(config, objects), work_role(config), *hosts]
+        found.append(host_role(config))
+    return found

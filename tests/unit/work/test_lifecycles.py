@@ -12,8 +12,9 @@ import pytest
 from andromede.app import hosting
 from andromede.app.base import Base
 from andromede.app.first import initialise
-from andromede.app.hosting.role import _ended, runner
+from andromede.app.hosting.role import runner
 from andromede.app.hosting.site import Site
+from andromede.app.processes import ended
 from andromede.clock import SystemClock
 from andromede.config import Config, Hosting
 from andromede.db import Database
@@ -56,7 +57,7 @@ def test_every_lifecycle_is_walked(lifecycles: list[Lifecycle[Any]]) -> None:
 def test_the_host_role_runs_them_all(site: Site) -> None:
     duties = hosting.duties(site)
     steps = runner(site, duties)
-    assert steps.free(_ended) == 0
+    assert steps.free(ended) == 0
     assert len({task.name for part in duties for task in part.reconcilers}) == sum(len(d.reconcilers) for d in duties)
 
 
@@ -64,9 +65,9 @@ def test_only_a_process_of_this_machine_is_known_to_have_ended() -> None:
     import os
     import socket
 
-    assert not _ended("elsewhere:1") and not _ended("") and not _ended(f"{socket.gethostname()}:x")
-    assert _ended(f"{socket.gethostname()}:{2**22 + 1}"), "no process has this number"
-    assert _ended(f"{socket.gethostname()}:{os.getpid()}"), "this one is none of ours"
+    assert not ended("elsewhere:1") and not ended("") and not ended(f"{socket.gethostname()}:x")
+    assert ended(f"{socket.gethostname()}:{2**22 + 1}"), "no process has this number"
+    assert ended(f"{socket.gethostname()}:{os.getpid()}"), "this one is none of ours"
 
 
 EVERY = [walk for kind in sorted(WALKS) for walk in WALKS[kind]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from typing import TYPE_CHECKING
 
 from andromede.app import hosting
 from andromede.app.base import Base
 from andromede.app.hosting.site import Duties, Site
+from andromede.app.processes import ended
 from andromede.config import Config
 from andromede.ops import running
 from andromede.ops.layout import Layout
@@ -24,12 +24,6 @@ STEP_THREADS = 8
 def host_role(config: Config) -> Role:
     """The worker of this hypervisor host."""
     return Role("host", lambda ready: _host(config, ready))
-
-
-def _ended(holder: str) -> bool:
-    """Whether the holder of a lease was a process of this machine that does not run any more."""
-    host, _, pid = holder.rpartition(":")
-    return host == socket.gethostname() and pid.isdigit() and not running.is_ours(int(pid))
 
 
 def runner(site: Site, duties: list[Duties]) -> Runner:
@@ -51,9 +45,9 @@ def _host(config: Config, ready: Ready) -> None:
     site = Site(base)
     duties = hosting.duties(site)
     steps = runner(site, duties)
-    steps.free(_ended)
+    steps.free(ended)
     leases = Leases(base.db, site.holder, base.clock)
-    leases.free(_ended)
+    leases.free(ended)
     loop = Loop([task for part in duties for task in part.reconcilers], leases, base.clock, base.ids, base.log)
     pulse = base.pulse()
     pulse.start()
