@@ -170,11 +170,16 @@ def _room(patient: Patient, machine: Machine) -> Iterator[Finding]:
         yield Finding("room", "ok", text)
 
 
+def vcpu_ratio(accelerator: str, wish: float) -> float:
+    """Virtual CPUs per core: what the setting `hosting.vcpu_ratio` wishes, if it does."""
+    return wish or (4.0 if accelerator == "kvm" else 1.0)
+
+
 def fits(memory_mib: int, cores: int, accelerated: Accelerated, ratio: float) -> tuple[int, str]:
     """How many guests of UNIT fit into memory that guests may have, and what bounds them: memory or cores."""
     _, cpus, memory = UNIT
     by_memory = max(0, memory_mib) // (memory + GUEST_OVERHEAD_MIB + accelerated.cache_mib)
-    by_cores = int(cores * (ratio or (4.0 if accelerated.name == "kvm" else 1.0))) // cpus
+    by_cores = int(cores * vcpu_ratio(accelerated.name, ratio)) // cpus
     return min(by_memory, by_cores), "memory" if by_memory < by_cores else "cores"
 
 

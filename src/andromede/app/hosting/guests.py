@@ -90,11 +90,12 @@ def facts(site: Site) -> Facts:
     """What this machine offers to guests."""
     from andromede.compute.hosts import Facts
     from andromede.engines.qemu.engine import OVERHEAD_MB
+    from andromede.ops.machine import vcpu_ratio
 
     config, chosen = site.config.hosting, site.hypervisor.seat.accelerator()
     disk = os.statvfs(site.config.data)
     version = [int(part) for part in chosen.version.split("version ")[-1].split()[0].split(".")]
-    ratio = config.vcpu_ratio or (4.0 if chosen.name == "kvm" else 1.0)
+    ratio = vcpu_ratio(chosen.name, config.vcpu_ratio)
     cpu = {"arch": "x86_64", "model": _cpu_model(), "vendor": "", "topology": {"cores": os.cpu_count() or 1}}
     return Facts(
         site.host, os.cpu_count() or 1, _memory_mb(), disk.f_blocks * disk.f_frsize >> 30, config.reserved_memory_mb,
