@@ -60,7 +60,7 @@ unit: $(VENV)/.dev  ## unit and contract tests, on SQLite, counted for coverage
 engines: $(VENV)/.dev  ## contract tests of hypervisor, network and disks on the real ones, where this machine has them; counted for coverage
 	$(BIN)/coverage run -m pytest -n 2 $(ENGINES)
 
-postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started
+postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be started; of hosting's unit tests only some files
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 tests/unit tests/contract $(ENGINES:%=--ignore=%) $(HOSTING:%=--ignore=%)
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest -n 4 $(ON_BOTH)
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py tests/e2e/test_workers.py
