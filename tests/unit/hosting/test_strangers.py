@@ -59,6 +59,14 @@ def furnish(world: World) -> None:
         world.make("pool", "/network/v2.0/subnetpools", {"subnetpool": {
             "name": "p", "prefixes": ["10.128.0.0/16"], "default_prefixlen": 24}})  # fmt: skip
         world.make("addresses", "/network/v2.0/address-groups", {"address_group": {"name": "a", "addresses": []}})
+        if "load-balancer" in types:
+            balancer = {"name": "b", "vip_subnet_id": subnet, "listeners": [
+                {"name": "l", "protocol": "HTTP", "protocol_port": 80, "default_pool": {
+                    "name": "p", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"}}]}  # fmt: skip
+            world.make("balancer", "/load-balancer/v2/lbaas/loadbalancers", {"loadbalancer": balancer})
+            for word in ("listeners", "pools"):
+                told = world.hosted.call("GET", f"/load-balancer/v2/lbaas/{word}", world.hosted.member).json
+                world.ids[word] = str(told[word][0]["id"])
     if "key-manager" in types:
         world.make("secret", "/key-manager/v1/secrets", {
             "name": "s", "payload": "hush", "payload_content_type": "text/plain"})  # fmt: skip
