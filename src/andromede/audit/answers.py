@@ -50,6 +50,22 @@ def purpose(call: Call[Any], tenant: str) -> str:
     return "OPERATOR_REVIEW" if call.method in ("GET", "HEAD") else "OPERATOR_SYSTEM"
 
 
+def draft(
+    call: Call[Any], object: str, tenant: str = "", outcome: str = "success", detail: dict[str, str | int] | None = None
+) -> Draft:
+    """The audit event of a call."""
+    return Draft(
+        tenant=tenant,
+        actor=call.actor.label() if call.actor else ANONYMOUS_LABEL,
+        action=call.action,
+        object=object,
+        request_id=call.request_id,
+        outcome=outcome,
+        purpose=purpose(call, tenant),
+        detail=detail or None,
+    )
+
+
 def owners(rows: Iterable[Row]) -> list[str]:
     """The tenants whose events stand in (id, tenant, body, ...) rows. Events that tell of such a reading do not
     count: else two who read would keep each other busy."""

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from andromede.audit.answers import own_log, purpose
+from andromede.audit.answers import draft, own_log
 from andromede.audit.event import Draft
 from andromede.audit.service import Recorder
 from andromede.clock import Clock
 from andromede.db import Database, Reach, Tx
 from andromede.ids import Ids
-from andromede.web.actor import ANONYMOUS_LABEL
 from andromede.web.call import Call
 
 SYSTEM = "system:work"
@@ -57,12 +56,7 @@ class Desk:
             change = Change(tx, self.clock.now_us(), object, tenant)
             yield change
             log = change.tenant or own_log(call)
-            actor = call.actor.label() if call.actor else ANONYMOUS_LABEL
-            why = purpose(call, log)
-            event = Draft(
-                log, actor, call.action, change.object, call.request_id, "success", why, change.detail or None
-            )
-            self.recorder.record(tx, [event])
+            self.recorder.record(tx, [draft(call, change.object, log, detail=change.detail)])
             tx.after(self.wake)
 
     @contextmanager

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from andromede.audit import Draft, Recorder
-from andromede.audit.answers import begun, own_log, purpose
+from andromede.audit import Recorder
+from andromede.audit.answers import begun, draft, own_log
 from andromede.clock import Clock
 from andromede.config import Config, Identity
 from andromede.db import Database, Tx
@@ -21,7 +21,6 @@ from andromede.identity.authenticator import Authenticator
 from andromede.identity.keyring import KeyRing
 from andromede.identity.passwords import Passwords
 from andromede.ids import Ids
-from andromede.web.actor import ANONYMOUS_LABEL
 from andromede.web.call import Call
 
 HOSTED: tuple[tuple[str, str, str], ...] = (
@@ -129,20 +128,4 @@ def _is_project(tx: Tx, tenant: str) -> bool:
     """Whether this names a project, now or before this change: an event must not begin a log for nobody."""
     return bool(tenant) and (
         begun(tx, tenant) or principals_store.PROJECTS.find(tx, id=tenant, is_domain=False) is not None
-    )
-
-
-def draft(
-    call: Call[Any], object: str, tenant: str = "", outcome: str = "success", detail: dict[str, str | int] | None = None
-) -> Draft:
-    """The audit event of a call."""
-    return Draft(
-        tenant=tenant,
-        actor=call.actor.label() if call.actor else ANONYMOUS_LABEL,
-        action=call.action,
-        object=object,
-        request_id=call.request_id,
-        outcome=outcome,
-        purpose=purpose(call, tenant),
-        detail=detail or None,
     )

@@ -16,11 +16,12 @@ from typing import Any
 from cryptography.fernet import InvalidToken
 
 from andromede.audit import Draft
+from andromede.audit.answers import draft
 from andromede.errors import Denied, NotFound, Unauthenticated
 from andromede.identity import credentials_store, principals_store
 from andromede.identity.authenticator import REFUSED
 from andromede.identity.bodies import AuthApplicationCredential, AuthIdentity, AuthUser, DomainRef
-from andromede.identity.core import Core, draft
+from andromede.identity.core import Core
 from andromede.identity.model import ApplicationCredential, User
 from andromede.identity.tokens import Claims
 from andromede.web.call import Call
