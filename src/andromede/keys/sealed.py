@@ -2,7 +2,7 @@
 
 A *vault* is a container key of one tenant for one purpose, made on first use. Each thing has a data key of its own,
 wrapped under the vault, in a row of its own: removing the row is what makes the thing unreadable for ever, and a
-rotation of the vault wraps the rows anew before its former version goes (`rewrap`, called by the worker).
+rotation of the vault wraps the rows anew before its former version goes (`Wrappings.rewrap`, called by the worker).
 """
 
 from __future__ import annotations
@@ -85,16 +85,30 @@ class Vault:
         return key_id
 
 
-def rewrap(tx: Tx, ring: KeyRing, key_id: str, limit: int) -> bool:
-    """Wrap data keys under the newest version of a vault; whether none is left under a former one."""
-    newest = ring.newest(key_id, tx)
-    rows = tx.all("SELECT name, tenant, wrapped FROM key_sealed WHERE kek = ? ORDER BY name", (key_id,))
-    stale = [row for row in rows if parent_version(bytes(row[2])) != newest.version]
-    for name, tenant, wrapped in stale[:limit]:
-        plain = ring.open_data_key(key_id, name, bytes(wrapped), tx, tenant)
-        sql = "UPDATE key_sealed SET wrapped = ? WHERE name = ?"
-        tx.run(sql, (ring.seal_data_key(newest, name, plain), name))
-    return len(stale) <= limit
+@dataclass(frozen=True, slots=True)
+class Wrappings:
+    """Where wrapped data keys lie: a table and its columns for the name that each is bound to, its tenant and the key
+    that wraps it; the wrapping itself is in `wrapped`."""
+
+    table: str
+    name: str
+    tenant: str
+    kek: str
+
+    def rewrap(self, tx: Tx, ring: KeyRing, key_id: str, limit: int) -> bool:
+        """Wrap what lies under a key anew, under its newest version; whether none is left under a former one."""
+        newest = ring.newest(key_id, tx)
+        columns = f"{self.name}, {self.tenant}, wrapped"
+        rows = tx.all(f"SELECT {columns} FROM {self.table} WHERE {self.kek} = ? ORDER BY {self.name}", (key_id,))
+        stale = [row for row in rows if parent_version(bytes(row[2])) != newest.version]
+        sql = f"UPDATE {self.table} SET wrapped = ? WHERE {self.name} = ?"
+        for name, tenant, wrapped in stale[:limit]:
+            plain = ring.open_data_key(key_id, name, bytes(wrapped), tx, tenant)
+            tx.run(sql, (ring.seal_data_key(newest, name, plain), name))
+        return len(stale) <= limit
+
+
+SEALED = Wrappings("key_sealed", "name", "tenant", "kek")
 
 
 def check(reader: store.Reader, ring: KeyRing) -> list[tuple[str, str]]:

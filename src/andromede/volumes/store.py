@@ -7,10 +7,12 @@ from typing import Any
 from andromede.db import Tx
 from andromede.db.table import Reader
 from andromede.errors import Unavailable
-from andromede.keys import KeyRing
-from andromede.keys.wrap import parent_version
-from andromede.volumes.model import Backup, Snapshot, Transfer, Volume
-from andromede.volumes.tables import BACKUPS, SNAPSHOTS, TRANSFERS, VOLUMES
+from andromede.keys.sealed import Wrappings
+from andromede.volumes.model import Backup, Snapshot, Volume
+from andromede.volumes.tables import BACKUPS, SNAPSHOTS, VOLUMES
+
+PASSPHRASES = Wrappings("disk", "id", "project_id", "key_id")
+"""Of disks."""
 
 
 def grow_disk(tx: Tx, disk_id: str, size: int) -> None:
@@ -101,11 +103,6 @@ def data_users(reader: Reader, data_id: str) -> int:
     return int(row[0]) if row else 0
 
 
-def transfer_of(reader: Reader, volume_id: str) -> Transfer | None:
-    """The offer of a volume."""
-    return TRANSFERS.find(reader, volume_id=volume_id, accepted=False)
-
-
 def set_quota(tx: Tx, project_id: str, name: str, value: int) -> None:
     """Keep a limit."""
     tx.run(
@@ -177,14 +174,3 @@ def seen(tx: Tx, agent: tuple[str, str], now_us: int, room: tuple[int, int]) -> 
 def drop_messages(tx: Tx, before_us: int) -> int:
     """Forget old messages."""
     return tx.run("DELETE FROM volume_message WHERE created_us < ?", (before_us,))
-
-
-def rewrap(tx: Tx, ring: KeyRing, key_id: str, limit: int) -> bool:
-    """Seal the pass phrases of disks under the newest version of a key; whether none is left under a former one."""
-    newest = ring.newest(key_id, tx)
-    rows = tx.all("SELECT id, project_id, wrapped FROM disk WHERE key_id = ? ORDER BY id", (key_id,))
-    stale = [row for row in rows if parent_version(bytes(row[2])) != newest.version]
-    for disk_id, project_id, wrapped in stale[:limit]:
-        plain = ring.open_data_key(key_id, disk_id, bytes(wrapped), tx, project_id)
-        tx.run("UPDATE disk SET wrapped = ? WHERE id = ?", (ring.seal_data_key(newest, disk_id, plain), disk_id))
-    return len(stale) <= limit

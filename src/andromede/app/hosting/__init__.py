@@ -65,7 +65,7 @@ def rewraps() -> list[Rewrap]:
     from andromede.keys import sealed
     from andromede.volumes import store as volumes
 
-    return [sealed.rewrap, volumes.rewrap]
+    return [sealed.SEALED.rewrap, volumes.PASSPHRASES.rewrap]
 
 
 def mounts(site: Site) -> list[Mount]:
