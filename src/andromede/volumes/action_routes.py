@@ -8,13 +8,14 @@ from typing import Any
 
 from andromede.errors import Denied, Invalid, NotFound, Unsupported
 from andromede.volumes import access, connecting, editing, views
-from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, at_least, pairs, reach, stamp
+from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, adding, at_least, dropping, pairs, reach, stamp
 from andromede.volumes.creation import LARGEST
 from andromede.volumes.model import Volume
 from andromede.volumes.ports import NewPicture
 from andromede.volumes.tables import TYPES
 from andromede.volumes.volume_routes import Body, find, volume_target
 from andromede.web.call import Reply
+from andromede.web.routes import Target
 
 routes = VolumeRoutes()
 Run = Callable[[BlockCall, Volume, Any], Any]
@@ -135,7 +136,7 @@ def _reimage(call: BlockCall, volume: Volume, value: Any) -> None:
 def _image_metadata(call: BlockCall, volume: Volume, value: Any) -> Any:
     given = pairs(_fields(call, value, "os-set_image_metadata", "metadata").values.get("metadata"), "metadata")
     made = editing.update(
-        call.services.volumes, call, volume, {"image_metadata": {**volume.image_metadata, **given}}
+        call.services.volumes, call, volume, {"image_metadata": adding(given)}
     )  # fmt: skip
     return {"metadata": dict(made.image_metadata)}
 
@@ -144,8 +145,7 @@ def _unset_image_metadata(call: BlockCall, volume: Volume, value: Any) -> None:
     key = _fields(call, value, "os-unset_image_metadata", "key").required("key")
     if key not in volume.image_metadata:
         raise NotFound(f"Volume {volume.id} has no image metadata key {key[:60]!r}.", "metadata")
-    left = {name: item for name, item in volume.image_metadata.items() if name != key}
-    editing.update(call.services.volumes, call, volume, {"image_metadata": left})
+    editing.update(call.services.volumes, call, volume, {"image_metadata": dropping(key)})
 
 
 def _show_image_metadata(call: BlockCall, volume: Volume, value: Any) -> Any:
@@ -242,8 +242,6 @@ VERBS: dict[str, Verb] = {
 
 def allow(call: BlockCall, action: str, project_id: str) -> None:
     """Raise `Denied` unless the caller may do this to something of the project; events name the action from then on."""
-    from andromede.web.routes import Target
-
     call.action = f"volume:{action}"
     if not access.ACTIONS.allows(call.who, call.action, Target(project_id=project_id)):
         raise Denied(f"Policy doesn't allow {call.action} to be performed.", "policy")

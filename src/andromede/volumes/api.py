@@ -213,3 +213,13 @@ def pairs(value: Any, name: str, most: int = 128) -> dict[str, str]:
                 f"Invalid input for {name}.{key[:60]}: a value is a text of up to {TEXT} characters.", "schema"
             )
     return dict(value)
+
+
+def adding(more: Mapping[str, str], name: str = "") -> Callable[[dict[str, str]], dict[str, str]]:
+    """A change that adds pairs to those that are there; with a `name`, no more than `pairs` allows."""
+    return lambda old: pairs({**old, **more}, name) if name else {**old, **more}
+
+
+def dropping(*keys: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    """A change that removes pairs."""
+    return lambda old: {key: value for key, value in old.items() if key not in keys}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from andromede.audit.changes import Change
@@ -29,6 +30,12 @@ def refuse(volume: Volume, what: str, *states: str) -> None:
             f"Invalid volume: volume {volume.id} cannot be {what} while it is {volume.state}; it must be {wanted}.",
             "state",
         )
+
+
+def resolved(row: object, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns to write: a change that is a function makes the new value of what `row` holds. Given the row as it is in
+    the transaction, of two that add to the same pairs at once neither loses what the other has added."""
+    return {name: value(getattr(row, name)) if callable(value) else value for name, value in changes.items()}
 
 
 def set_state(tx: Tx, volume_id: str, state: str, **changes: Any) -> None:

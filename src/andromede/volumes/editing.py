@@ -47,8 +47,9 @@ def create(volumes: Volumes, call: AnyCall, project_id: str, wish: VolumeWish, a
 
 
 def update(volumes: Volumes, call: AnyCall, volume: Volume, changes: dict[str, Any]) -> Volume:
-    """Name, description or metadata."""
+    """Name, description or metadata; `changes` as `attaching.resolved` takes them."""
     with volumes.desk.change(call, name_of(volume), volume.project_id) as change:
+        changes = attaching.resolved(attaching.locked(change.tx, volume.id), changes)
         VOLUMES.update(change.tx, {"id": volume.id}, updated_us=change.now_us, **changes)
         return attaching.locked(change.tx, volume.id)
 

@@ -12,7 +12,9 @@ from andromede.volumes.api import (
     BlockCall,
     Fields,
     VolumeRoutes,
+    adding,
     at_least,
+    dropping,
     needs,
     pairs,
     project_of,
@@ -135,7 +137,7 @@ def list_group_specs(call: BlockCall) -> Any:
 def create_group_specs(call: BlockCall, body: Body) -> Any:
     """Add to it."""
     row, more = _type(call), pairs(member_of(body, "group_specs"), "group_specs")
-    call.services.groups.update_type(call, row, specs={**row.specs, **more})
+    call.services.groups.update_type(call, row, specs=adding(more))
     return {"group_specs": more}
 
 
@@ -160,7 +162,7 @@ def update_group_spec(call: BlockCall, body: Body) -> Any:
     if list(body) != [key]:
         raise Invalid("The body must hold just the key of the path.", "schema")
     more = pairs(body, "group_specs")
-    call.services.groups.update_type(call, row, specs={**row.specs, **more})
+    call.services.groups.update_type(call, row, specs=adding(more))
     return more
 
 
@@ -168,8 +170,7 @@ def update_group_spec(call: BlockCall, body: Body) -> Any:
 def delete_group_spec(call: BlockCall) -> None:
     """Remove one pair."""
     row, key = _spec(call)
-    left = {name: value for name, value in row.specs.items() if name != key}
-    call.services.groups.update_type(call, row, specs=left)
+    call.services.groups.update_type(call, row, specs=dropping(key))
 
 
 # --- groups

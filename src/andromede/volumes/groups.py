@@ -45,8 +45,10 @@ class Groups:
             return GROUP_TYPES.insert(change.tx, row)
 
     def update_type(self, call: AnyCall, row: GroupType, **changes: Any) -> GroupType:
-        """Change a type."""
+        """Change a type; `changes` as `attaching.resolved` takes them."""
         with self.desk.change(call, f"group_type/{row.id}") as change:
+            row = GROUP_TYPES.find(change.tx, id=row.id) or row
+            changes = attaching.resolved(row, changes)
             name = changes.get("name", row.name)
             if name != row.name and GROUP_TYPES.find(change.tx, name=name) is not None:
                 raise Conflict(f"Group Type {name} already exists.", "group_type")

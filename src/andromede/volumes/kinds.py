@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from andromede.errors import Conflict, Invalid, NotFound
-from andromede.volumes import quotas, store, types
+from andromede.volumes import attaching, quotas, store, types
 from andromede.volumes.model import Message, Qos, VolumeType
 from andromede.volumes.schema import DEFAULT_TYPE
 from andromede.volumes.service import Volumes
@@ -45,8 +45,10 @@ class Kinds:
             return TYPES.insert(change.tx, row)
 
     def update(self, call: AnyCall, row: VolumeType, **changes: Any) -> VolumeType:
-        """Change a type. Conflict for a name that is taken."""
+        """Change a type; `changes` as `attaching.resolved` takes them. Conflict for a name that is taken."""
         with self.desk.change(call, f"volume_type/{row.id}") as change:
+            row = TYPES.find(change.tx, id=row.id) or row
+            changes = attaching.resolved(row, changes)
             name = changes.get("name")
             if name is not None and name != row.name and TYPES.find(change.tx, name=name) is not None:
                 raise Conflict(f"Volume Type {name} already exists.", "type")
@@ -103,8 +105,9 @@ class Kinds:
             return QOS.insert(change.tx, row)
 
     def update_qos(self, call: AnyCall, row: Qos, **changes: Any) -> None:
-        """Change limits."""
+        """Change limits; `changes` as `attaching.resolved` takes them."""
         with self.desk.change(call, f"qos/{row.id}") as change:
+            changes = attaching.resolved(QOS.find(change.tx, id=row.id) or row, changes)
             QOS.update(change.tx, {"id": row.id}, **changes)
 
     def delete_qos(self, call: AnyCall, row: Qos, force: bool) -> None:

@@ -11,7 +11,9 @@ from andromede.volumes.api import (
     BlockCall,
     Fields,
     VolumeRoutes,
+    adding,
     at_least,
+    dropping,
     links,
     needs,
     pairs,
@@ -180,7 +182,7 @@ def update_qos(call: BlockCall, body: Body) -> Any:
     changes: dict[str, Any] = {}
     if "consumer" in more:
         changes["consumer"] = _consumer(more.pop("consumer"))
-    call.services.kinds.update_qos(call, row, specs={**row.specs, **more}, **changes)
+    call.services.kinds.update_qos(call, row, specs=adding(more), **changes)
     return {"qos_specs": given}
 
 
@@ -193,7 +195,7 @@ def delete_qos_keys(call: BlockCall, body: Body) -> Reply:
     missing = [key for key in keys if key not in row.specs]
     if missing:
         raise Invalid(f"QoS Specs {row.id} has no spec with key {missing[0][:60]}.", "qos")
-    call.services.kinds.update_qos(call, row, specs={k: v for k, v in row.specs.items() if k not in keys})
+    call.services.kinds.update_qos(call, row, specs=dropping(*keys))
     return Reply(None, 202)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from andromede.errors import Invalid, NotFound
 from andromede.volumes import listing, store, views
 from andromede.volumes.action_routes import allow, named
-from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, at_least, pairs, reach, scoped
+from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, adding, at_least, dropping, pairs, reach, scoped
 from andromede.volumes.model import Snapshot
 from andromede.volumes.volume_routes import Body, item_of, label_of, member_of
 from andromede.web.call import Reply
@@ -141,9 +141,8 @@ def snapshot_action(call: BlockCall, body: Body) -> Reply:
 # --- metadata
 
 
-def _metadata(call: BlockCall, snapshot: Snapshot, metadata: dict[str, str]) -> Any:
-    pairs(metadata, "metadata")
-    return {"metadata": dict(call.services.snapshots.update(call, snapshot, {"metadata": metadata}).metadata)}
+def _metadata(call: BlockCall, snapshot: Snapshot, change: Any) -> Any:
+    return {"metadata": dict(call.services.snapshots.update(call, snapshot, {"metadata": change}).metadata)}
 
 
 @routes.on("GET", "/snapshots/{snapshot_id}/metadata", "get_snapshot_metadata", target=snapshot_target)
@@ -156,7 +155,7 @@ def show_metadata(call: BlockCall) -> Any:
 def create_metadata(call: BlockCall, body: Body) -> Any:
     """Add to it."""
     snapshot, more = find(call), pairs(member_of(body, "metadata"), "metadata")
-    return _metadata(call, snapshot, {**snapshot.metadata, **more})
+    return _metadata(call, snapshot, adding(more, "metadata"))
 
 
 @routes.on("PUT", "/snapshots/{snapshot_id}/metadata", "update_snapshot_metadata", body=Body, target=snapshot_target)
@@ -179,7 +178,7 @@ def update_metadata_item(call: BlockCall, body: Body) -> Any:
     meta, key, snapshot = pairs(member_of(body, "meta"), "meta"), call.params["key"], find(call)
     if list(meta) != [key]:
         raise Invalid("The body must hold just the key of the path.", "schema")
-    _metadata(call, snapshot, {**snapshot.metadata, **meta})
+    _metadata(call, snapshot, adding(meta, "metadata"))
     return {"meta": meta}
 
 
@@ -188,5 +187,4 @@ def delete_metadata_item(call: BlockCall) -> None:
     """Remove one pair."""
     snapshot = find(call)
     item_of(call, snapshot.metadata)
-    left = {name: value for name, value in snapshot.metadata.items() if name != call.params["key"]}
-    _metadata(call, snapshot, left)
+    _metadata(call, snapshot, dropping(call.params["key"]))

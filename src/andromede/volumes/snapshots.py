@@ -55,8 +55,9 @@ class Snapshots:
         return SNAPSHOTS.insert(change.tx, row)
 
     def update(self, call: AnyCall, snapshot: Snapshot, changes: dict[str, Any]) -> Snapshot:
-        """Name, description or metadata."""
+        """Name, description or metadata; `changes` as `attaching.resolved` takes them."""
         with self._desk.change(call, f"snapshot/{snapshot.id}", snapshot.project_id) as change:
+            changes = attaching.resolved(SNAPSHOTS.find(change.tx, id=snapshot.id) or snapshot, changes)
             SNAPSHOTS.update(change.tx, {"id": snapshot.id}, updated_us=change.now_us, **changes)
             return SNAPSHOTS.find(change.tx, id=snapshot.id) or snapshot
 

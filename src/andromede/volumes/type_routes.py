@@ -7,7 +7,7 @@ from typing import Any
 from andromede.errors import Invalid, NotFound
 from andromede.volumes import listing, store, types
 from andromede.volumes.action_routes import named
-from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, needs, pairs, reach, stamp, truth
+from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, adding, dropping, needs, pairs, reach, stamp, truth
 from andromede.volumes.model import VolumeType
 from andromede.volumes.tables import VOLUMES
 from andromede.volumes.volume_routes import Body, member_of
@@ -124,7 +124,7 @@ def create_specs(call: BlockCall, body: Body) -> Any:
     row, more = find(call), _specs(member_of(body, "extra_specs"))
     if not more:
         raise Invalid("extra_specs needs at least one pair.", "schema")
-    call.services.kinds.update(call, row, specs={**row.specs, **more})
+    call.services.kinds.update(call, row, specs=adding(more))
     return {"extra_specs": more}
 
 
@@ -152,7 +152,7 @@ def update_spec(call: BlockCall, body: Body) -> Any:
     if list(body) != [key]:
         raise Invalid("Request body contains too many items, or another than the path names.", "schema")
     more = _specs(body)
-    call.services.kinds.update(call, row, specs={**row.specs, **more})
+    call.services.kinds.update(call, row, specs=adding(more))
     return more
 
 
@@ -161,7 +161,7 @@ def delete_spec(call: BlockCall) -> None:
     """Remove one pair."""
     row, key = find(call), call.params["key"]
     _spec(row, key)
-    call.services.kinds.update(call, row, specs={name: item for name, item in row.specs.items() if name != key})
+    call.services.kinds.update(call, row, specs=dropping(key))
 
 
 # --- access
@@ -260,7 +260,7 @@ def update_encryption(call: BlockCall, body: Body) -> Any:
         raise NotFound(f"Volume type {row.id} has no encryption {call.params['encryption_id'][:60]}.", "encryption")
     noted = _noted(call, body, row, True)
     _unused(call, row)
-    made = call.services.kinds.update(call, row, encryption={**row.encryption, **noted})
+    made = call.services.kinds.update(call, row, encryption=lambda old: {**old, **noted})
     return {"encryption": {name: made.encryption.get(name) for name in noted}}
 
 

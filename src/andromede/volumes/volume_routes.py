@@ -10,7 +10,9 @@ from andromede.volumes.api import (
     BlockCall,
     Fields,
     VolumeRoutes,
+    adding,
     at_least,
+    dropping,
     pairs,
     project_of,
     reach,
@@ -230,7 +232,7 @@ def show_metadata(call: BlockCall) -> Any:
 def create_metadata(call: BlockCall, body: Body) -> Any:
     """Add to it."""
     volume, more = find(call), pairs(member_of(body, "metadata"), "metadata")
-    return _metadata(call, volume, {**volume.metadata, **more})
+    return _metadata(call, volume, adding(more, "metadata"))
 
 
 @routes.on("PUT", "/volumes/{volume_id}/metadata", "update_metadata", body=Body, target=volume_target)
@@ -245,9 +247,8 @@ def member_of(body: Body, name: str) -> Any:
     return body[name]
 
 
-def _metadata(call: BlockCall, volume: Volume, metadata: dict[str, str]) -> Any:
-    pairs(metadata, "metadata")
-    made = editing.update(call.services.volumes, call, volume, {"metadata": metadata})
+def _metadata(call: BlockCall, volume: Volume, change: Any) -> Any:
+    made = editing.update(call.services.volumes, call, volume, {"metadata": change})
     return {"metadata": dict(made.metadata)}
 
 
@@ -269,7 +270,7 @@ def update_metadata_item(call: BlockCall, body: Body) -> Any:
     meta, key, volume = pairs(member_of(body, "meta"), "meta"), call.params["key"], find(call)
     if list(meta) != [key]:
         raise Invalid("The body must hold just the key of the path.", "schema")
-    _metadata(call, volume, {**volume.metadata, **meta})
+    _metadata(call, volume, adding(meta, "metadata"))
     return {"meta": meta}
 
 
@@ -278,5 +279,4 @@ def delete_metadata_item(call: BlockCall) -> None:
     """Remove one pair."""
     volume = find(call)
     item_of(call, volume.metadata)
-    left = {name: value for name, value in volume.metadata.items() if name != call.params["key"]}
-    _metadata(call, volume, left)
+    _metadata(call, volume, dropping(call.params["key"]))

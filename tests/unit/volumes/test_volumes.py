@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from andromede.volumes import snapshot_routes, type_routes, volume_routes
 from andromede.volumes.ports import Picture
 from tests.unit.volumes.conftest import Cinder
 
@@ -189,6 +190,37 @@ def test_metadata(cinder: Cinder) -> None:
     cinder.call("DELETE", path + "/c", status=404)
     cinder.call("GET", path + "/c", status=404)
     assert cinder.get(path) == {"metadata": {}}
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "name"),
+    [
+        (volume_routes, "volumes", "metadata"),
+        (snapshot_routes, "snapshots", "metadata"),
+        (type_routes, "types", "extra_specs"),
+    ],
+)
+def test_of_two_that_add_pairs_at_once_neither_is_lost(
+    cinder: Cinder, monkeypatch: pytest.MonkeyPatch, module: Any, kind: str, name: str
+) -> None:
+    volume = cinder.volume()["id"]
+    wished = {"snapshots": {"snapshot": {"volume_id": volume}}, "types": {"volume_type": {"name": "t"}}}
+    found = cinder.call("POST", f"/{kind}", wished[kind], who="admin").json if kind in wished else {"": {"id": volume}}
+    path = f"/{kind}/{next(iter(found.values()))['id']}/{name}"
+    find, posts = module.find, []
+    last = 1 if kind == "types" else 2  # the first look at a thing of a project tells whose it is
+
+    def meanwhile(call: Any) -> Any:
+        row = find(call)
+        if call.method == "POST":
+            posts.append(row)
+        if call.method == "POST" and len(posts) == last:
+            cinder.call("POST", path, {name: {"b": "2"}}, who="admin", status=200)
+        return row
+
+    monkeypatch.setattr(module, "find", meanwhile)
+    cinder.call("POST", path, {name: {"a": "1"}}, who="admin", status=200)
+    assert cinder.get(path, who="admin")[name] == {"a": "1", "b": "2"}
 
 
 def test_a_volume_of_an_image(cinder: Cinder) -> None:
