@@ -269,6 +269,12 @@ def test_a_full_host_takes_no_new_disks(tmp_path: Path) -> None:
     assert engine.names() == []
 
 
+def test_a_copy_that_fails_leaves_no_file(real: Qcow2Engine, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        real.copy(new(), new())
+    assert list((tmp_path / "volumes").iterdir()) == []
+
+
 def test_ids_are_no_paths(tmp_path: Path) -> None:
     engine = Qcow2Engine(tmp_path / "volumes", IDS)
     for name in ("", "../x", "A", "a/b"):

@@ -16,7 +16,7 @@ from pathlib import Path
 from andromede.durable import make_folder, sync_folder
 from andromede.engines.qcow2 import layout, luks, nbd
 from andromede.engines.qcow2.tool import Command, run
-from andromede.errors import Invalid, NoCapacity, NotFound, Unavailable
+from andromede.errors import Error, Invalid, NoCapacity, NotFound, Unavailable
 from andromede.ids import Ids
 from andromede.volumes.engine import Disk, Found, Layer, OpenDisk, Raw, Room, Source
 
@@ -71,6 +71,9 @@ class Qcow2Engine:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise Unavailable(f"disk {disk.id} could not be written", "disk", cause=str(error)) from error
+        except Error:
+            part.unlink(missing_ok=True)  # what failed for want of room must not keep the room
+            raise
         os.rename(part, path)
         sync_folder(self._folder)
 
