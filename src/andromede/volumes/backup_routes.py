@@ -10,6 +10,7 @@ from andromede.volumes.action_routes import allow, named
 from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, at_least, needs, project_of, reach, scoped
 from andromede.volumes.backups import SERVICE
 from andromede.volumes.model import Backup
+from andromede.volumes.tables import BACKUPS
 from andromede.volumes.volume_routes import Body, label_of
 from andromede.web.call import Reply
 from andromede.web.routes import Target
@@ -81,7 +82,7 @@ def create_backup(call: BlockCall, body: Body) -> Any:
 
 
 def _page(call: BlockCall) -> listing.Page:
-    return listing.Page(call, store.backups(call.services.volumes.desk.db, listing.owner(call)), SHAPE)
+    return listing.Page(call, BACKUPS.select(call.services.volumes.desk.db, listing.owner(call)), SHAPE)
 
 
 @routes.on("GET", "/backups", "list_backups")

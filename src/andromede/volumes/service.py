@@ -66,7 +66,7 @@ class Volumes:
     def create_for(self, project_id: str, user_id: str, wish: VolumeWish, request_id: str) -> Volume:
         """A new volume, which the host role makes; look at its state until it is `available` (or `error`, with the
         reason in `fault`)."""
-        wish = wish if wish.zone else _in_zone(wish, self.tools.zone)
+        wish = wish if wish.zone else replace(wish, zone=self.tools.zone)
         known = VOLUMES.find(self.desk.db, id=wish.id, project_id=project_id) if wish.id else None
         if known is not None:
             return known
@@ -131,8 +131,6 @@ class Volumes:
             if known is not None:
                 attaching.detached(change, known)
 
-    roll_back = detach
-
     def delete(self, volume_id: str, request_id: str, tx: Tx | None = None) -> bool:
         """Delete a volume that nothing is attached to, snapshots included, as `delete_on_termination` wants; whether
         it was there. One that is still being made is given up."""
@@ -161,10 +159,6 @@ class Volumes:
     def image_of(self, volume_id: str) -> dict[str, str]:
         """What is known of the image that a volume was made from: for servers that boot from it."""
         return dict(self.find(volume_id, None).image_metadata)
-
-
-def _in_zone(wish: VolumeWish, zone: str) -> VolumeWish:
-    return replace(wish, zone=zone)
 
 
 __all__ = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from andromede.errors import Invalid, NotFound
-from andromede.volumes import listing, store, views
+from andromede.volumes import listing, views
 from andromede.volumes.action_routes import allow, named
 from andromede.volumes.api import BlockCall, Fields, VolumeRoutes, adding, at_least, dropping, pairs, reach, scoped
 from andromede.volumes.model import Snapshot
+from andromede.volumes.tables import SNAPSHOTS
 from andromede.volumes.volume_routes import Body, item_of, label_of, member_of
 from andromede.web.call import Reply
 from andromede.web.routes import Target
@@ -74,7 +75,7 @@ def create_snapshot(call: BlockCall, body: Body) -> Any:
 
 
 def _page(call: BlockCall) -> listing.Page:
-    rows = store.snapshots(call.services.volumes.desk.db, listing.owner(call))
+    rows = SNAPSHOTS.select(call.services.volumes.desk.db, listing.owner(call))
     zone = call.query.get("availability_zone")
     if zone is not None and zone != call.services.volumes.tools.zone:
         rows = []

@@ -12,7 +12,7 @@ from andromede.volumes import messages
 from andromede.volumes.disks import Disks
 from andromede.volumes.ports import LiveDisks, Pictures, Vault
 from andromede.volumes.tables import ATTACHMENTS
-from andromede.work.lifecycle import Next
+from andromede.work.lifecycle import Next, Row
 
 POLL_SECONDS = 0.5
 
@@ -28,19 +28,11 @@ class Host:
     vault: Vault
 
 
-class Copying(Protocol):
+class Copying(Row, Protocol):
     """A row whose working state makes a copy."""
 
     @property
-    def id(self) -> str: ...
-    @property
-    def project_id(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
     def wish(self) -> dict[str, str]: ...
-    @property
-    def request_id(self) -> str: ...
 
 
 def server_of(host: Host, volume_id: str) -> str:

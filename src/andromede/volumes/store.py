@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from andromede.db import Tx
 from andromede.db.table import Reader
 from andromede.errors import Unavailable
 from andromede.keys.sealed import Wrappings
-from andromede.volumes.model import Backup, Snapshot, Volume
+from andromede.volumes.model import Snapshot, Volume
 from andromede.volumes.tables import BACKUPS, SNAPSHOTS, VOLUMES
 
 PASSPHRASES = Wrappings("disk", "id", "project_id", "key_id")
@@ -62,28 +60,10 @@ def sums(reader: Reader, project_id: str) -> dict[str, int]:
     return found
 
 
-def volumes(reader: Reader, where: dict[str, Any]) -> list[Volume]:
-    """The newest first."""
-    return _newest(VOLUMES.select(reader, where))
-
-
-def snapshots(reader: Reader, where: dict[str, Any]) -> list[Snapshot]:
-    """The newest first."""
-    return _newest(SNAPSHOTS.select(reader, where))
-
-
 def snapshots_of(reader: Reader, volume: Volume) -> list[Snapshot]:
     """Of a volume, the newest first: those of its owner. A snapshot is a copy by itself; one that a former owner has
     kept when the volume changed hands has nothing to do with it any more."""
-    return snapshots(reader, {"volume_id": volume.id, "project_id": volume.project_id})
-
-
-def backups(reader: Reader, where: dict[str, Any]) -> list[Backup]:
-    """The newest first."""
-    return _newest(BACKUPS.select(reader, where))
-
-
-def _newest(rows: list[Any]) -> list[Any]:
+    rows = SNAPSHOTS.select(reader, {"volume_id": volume.id, "project_id": volume.project_id})
     return sorted(rows, key=lambda row: (row.created_us, row.id), reverse=True)
 
 

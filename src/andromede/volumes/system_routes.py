@@ -9,6 +9,7 @@ from andromede.clock import US
 from andromede.errors import Invalid, NotFound, Unsupported
 from andromede.volumes import backup_routes, snapshot_routes, types, views, volume_routes
 from andromede.volumes.api import VERSIONS, BlockCall, Fields, VolumeRoutes, at_least, needs, stamp, truth
+from andromede.volumes.engine import GIB
 from andromede.volumes.model import Agent
 from andromede.volumes.scheduling import CAPABILITIES
 from andromede.volumes.tables import AGENTS, SNAPSHOTS, VOLUMES
@@ -20,7 +21,6 @@ routes = VolumeRoutes()
 UPDATED = "2026-11-28T00:00:00Z"
 DOWN_SECONDS = 60
 """A part that was not seen for so long is down."""
-GIB = 1 << 30
 _TOLD = ("volume_backend_name", "driver_version", "storage_protocol", "vendor_name")
 EXTENSIONS = (
     ("os-extended-snapshot-attributes", "ExtendedSnapshotAttributes"),

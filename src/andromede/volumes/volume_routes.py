@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from andromede.errors import Invalid, NotFound
-from andromede.volumes import editing, listing, store, views
+from andromede.volumes import editing, listing, views
 from andromede.volumes.api import (
     BlockCall,
     Fields,
@@ -21,7 +21,7 @@ from andromede.volumes.api import (
 )
 from andromede.volumes.creation import LARGEST
 from andromede.volumes.model import Volume, VolumeWish
-from andromede.volumes.tables import ATTACHMENTS, TYPES
+from andromede.volumes.tables import ATTACHMENTS, TYPES, VOLUMES
 from andromede.web.routes import Target
 
 routes = VolumeRoutes()
@@ -137,7 +137,7 @@ def create_volume(call: BlockCall, body: Body) -> Any:
 def _page(call: BlockCall) -> listing.Page:
     where = listing.owner(call)
     db = call.services.volumes.desk.db
-    rows = store.volumes(db, where)
+    rows = VOLUMES.select(db, where)
     kind, status = call.query.get("volume_type"), call.query.get("attach_status")
     if kind is not None:
         ids = {row.id for row in TYPES.select(db) if kind in (row.id, row.name)}
