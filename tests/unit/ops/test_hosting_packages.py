@@ -67,6 +67,15 @@ def test_without_a_network_it_goes_on(
     assert why in told and "going on without hosting. Later: apt-get install" in told
 
 
+def test_what_hosting_does_without_ends_no_hosting(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Apt(monkeypatch, tool, "E: unable to locate")
+    monkeypatch.setattr(hosting, "lacking", lambda programs: [name for name in programs if name == "haproxy"])
+    assert tool.main([]) == 0
+    assert "needs haproxy: installing" in (told := capsys.readouterr().out) and "going on without them. Later" in told
+
+
 def test_others_are_told_what_they_may_do(
     tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
