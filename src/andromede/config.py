@@ -216,10 +216,7 @@ def _contradictions(config: Config) -> list[str]:
         found.append("ledger.witness_seconds: must be between 0.05 and 86400")
     if config.ledger.retention_days < 183:
         found.append("ledger.retention_days: audit events are kept for at least 183 days")
-    if config.hosting.enabled not in ("auto", "on", "off"):
-        found.append(f"hosting.enabled: {config.hosting.enabled!r} is none of on, off and auto")
-    if config.hosting.accelerator not in ("auto", "kvm", "tcg"):
-        found.append(f"hosting.accelerator: {config.hosting.accelerator!r} is none of auto, kvm and tcg")
+    found += _of_hosting(config.hosting)
     if config.storage.engine not in ("disk", "s3"):
         found.append(f"storage.engine: {config.storage.engine!r} is neither disk nor s3")
     if config.storage.engine == "s3":
@@ -238,6 +235,36 @@ def _contradictions(config: Config) -> list[str]:
                 f"server.{word}: {host} is not a loopback address, and that needs server.tls = true (or --tls)"
             )
     return found
+
+
+def _of_hosting(settings: Hosting) -> list[str]:
+    import ipaddress  # costs more than all else here
+
+    found = []
+    if settings.enabled not in ("auto", "on", "off"):
+        found.append(f"hosting.enabled: {settings.enabled!r} is none of on, off and auto")
+    if settings.accelerator not in ("auto", "kvm", "tcg"):
+        found.append(f"hosting.accelerator: {settings.accelerator!r} is none of auto, kvm and tcg")
+    try:
+        outside = ipaddress.IPv4Network(settings.external_cidr, strict=False)
+    except ValueError:
+        outside = None
+    if outside is None or outside.prefixlen > 30:
+        text = "is no IPv4 range of 4 addresses or more (as 172.24.4.0/24)"
+        found.append(f"hosting.external_cidr: {settings.external_cidr!r} {text}")
+    elif settings.external_gateway:
+        try:
+            inside = ipaddress.IPv4Address(settings.external_gateway) in outside
+        except ValueError:
+            inside = False
+        if not inside:
+            found.append(f"hosting.external_gateway: {settings.external_gateway!r} is no address of {outside}")
+    port = settings.console.rpartition(":")[2]
+    if settings.console and not (port.isdigit() and port != settings.console and int(port) <= 65535):
+        found.append(f"hosting.console: {settings.console!r} is not HOST:PORT (as in 127.0.0.1:8702)")
+    least = {"vcpu_ratio": 0, "reserved_memory_mb": 0, "guest_mtu": 576, "image_gb": 1, "project_images_gb": 1}
+    small = {name: low for name, low in least.items() if getattr(settings, name) < low}
+    return found + [f"hosting.{name}: must be at least {low}" for name, low in small.items()]
 
 
 def load(

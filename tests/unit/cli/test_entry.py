@@ -131,6 +131,30 @@ def test_a_missing_installation_says_what_to_do(tmp_path: Path, capsys: pytest.C
     assert "andromede up" in caught.err
 
 
+@pytest.mark.parametrize(("name", "value", "told"), [
+    ("enabled", "yes", "'yes' is none of on, off and auto"),
+    ("accelerator", "xen", "'xen' is none of auto, kvm and tcg"),
+    ("external_cidr", "here", "'here' is no IPv4 range of 4 addresses or more (as 172.24.4.0/24)"),
+    ("external_cidr", "10.0.0.0/31", "'10.0.0.0/31' is no IPv4 range of 4 addresses or more (as 172.24.4.0/24)"),
+    ("external_cidr", "fd00::/64", "'fd00::/64' is no IPv4 range of 4 addresses or more (as 172.24.4.0/24)"),
+    ("external_gateway", "10.0.0.1", "'10.0.0.1' is no address of 172.24.4.0/24"),
+    ("external_gateway", "door", "'door' is no address of 172.24.4.0/24"),
+    ("console", "8702", "'8702' is not HOST:PORT (as in 127.0.0.1:8702)"),
+    ("console", "here:70000", "'here:70000' is not HOST:PORT (as in 127.0.0.1:8702)"),
+    ("vcpu_ratio", "-1", "must be at least 0"),
+    ("guest_mtu", "0", "must be at least 576"),
+    ("image_gb", "0", "must be at least 1"),
+])  # fmt: skip
+def test_settings_of_hosting_are_looked_at_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    name: str, value: str, told: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"ANDROMEDE_HOSTING_{name.upper()}", value)
+    assert run("check-config", "--data", str(tmp_path), "--json") == table.USAGE
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert problems == [f"hosting.{name}: {told}"]
+
+
 def test_bad_settings_are_all_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "andromede.toml").write_text('[server]\nlisten = "0.0.0.0:1"\nhue = 3\n[nowhere]\n')
     assert run("check-config", "--data", str(tmp_path), "--json") == table.USAGE
