@@ -42,7 +42,8 @@ def _parts(scene: Scene, provisioning: str) -> list[Part]:
 def _stage(state: str, provisioning: str) -> Callable[[Scene], Stage]:
     def stage(scene: Scene) -> Stage:
         carrier, vips = MemoryCarrier(), MemoryVips()
-        vip = vips.take(VipWish(ID, PROJECT, subnet_id=SUBNET), "req-1")
+        with scene.db.write() as tx:
+            vip = vips.take(VipWish(ID, PROJECT, subnet_id=SUBNET), "req-1", tx)
         row = _row(scene, state, vip.port_id)
         with scene.db.write() as tx:
             store.BALANCERS.insert(tx, row)
