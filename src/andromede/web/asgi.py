@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from andromede.web.api import Api, Parts, headers_of
 from andromede.web.call import HttpRequest, HttpResponse
-from andromede.web.flow import Bridge, Message, Receive, Send
+from andromede.web.flow import FLOWS, Bridge, Message, Receive, Send
 
 STREAMS = 16
 """Bodies that flow at a time; more wait for one of these to end."""
@@ -38,7 +38,8 @@ class AsgiApp:
             elif message["type"] == "lifespan.shutdown":
                 self._pool.shutdown(wait=True)
                 self._slow.shutdown(wait=True)
-                self._flow.shutdown(wait=True)
+                # not on the loop: whose body flows waits for the loop
+                await asyncio.get_running_loop().run_in_executor(None, self._flow.shutdown)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -46,9 +47,15 @@ class AsgiApp:
         path = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
         loop = asyncio.get_running_loop()
         if self.api.is_streamed(scope["method"], path):
+            if FLOWS in scope:
+                scope[FLOWS]()
             bridge = Bridge(loop, receive, send)
             request = _request(scope, path, b"", stream=bridge)
-            await loop.run_in_executor(self._flow, self._streamed, request, bridge)
+            try:
+                await loop.run_in_executor(self._flow, self._streamed, request, bridge)
+            except asyncio.CancelledError:
+                bridge.end()
+                raise
             return
         body, oversized = await self._body(receive, self.api.max_body(path))
         if body is None:

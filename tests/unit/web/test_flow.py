@@ -23,6 +23,7 @@ from andromede.web.api import Mount, Parts, with_mount
 from andromede.web.asgi import build_api
 from andromede.web.call import Reply
 from andromede.web.dialect import Dialect
+from andromede.web.patience import PatientProtocol
 from andromede.web.routes import Routes
 
 MIB = 1 << 20
@@ -47,6 +48,17 @@ def take(call: Any) -> dict[str, Any]:
 def refuse(call: Any) -> None:
     """Nobody reads the body."""
     raise Denied("no", "test")
+
+
+@routes.add("PUT", "/late", "flow:late", public=True, stream=True)
+def late(call: Any) -> Reply:
+    """Nobody reads the body, and the answer takes its time."""
+
+    def pieces() -> Iterator[bytes]:
+        time.sleep(0.2)
+        yield b"late"
+
+    return Reply(pieces=pieces(), length=4, media_type="text/plain")
 
 
 @routes.add("GET", "/flow/{name}", "flow:get", public=True, stream=True)
@@ -81,19 +93,27 @@ def told() -> list[Any]:
 
 
 @pytest.fixture
-def port(told: list[Any]) -> Iterator[int]:
+def server(told: list[Any]) -> Iterator[uvicorn.Server]:
     parts = Parts([], Open(), SystemClock(), RandomIds(), Log(level="error"))
     app = build_api(with_mount(parts, Mount("/x", "flow", routes, told, Dialect("x"))))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none"))
+    config = uvicorn.Config(
+        app, http=PatientProtocol, log_config=None, lifespan="on", ws="none", timeout_graceful_shutdown=1
+    )  # fmt: skip
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
     wait(lambda: server.started)
-    yield listener.getsockname()[1]
+    yield server
     server.should_exit = True
     thread.join()
     listener.close()
+
+
+@pytest.fixture
+def port(server: uvicorn.Server) -> int:
+    return int(server.servers[0].sockets[0].getsockname()[1])
 
 
 def wait(true: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -112,6 +132,23 @@ def test_a_body_of_unknown_length_arrives_whole(port: int) -> None:
         answer = link.getresponse()
         assert answer.status == 200
         assert hashlib.sha256(data).hexdigest().encode() in answer.read()
+    link.close()
+
+
+def test_a_body_may_take_longer_than_the_patience_for_requests(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PatientProtocol, "patience", 0.3)
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(6):
+            time.sleep(0.1)
+            yield b"x" * 1000
+
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    link.request("PUT", "/x/flow/a", slowly(), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    answer = link.getresponse()
+    assert answer.status == 200 and b'"size":6000' in answer.read().replace(b" ", b"")
+    link.sock.sendall(b"GET /x/flow/1 HT")  # what follows on the connection is watched again
+    assert link.sock.recv(100) == b""
     link.close()
 
 
@@ -167,6 +204,44 @@ def test_a_refused_body_is_read_so_that_the_answer_arrives(port: int) -> None:
     raw = socket.create_connection(("127.0.0.1", port))
     raw.sendall(b"PUT /x/refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * (5 * MIB))
     assert b"connection: close" in raw.recv(2000).lower()
+    raw.close()
+
+
+def test_more_of_a_body_that_nobody_wants_is_no_client_that_has_gone(port: int) -> None:
+    raw = socket.create_connection(("127.0.0.1", port), timeout=20)
+    raw.sendall(b"PUT /x/late HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * (5 * MIB))
+    answer = b""
+    while not answer.endswith(b"late"):
+        part = raw.recv(2000)
+        assert part, answer
+        answer += part
+    raw.close()
+
+
+def test_a_refused_body_that_comes_by_drops_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "DRAIN_SECONDS", 0.3)
+    raw = socket.create_connection(("127.0.0.1", port), timeout=0.05)
+    raw.sendall(b"PUT /x/refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    for _ in range(100):
+        raw.sendall(b"x")
+        try:
+            answer = raw.recv(2000)
+            break
+        except TimeoutError:
+            continue
+    assert b"403" in answer and b"connection: close" in answer.lower()
+    raw.close()
+
+
+def test_the_end_of_the_server_is_told_to_who_waits_for_a_body(
+    server: uvicorn.Server, port: int, told: list[Any]
+) -> None:
+    raw = socket.create_connection(("127.0.0.1", port))
+    raw.sendall(b"PUT /x/flow/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx")
+    time.sleep(0.2)
+    server.should_exit = True
+    wait(lambda: bool(told))
+    assert "the server is ending" in told[0].public
     raw.close()
 
 
