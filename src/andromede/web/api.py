@@ -120,11 +120,12 @@ class Api:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._mounts = sorted(parts.mounts, key=lambda mount: -len(mount.prefix))
+        self._places = [(mount.prefix.encode(), f"{mount.prefix}/".encode(), mount) for mount in self._mounts]
         self._plain = Dialect("andromede")
-        every = [route for mount in self._mounts for route in mount.routes]
-        self._slow = {route.method for route in every if route.slow}
-        self._streamed = {route.method for route in every if route.stream}
-        for route in every:
+        every = [(mount, route) for mount in self._mounts for route in mount.routes]
+        self._slow = {(mount.prefix, route.method) for mount, route in every if route.slow}
+        self._streamed = {(mount.prefix, route.method) for mount, route in every if route.stream}
+        for _, route in every:
             if route.body is not None:
                 bodies.learn(route.body)
 
@@ -135,15 +136,17 @@ class Api:
 
     def is_slow(self, method: str, path: bytes) -> bool:
         """Whether the operation at a raw path belongs on the threads for slow ones."""
-        return method in self._slow and any(route.slow for route in self._at(method, path))
+        return any(route.slow for route in self._at(method, path, self._slow))
 
     def is_streamed(self, method: str, path: bytes) -> bool:
         """Whether the operation at a raw path takes its body as it comes, or answers in pieces."""
-        return method in self._streamed and any(route.stream for route in self._at(method, path))
+        return any(route.stream for route in self._at(method, path, self._streamed))
 
-    def _at(self, method: str, path: bytes) -> Sequence[Route]:
+    def _at(self, method: str, path: bytes, having: set[tuple[str, str]]) -> Sequence[Route]:
+        """The routes at a path, unless the service has none of the kind by this method: on the loop, for each request
+        of every service, so that most cost a look at their prefix."""
         mount = self._mount(path)
-        if mount is None:
+        if mount is None or (mount.prefix, method) not in having:
             return ()
         try:
             found = mount.routes.find(bodies.path_segments(path[len(mount.prefix) :]))
@@ -184,9 +187,8 @@ class Api:
         return f"{http.scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"
 
     def _mount(self, path: bytes) -> Mount | None:
-        for mount in self._mounts:
-            prefix = mount.prefix.encode()
-            if path == prefix or path.startswith(prefix + b"/"):
+        for prefix, below, mount in self._places:
+            if path == prefix or path.startswith(below):
                 return mount
         return None
 
@@ -262,7 +264,8 @@ class Api:
         return Call(
             method=http.method, path=path, params={}, query=query, headers=http.headers, body=http.body,
             request_id=request.id, base=request.base, url=url, peer=http.peer, services=mount.services,
-            action=route.action, microversion=request.version, stream=http.stream or io.BytesIO(http.body),
+            action=route.action, microversion=request.version,
+            stream=(http.stream or io.BytesIO(http.body)) if route.stream else None,
         )  # fmt: skip
 
     def _check(self, call: Call[Any], route: Route, mount: Mount) -> None:
