@@ -10,7 +10,7 @@ from andromede.db import Tx
 from andromede.errors import Invalid, NotFound, OverQuota, TooLarge
 from andromede.images import heads, store
 from andromede.images.bases import Bases
-from andromede.images.content import Content
+from andromede.images.content import HEAD, Content
 from andromede.images.engine import Downloader, Inspector
 from andromede.images.model import ENGINE_FORMATS, FAILED, FAULT, FLAT, IMAGES, STORE, TASKS, Image
 from andromede.images.service import Images
@@ -53,7 +53,7 @@ def checking(host: Host, image: Image) -> Next:
     """Look into what was stored before anybody uses it."""
     disk_format = image.disk_format or ""
     try:
-        head = b"".join(host.images.read(image, 0, heads_length()))
+        head = b"".join(host.images.read(image, 0, HEAD))
         why = heads.refusal(disk_format, head) or heads.outside(head)
         if why is not None:
             return _refused(host, image, why)
@@ -66,11 +66,6 @@ def checking(host: Host, image: Image) -> Next:
     except Invalid as error:
         return _refused(host, image, error.public)
     return _active(host, image, found.virtual_size)
-
-
-def heads_length() -> int:
-    """Bytes of the beginning that tell formats apart."""
-    return 64 << 10
 
 
 def deleting(host: Host, image: Image) -> Next:
@@ -86,21 +81,24 @@ def _forget(image_id: str, tx: Tx) -> None:
 
 
 def _active(host: Host, image: Image, virtual_size: int | None) -> Next:
-    gone = (FAULT, FAILED, "os_glance_importing_to_stores")
-    properties = {name: value for name, value in image.properties.items() if name not in gone}
-    changes = {"virtual_size": virtual_size, "wish": {}, "properties": properties}
-    return Next("active", changes=changes, then=partial(_told, host, image, "success", ""))
+    then = partial(_ended, host, image, {})
+    return Next("active", changes={"virtual_size": virtual_size, "wish": {}}, then=then)
 
 
 def _refused(host: Host, image: Image, why: str) -> Next:
-    changes = {"properties": image.properties | {FAULT: why}, "wish": {}}
-    return Next("killed", fault=why, changes=changes, then=partial(_told, host, image, "failure", why))
+    return Next("killed", fault=why, changes={"wish": {}}, then=partial(_ended, host, image, {FAULT: why}))
 
 
 def _failed(host: Host, image: Image, why: str) -> Next:
     """An import that found nothing leaves the image as it was before, and says where it failed."""
-    changes = {"properties": image.properties | {FAILED: STORE, FAULT: why}, "wish": {}, "staged": ""}
-    return Next("queued", fault=why, changes=changes, then=partial(_told, host, image, "failure", why))
+    then = partial(_ended, host, image, {FAILED: STORE, FAULT: why})
+    return Next("queued", fault=why, changes={"wish": {}, "staged": ""}, then=then)
+
+
+def _ended(host: Host, image: Image, marks: dict[str, str], tx: Tx) -> None:
+    why = marks.get(FAULT, "")
+    store.mark(tx, image.id, marks, gone=() if why else (FAULT, FAILED))
+    _told(host, image, "failure" if why else "success", why, tx)
 
 
 def _note(host: Host, image: Image, status: str) -> None:
@@ -119,7 +117,7 @@ def _told(host: Host, image: Image, status: str, message: str, tx: Tx) -> None:
 
 
 def _gave_up(host: Host, tx: Tx, image: Image, why: str) -> None:
-    IMAGES.update(tx, {"id": image.id}, properties=image.properties | {FAULT: why})
+    store.mark(tx, image.id, {FAULT: why})
     _told(host, image, "failure", why, tx)
 
 

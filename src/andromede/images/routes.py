@@ -140,14 +140,16 @@ def show_image(call: ImageCall) -> dict[str, Any]:
 def change_image(call: ImageCall, body: Any) -> dict[str, Any]:
     """Change attributes and properties: a JSON patch in the media type of v2.1 or v2.0."""
     operations = patch.parse(body, call.headers.get("content-type", ""))
-    image = call.services.seen(call)
-    draft = patch.apply(image, operations)
-    if draft.owner != image.project_id and not is_cloud_admin(call.who):
-        raise Denied("You are not permitted to give an image to another project.", "owner")
-    if draft.columns.get("visibility", image.visibility) != image.visibility:
-        _may_show(call, draft.columns["visibility"])
-    columns = draft.columns | {"project_id": draft.owner, "tags": draft.tags, "properties": draft.properties}
-    return views.image(call.services.change(call, image, columns))
+
+    def wish(now: Image) -> dict[str, Any]:
+        draft = patch.apply(now, operations)
+        if draft.owner != now.project_id and not is_cloud_admin(call.who):
+            raise Denied("You are not permitted to give an image to another project.", "owner")
+        if draft.columns.get("visibility", now.visibility) != now.visibility:
+            _may_show(call, draft.columns["visibility"])
+        return draft.columns | {"project_id": draft.owner, "tags": draft.tags, "properties": draft.properties}
+
+    return views.image(call.services.change(call, call.services.seen(call), wish))
 
 
 @routes.add("DELETE", "/v2/images/{image_id}", "image:delete_image", status=204, target=owned)
@@ -175,7 +177,7 @@ def _switch(call: ImageCall, move: tuple[str, str]) -> None:
     if image.state == move[0]:
         call.services.move(call, image, (move[0],), move[1])
     else:
-        call.services.change(call, image, {})
+        call.services.change(call, image, lambda now: {})
 
 
 # --- tasks, as administrators see them
@@ -223,18 +225,26 @@ def add_tag(call: ImageCall) -> None:
     image, tag = call.services.seen(call), call.params["tag"]
     if len(tag) > wishes.MOST_NAME:
         raise Invalid(f"a tag has at most {wishes.MOST_NAME} characters", "schema")
-    if tag not in image.tags and len(image.tags) >= MOST_TAGS:
-        raise TooLarge(f"an image has at most {MOST_TAGS} tags", "tags")
-    call.services.change(call, image, {"tags": sorted({*image.tags, tag})})
+
+    def wish(now: Image) -> dict[str, Any]:
+        if tag not in now.tags and len(now.tags) >= MOST_TAGS:
+            raise TooLarge(f"an image has at most {MOST_TAGS} tags", "tags")
+        return {"tags": sorted({*now.tags, tag})}
+
+    call.services.change(call, image, wish)
 
 
 @routes.add("DELETE", "/v2/images/{image_id}/tags/{tag}", "image:delete_tag", status=204, target=owned)
 def delete_tag(call: ImageCall) -> None:
     """Take a tag away."""
     image, tag = call.services.seen(call), call.params["tag"]
-    if tag not in image.tags:
-        raise NotFound(f"image {image.id} has no tag {tag!r:.80}", "tag")
-    call.services.change(call, image, {"tags": [other for other in image.tags if other != tag]})
+
+    def wish(now: Image) -> dict[str, Any]:
+        if tag not in now.tags:
+            raise NotFound(f"image {image.id} has no tag {tag!r:.80}", "tag")
+        return {"tags": [other for other in now.tags if other != tag]}
+
+    call.services.change(call, image, wish)
 
 
 def _envelope(status: int, message: str, error: Error, request_id: str) -> dict[str, Any]:

@@ -132,15 +132,15 @@ class Images:
         store.put_words(change.tx, image.id, image.tags, image.properties)
         return image
 
-    def change(self, call: Call[Any], image: Image, columns: Mapping[str, Any]) -> Image:
-        """Set columns of an image, `tags` and `properties` whole."""
-        with self.changing(call, image) as (change, _):
-            if columns:
-                IMAGES.update(change.tx, {"id": image.id}, **columns)
+    def change(self, call: Call[Any], image: Image, wish: Callable[[Image], Mapping[str, Any]]) -> Image:
+        """Set the columns that `wish` makes of the row as it is by then, `tags` and `properties` whole; what it raises
+        leaves all as it was."""
+        with self.changing(call, image) as (change, now):
+            columns = wish(now)
+            IMAGES.update(change.tx, {"id": image.id}, **columns)
             if "tags" in columns or "properties" in columns:
-                now = IMAGES.find(change.tx, id=image.id)
-                assert now is not None
-                store.put_words(change.tx, image.id, now.tags, now.properties)
+                tags, properties = columns.get("tags", now.tags), columns.get("properties", now.properties)
+                store.put_words(change.tx, image.id, tags, properties)
         return self.get(image.id)
 
     def delete(self, call: Call[Any], image: Image) -> None:
@@ -257,8 +257,8 @@ class Images:
         if image is None or image.blob:
             return
         with self.desk.system("image:fail", f"image/{image_id}", image.project_id, request_id) as change:
-            properties = image.properties | {FAULT: why}
-            IMAGES.update(change.tx, {"id": image_id}, state="killed", fault=why, properties=properties)
+            IMAGES.update(change.tx, {"id": image_id}, state="killed", fault=why)
+            store.mark(change.tx, image_id, {FAULT: why})
 
 
 def no_image(image_id: str) -> NotFound:

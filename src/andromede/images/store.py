@@ -89,6 +89,14 @@ def put_words(tx: Tx, image_id: str, tags: Sequence[str], properties: Mapping[st
     tx.many("INSERT INTO image_word (image_id, kind, name, value) VALUES (?, ?, ?, ?)", rows)
 
 
+def mark(tx: Tx, image_id: str, marks: Mapping[str, str], gone: Sequence[str] = ()) -> None:
+    """Say something of an image in its properties, or say it no longer; those of clients stay as they are by now."""
+    now = IMAGES.find(tx, id=image_id)
+    if now is not None:
+        left = {name: value for name, value in now.properties.items() if name not in gone}
+        IMAGES.update(tx, {"id": image_id}, properties={**left, **marks})
+
+
 def forget(tx: Tx, image_id: str) -> None:
     """Everything that hangs on an image whose row goes."""
     for table in ("image_word", "image_member", "image_task"):

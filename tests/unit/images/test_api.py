@@ -136,6 +136,25 @@ def test_names_are_no_ids(gallery: Gallery) -> None:
 # --- changing
 
 
+def test_changes_at_the_same_time_all_stay(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, seen = gallery.make(tags=["a"]), gallery.images.seen
+    first, turns = {"op": "add", "path": "/color", "value": "blue"}, []
+
+    def overtaken(call: Any) -> Any:
+        found = seen(call)
+        if call.json == [first]:
+            turns.append(found)
+            if len(turns) == 2:  # read for the access rule, and by the handler
+                assert gallery.patch(image, {"op": "add", "path": "/size_of", "value": "x"}).status == 200
+                assert gallery.status("PUT", f"{image['self']}/tags/b") == 204
+        return found
+
+    monkeypatch.setattr(gallery.images, "seen", overtaken)
+    assert gallery.patch(image, first).status == 200 and len(turns) == 2
+    shown = gallery.show(image)
+    assert (shown["color"], shown["size_of"], shown["tags"]) == ("blue", "x", ["a", "b"])
+
+
 @pytest.mark.parametrize("kind", [V20, V21])
 def test_a_change_in_both_media_types(gallery: Gallery, kind: str) -> None:
     image = gallery.make(color="blue", shape="round")

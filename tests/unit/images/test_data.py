@@ -148,6 +148,25 @@ def test_what_the_inspector_refuses_is_killed(gallery: Gallery) -> None:
     assert (image["status"], image["os_glance_fault"]) == ("killed", "the image has a backing file")
 
 
+@pytest.mark.parametrize("fault", ["", "the image has a backing file"])
+def test_what_a_client_says_of_an_image_while_it_is_looked_into_stays(
+    gallery: Gallery, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, inspect = gallery.make(disk_format="qcow2"), gallery.inspector.inspect
+
+    def meanwhile(pieces: Any, kind: str) -> Any:
+        assert gallery.patch(image, {"op": "add", "path": "/color", "value": "blue"}).status == 200
+        return inspect(pieces, kind)
+
+    monkeypatch.setattr(gallery.inspector, "inspect", meanwhile)
+    gallery.inspector.fault = fault
+    gallery.fill(image, QCOW2)
+    gallery.runner.settle()
+    shown = gallery.show(image)
+    assert shown["color"] == "blue" and shown.get("os_glance_fault", "") == fault
+    assert gallery.names("?color=blue") == ["one"]
+
+
 # --- imported
 
 
