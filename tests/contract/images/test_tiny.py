@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -120,10 +121,23 @@ def test_tiny_boots_keeps_what_is_written_grows_and_stops_softly(built: Built, t
         guest.end()
 
 
+def half_made(folder: Path, base: Path) -> None:
+    """A disk of 1 GiB whose first start was cut off: its second partition is there, and what belongs on it is not."""
+    over = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), "root.qcow2", "1G"]
+    subprocess.run(over, cwd=folder, check=True)
+    at = 65_536
+    entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0x7F, b"\xfe\xff\xff", at, (1 << 30) // 512 - at)
+    (folder / "entry").write_bytes(entry)
+    line = ["qemu-io", "-c", f"write -s entry 462 {len(entry)}", "root.qcow2"]
+    subprocess.run(line, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
 def test_tiny_comes_back_after_its_power_was_cut(built: Built, tmp_path: Path) -> None:
+    half_made(tmp_path, built.path)
     guest = Guest(tmp_path, built.path, "1G")
     try:
         until(lambda: "\nready\n" in guest.text())
+        guest.type("echo $(grep -c '/dev/vda2 / ext4' /proc/mounts) root", "1 root")
         guest.type("sleep 6; echo $((20 + 22))", "42")  # its file system commits every 5 s (ext4(5))
     finally:
         guest.end()
