@@ -15,6 +15,7 @@ from andromede.balancer.model import (
     LISTENER,
     MEMBER,
     MONITOR,
+    PARENT,
     POLICY,
     POOL,
     RULE,
@@ -57,10 +58,10 @@ class Tree:
 
     def part(self, kind: str, part_id: str) -> Part:
         """One part. NotFound."""
-        for row in self.parts(kind):
-            if row.id == part_id:
-                return row
-        raise NotFound(f"{kind} {part_id} not found.", kind)
+        row = store.PARTS.find(self.change.tx, id=part_id, kind=kind, balancer_id=self.balancer.id)
+        if row is None or row.provisioning == DELETE:
+            raise NotFound(f"{kind} {part_id} not found.", kind)
+        return row
 
     def below(self, kind: str, parent_id: str) -> list[Part]:
         """Parts of a kind that belong to another."""
@@ -110,8 +111,10 @@ class Tree:
         """A pool, with its members and monitor."""
         checks.pool(body)
         made = self._add(POOL, self.balancer.id, body)
+        beside: list[dict[str, Any]] = []
         for member in body.members:
-            self.member(made, member)
+            checks.member(member, beside)
+            beside.append(self._add(MEMBER, made.id, member).spec)
         if body.healthmonitor is not None:
             self.monitor(made, body.healthmonitor)
         return made
@@ -208,9 +211,8 @@ class Tree:
         have = {(row.spec["address"], row.spec["protocol_port"]): row for row in self.below(MEMBER, pool.id)}
         seen: set[tuple[str, int]] = set()
         for body in wanted:
-            body.address = bodies.address(body.address)
-            body.protocol_port = bodies.port(body.protocol_port)
-            key = (body.address, body.protocol_port)
+            checks.member(body, [])
+            key = (body.address, bodies.port(body.protocol_port))
             if key in seen:
                 raise Invalid("Member must be updated only once in the same request.", "schema")
             seen.add(key)
@@ -220,7 +222,7 @@ class Tree:
         for body in wanted:
             old = have.get((body.address, bodies.port(body.protocol_port)))
             if old is None:
-                self.member(pool, body)
+                self._add(MEMBER, pool.id, body)
             elif old.spec != spec_of(body) or old.name != body.name:
                 store.PARTS.update(
                     self.change.tx, {"id": old.id}, name=body.name, spec=spec_of(body), provisioning=UPDATE,
@@ -233,7 +235,7 @@ class Tree:
         """Mark a part and everything below it for removal; what points at it points nowhere then."""
         if row.kind == POOL:
             self._unused(row)
-        for kind in (LISTENER, POOL, MEMBER, MONITOR, POLICY, RULE):
+        for kind in (kind for kind, above in PARENT.items() if above == row.kind):
             for child in self.below(kind, row.id):
                 self.remove(child)
         store.touch(self.change.tx, [row.id], DELETE, self.change.now_us)

@@ -189,6 +189,8 @@ def test_members(cloud: Balanced) -> None:
     assert cloud.call("PUT", f"{where}/{member}", {"member": {"weight": None}}).json["member"]["weight"] == 1
     cloud.settle()
     kept = {"address": "10.0.0.21", "protocol_port": 80, "weight": 9}
+    for bad in ({"monitor_address": "x"}, {"monitor_address": "10.0.0.99\n  source 0.0.0.0"}):
+        assert cloud.call("PUT", where, {"members": [{**kept, **bad}]}).status == 400, bad
     batch = cloud.call("PUT", where, {"members": [kept, {"address": "10.0.0.30", "protocol_port": 81}]})
     assert (batch.status, batch.raw) == (202, b"")
     cloud.settle()
