@@ -12,7 +12,7 @@ from andromede import addresses
 from andromede.errors import Invalid
 
 Name = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
-Word = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Word = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Ref = Annotated[str, Meta(min_length=1, max_length=255)]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -22,7 +22,9 @@ Time = Annotated[int, Meta(ge=0, le=24 * 24 * 3600 * 1000)]
 Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(max_length=100)]
 Version = Literal["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Alpn = Annotated[list[Literal["http/1.0", "http/1.1", "h2"]], Meta(max_length=3)]
-Ciphers = Annotated[str, Meta(max_length=2048, pattern=r"^[A-Za-z0-9+:!@=_-]*$")]
+Ciphers = Annotated[str, Meta(max_length=2048, pattern=r"^[A-Za-z0-9+:!@=_-]*\Z")]
+TOKEN = r"[A-Za-z0-9!$%&*+.^_`|~-]+"
+"""Names of headers and cookies (RFC 9110, 5.6.2), but for # and ', at which HAProxy's configuration ends a word."""
 
 
 class Part(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -43,12 +45,12 @@ class Monitor(Part, kw_only=True):
     max_retries: Annotated[int, Meta(ge=1, le=10)]
     max_retries_down: Annotated[int, Meta(ge=1, le=10)] = 3
     http_method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH"] | None = None
-    url_path: Annotated[str, Meta(max_length=2048, pattern=r"^/[^\x00-\x20\x7f]*$")] | None = None
-    expected_codes: Annotated[str, Meta(pattern=r"^(\d{3}(\s*,\s*\d{3})*)$|^(\d{3}-\d{3})$", max_length=255)] | None = (
-        None
-    )
+    url_path: Annotated[str, Meta(max_length=2048, pattern=r"^/[^\x00-\x20\x7f]*\Z")] | None = None
+    expected_codes: (
+        Annotated[str, Meta(pattern=r"^([0-9]{3}(\s*,\s*[0-9]{3})*|[0-9]{3}-[0-9]{3})\Z", max_length=255)] | None
+    ) = None
     http_version: float | None = None
-    domain_name: Annotated[str, Meta(max_length=255, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")] | None = (
+    domain_name: Annotated[str, Meta(max_length=255, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\Z")] | None = (
         None
     )
     pool_id: Uuid | UnsetType = UNSET
@@ -70,7 +72,7 @@ class Persistence(Struct, forbid_unknown_fields=True, kw_only=True):
     """Which requests go to the same member."""
 
     type: Literal["SOURCE_IP", "HTTP_COOKIE", "APP_COOKIE"]
-    cookie_name: Annotated[str, Meta(max_length=255, pattern=r"^[^\s,;\\\x00-\x1f\x7f]+$")] | None = None
+    cookie_name: Annotated[str, Meta(max_length=255, pattern=rf"^{TOKEN}\Z")] | None = None
     persistence_timeout: Annotated[int, Meta(ge=1, le=86400 * 30)] | None = None
     persistence_granularity: Annotated[str, Meta(max_length=64)] | None = None
 
@@ -106,7 +108,7 @@ class Rule(Part, kw_only=True):
     invert: bool = False
 
 
-Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]
 
 
 class Policy(Part, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from andromede.balancer.bodies import Listener, Member, Monitor, Policy, Pool, Rule, address, cidr, port
+from andromede.balancer.bodies import TOKEN, Listener, Member, Monitor, Policy, Pool, Rule, address, cidr, port
 from andromede.errors import Conflict, Invalid, Unsupported
 
 HTTP = frozenset({"HTTP", "TERMINATED_HTTPS"})
@@ -26,7 +26,7 @@ _TLS = ("default_tls_container_ref", "sni_container_refs", "client_ca_tls_contai
         "tls_ciphers", "tls_versions", "alpn_protocols", "hsts_max_age")  # fmt: skip
 _PROBES = {"UDP": {"UDP-CONNECT", "TCP", "HTTP", "PING"}}
 _DN = re.compile(r"[a-zA-Z][A-Za-z0-9-]*")
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_TOKEN = re.compile(TOKEN)
 
 
 def family(protocol: str) -> str:
@@ -156,12 +156,14 @@ def rule(one: Rule, secure: bool) -> None:
         raise Invalid("Error parsing L7Rule: FILE_TYPE compares by EQUAL_TO or REGEX", "schema")
     if one.type == "SSL_CONN_HAS_CERT" and (one.compare_type, one.value.lower()) != ("EQUAL_TO", "true"):
         raise Invalid("Error parsing L7Rule: SSL_CONN_HAS_CERT compares by EQUAL_TO with True", "schema")
-    if one.type == "SSL_VERIFY_RESULT" and (one.compare_type != "EQUAL_TO" or not one.value.isdigit()):
+    if one.type == "SSL_VERIFY_RESULT" and (one.compare_type != "EQUAL_TO" or not re.fullmatch("[0-9]+", one.value)):
         raise Invalid("Error parsing L7Rule: SSL_VERIFY_RESULT compares by EQUAL_TO with a number", "schema")
     if one.type == "SSL_DN_FIELD" and not _DN.fullmatch(one.key or ""):
         raise Invalid("Error parsing L7Rule: the key is not a field of a distinguished name", "schema")
     if one.type in ("HEADER", "COOKIE") and not _TOKEN.fullmatch(one.key or ""):
-        raise Invalid(f"Error parsing L7Rule: the key is not the name of a {one.type.lower()}", "schema")
+        raise Invalid(
+            f"Error parsing L7Rule: the key is not the name of a {one.type.lower()}; # and ' are not possible", "schema"
+        )
     if one.compare_type == "REGEX":
         try:
             re.compile(one.value)

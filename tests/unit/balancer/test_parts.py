@@ -139,7 +139,8 @@ def test_pools(cloud: Balanced) -> None:
         ({"protocol": "TCP"}, 400), ({"lb_algorithm": "RANDOM"}, 400), ({"lb_algorithm": "SOURCE_IP_PORT"}, 501),
         ({"session_persistence": {"type": "APP_COOKIE"}}, 400),
         ({"session_persistence": {"type": "HTTP_COOKIE", "cookie_name": "x"}}, 400),
-        ({"session_persistence": {"type": "APP_COOKIE", "cookie_name": "a b"}}, 400),
+        *(({"session_persistence": {"type": "APP_COOKIE", "cookie_name": name}}, 400)
+          for name in ("a b", "a'b", "a#b", "a)b", 'a"b', "a\n")),
         ({"session_persistence": {"type": "SOURCE_IP", "persistence_timeout": 5}}, 400),
         ({"tls_container_ref": CERTIFICATE}, 501),
     ):  # fmt: skip
@@ -305,6 +306,9 @@ def test_policies_and_rules(cloud: Balanced) -> None:
         {"type": "PATH", "compare_type": "REGEX", "value": "("}, {"type": "PATH", "compare_type": "LIKE", "value": "x"},
         {"type": "FILE_TYPE", "compare_type": "CONTAINS", "value": "x"},
         {"type": "COOKIE", "compare_type": "EQUAL_TO", "key": "a b", "value": "x"},
+        {"type": "HEADER", "compare_type": "EQUAL_TO", "key": "a'", "value": "x' -f /etc/hostname 'y"},
+        {"type": "HEADER", "compare_type": "EQUAL_TO", "key": "a#b", "value": "x"},
+        {"type": "HEADER", "compare_type": "EQUAL_TO", "key": "a", "value": "x\n"},
         {"type": "SSL_CONN_HAS_CERT", "compare_type": "EQUAL_TO", "value": "True"},
         {"type": "PATH", "compare_type": "EQUAL_TO", "value": "a\nb"},
     ):  # fmt: skip
