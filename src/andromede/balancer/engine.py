@@ -52,7 +52,6 @@ class PoolPart:
     monitor: MonitorPart | None = None
     stick: str = ""
     cookie: str = ""
-    stick_seconds: int = 0
     tls: bool = False
     ca: bytes = field(default=b"", repr=False)
 

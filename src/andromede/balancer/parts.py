@@ -76,7 +76,7 @@ def _pool(rows: _Rows, row: Part, pem: _Pem) -> PoolPart:
         row.id, spec["protocol"], spec["lb_algorithm"],
         tuple(_member(each) for each in rows.of(MEMBER, row.id)),
         _monitor(monitors[0].spec) if monitors else None,
-        stick.get("type", ""), stick.get("cookie_name") or "", stick.get("persistence_timeout") or 0,
+        stick.get("type", ""), stick.get("cookie_name") or "",
         bool(spec.get("tls_enabled")), pem.plain(spec.get("ca_tls_container_ref")),
     )  # fmt: skip
 

@@ -83,7 +83,7 @@ class Picture:
         if not self._ready(row) or not used:
             return "OFFLINE"
         found = [self.of_member(each) for each in self.below(MEMBER, row.id) if each.spec["admin_state_up"]]
-        return _together(found, "ERROR")
+        return _together(found)
 
     def _pools_of(self, row: Part) -> list[Part]:
         wanted = [row.spec.get("default_pool_id")]
@@ -94,7 +94,7 @@ class Picture:
         """ONLINE, or as bad as its pools."""
         if not self._ready(row):
             return "OFFLINE"
-        return _together([self.of_pool(pool) for pool in self._pools_of(row)], "ERROR")
+        return _together([self.of_pool(pool) for pool in self._pools_of(row)])
 
     def of_balancer(self, row: Balancer) -> str:
         """ONLINE, or as bad as its listeners and pools."""
@@ -104,7 +104,7 @@ class Picture:
             return "OFFLINE"
         found = [self.of_listener(each) for each in self.below(LISTENER, row.id)]
         found += [self.of_pool(each) for each in self.below(POOL, row.id)]
-        return _together(found, "ERROR")
+        return _together(found)
 
     # --- views
 
@@ -151,7 +151,7 @@ class Picture:
             "healthmonitor_id": monitors[0].id if monitors else None,
         }
 
-    def member(self, row: Part, full: bool = False) -> Json:
+    def member(self, row: Part) -> Json:
         """A member."""
         return self._common(row, self.of_member(row)) | {"vnic_type": "normal"}
 
@@ -167,7 +167,7 @@ class Picture:
         shown |= {"listener_id": row.parent_id, "position": row.position}
         return shown | {"rules": [self.rule(each) for each in rules] if full else ids(rules)}
 
-    def rule(self, row: Part, full: bool = False) -> Json:
+    def rule(self, row: Part) -> Json:
         """A rule."""
         shown = self._common(row, "ONLINE" if self._ready(row) else "OFFLINE")
         shown.pop("name")
@@ -215,12 +215,12 @@ class Picture:
         }
 
 
-def _together(found: list[str], worst: str) -> str:
+def _together(found: list[str]) -> str:
     bad = [each for each in found if each in ("ERROR", "DEGRADED")]
     if not bad:
         return "ONLINE"
     counted = [each for each in found if each != "OFFLINE"]
-    return worst if all(each == "ERROR" for each in counted) else "DEGRADED"
+    return "ERROR" if all(each == "ERROR" for each in counted) else "DEGRADED"
 
 
 def stats(rows: Iterable[Traffic]) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -106,6 +106,3 @@ class QuotaRequest(Struct):
     """A project's own limits; what is absent or null has the default."""
 
     project_quotas: dict[str, int | None]
-
-
-Json = dict[str, Any]

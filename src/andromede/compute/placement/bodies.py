@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -88,6 +88,3 @@ ManyAllocations = dict[Uuid, SetAllocations]
 class Reshape(Struct, forbid_unknown_fields=True):
     inventories: dict[Uuid, SetInventories]
     allocations: ManyAllocations
-
-
-Json = dict[str, Any]

@@ -4,7 +4,6 @@ writer who has read an older generation is told so (409) and reads again."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from andromede.audit.changes import Change, Desk
@@ -245,4 +244,4 @@ def inventory(provider_id: str, name: str, fields: Mapping[str, Any], full: bool
         raise Invalid(
             f"Invalid inventory for {name} on resource provider {provider_id}: reserved exceeds total", "inventory"
         )
-    return replace(row)
+    return row

@@ -30,12 +30,6 @@ def ask(path: Path, command: str) -> str:
         raise Unavailable(f"the load balancer's process does not answer: {error}", "haproxy") from error
 
 
-def info(path: Path) -> dict[str, str]:
-    """What the process tells of itself."""
-    pairs = (line.partition(": ") for line in ask(path, "show info").splitlines())
-    return {name: value for name, colon, value in pairs if colon}
-
-
 def carried(balancer_id: str, life: str, text: str) -> Carried:
     """The answer to `show stat`, read."""
     members: dict[str, bool] = {}
