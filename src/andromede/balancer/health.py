@@ -28,18 +28,19 @@ class Health:
         self._lives: dict[str, str] = {}
 
     def run(self) -> bool:
-        rows = store.BALANCERS.select(self._desk.db, {"host": self._host})
+        there = self._carrier.listing()  # before the rows: what came between has its row by now
+        rows = store.BALANCERS.select(self._desk.db)
         for row in rows:
-            if row.state != "active":
+            if row.host != self._host or row.state != "active":
                 continue
             try:
                 self._look(row, self._carrier.observe(row.id))
             except Error as error:
                 self._log.event("balancer.look", "warning", id=row.id, text=error.public, cause=error.cause)
-        known = {row.id for row in store.BALANCERS.select(self._desk.db)}
-        for stray in self._carrier.listing():
-            if stray not in known:
-                self._carrier.remove(stray)
+        known = {row.id for row in rows}
+        for stray in set(there) - known:
+            self._carrier.remove(stray)
+        self._lives = {balancer_id: life for balancer_id, life in self._lives.items() if balancer_id in known}
         return False
 
     def _look(self, row: Balancer, found: Carried | None) -> None:

@@ -199,6 +199,19 @@ def test_what_died_is_made_again_and_strays_go(cloud: Balanced) -> None:
     assert cloud.carrier.listing() == [balancer]
 
 
+def test_a_load_balancer_that_comes_during_a_look_is_no_stray(cloud: Balanced, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = cloud.carrier.listing
+
+    def late() -> list[str]:
+        cloud.balancer()
+        return listing()
+
+    monkeypatch.setattr(cloud.carrier, "listing", late)
+    cloud.health.run()
+    (made,) = cloud.get("/loadbalancers")["loadbalancers"]
+    assert listing() == [made["id"]]
+
+
 def test_failover(cloud: Balanced) -> None:
     balancer = cloud.balancer()
     where = f"/loadbalancers/{balancer}/failover"
