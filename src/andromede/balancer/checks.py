@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from andromede.balancer.bodies import TOKEN, Listener, Member, Monitor, Policy, Pool, Rule, address, cidr, port
+from andromede.balancer.bodies import TOKEN, Listener, Member, Monitor, Policy, Pool, Rule, Version, address, cidr, port
 from andromede.errors import Conflict, Invalid, Unsupported
 
 HTTP = frozenset({"HTTP", "TERMINATED_HTTPS"})
@@ -52,8 +52,7 @@ def listener(one: Listener) -> None:
         raise Invalid("client_authentication needs client_ca_tls_container_ref", "schema")
     if one.client_crl_container_ref and one.client_ca_tls_container_ref is None:
         raise Invalid("client_crl_container_ref needs client_ca_tls_container_ref", "schema")
-    if old := [each for each in one.tls_versions or () if each in ("SSLv3", "TLSv1", "TLSv1.1")]:
-        raise Invalid(f"TLS versions {', '.join(old)} are not allowed here; use TLSv1.2 and TLSv1.3", "schema")
+    _strong(one.tls_versions)
     for name, value in one.insert_headers.items():
         known = one.protocol in HTTP and (name in HEADERS or (secure and name in SSL_HEADERS))
         if not known or value.lower() not in ("true", "false"):
@@ -62,6 +61,11 @@ def listener(one: Listener) -> None:
         raise Invalid(f"L7 policies are possible with HTTP and TERMINATED_HTTPS, not with {one.protocol}", "schema")
     if one.allowed_cidrs is not None:
         one.allowed_cidrs = [cidr(each) for each in one.allowed_cidrs]
+
+
+def _strong(versions: list[Version] | None) -> None:
+    if old := [each for each in versions or () if each in ("SSLv3", "TLSv1", "TLSv1.1")]:
+        raise Invalid(f"TLS versions {', '.join(old)} are not allowed here; use TLSv1.2 and TLSv1.3", "schema")
 
 
 def suits(protocol: str, pool_protocol: str) -> None:
@@ -81,6 +85,7 @@ def pool(one: Pool) -> None:
         raise Unsupported(f"Provider 'octavia' does not support a requested option: {what}", "protocol")
     if one.tls_container_ref or one.crl_container_ref:
         raise Unsupported("client certificates and revocation lists towards members are not supported", "tls")
+    _strong(one.tls_versions)
     if one.tls_enabled and one.protocol not in ("HTTP", "TCP", "PROXY", "PROXYV2"):
         raise Invalid(f"tls_enabled is not possible with {one.protocol}", "schema")
     stick = one.session_persistence

@@ -43,7 +43,8 @@ class MonitorPart:
 @dataclass(frozen=True, slots=True)
 class PoolPart:
     """Members and how one is chosen. `stick`: SOURCE_IP, HTTP_COOKIE, APP_COOKIE or empty; `cookie` its name. `tls`:
-    members are spoken to over TLS; `ca` PEM text that they are checked against, empty: not at all."""
+    members are spoken to over TLS; `ca` PEM text that they are checked against, empty: not at all; `ciphers`,
+    `versions` and `alpn` what it may be, empty: as the program has it."""
 
     id: str
     protocol: str
@@ -54,6 +55,9 @@ class PoolPart:
     cookie: str = ""
     tls: bool = False
     ca: bytes = field(default=b"", repr=False)
+    ciphers: str = ""
+    versions: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def _pool(rows: _Rows, row: Part, pem: _Pem) -> PoolPart:
         _monitor(monitors[0].spec) if monitors else None,
         stick.get("type", ""), stick.get("cookie_name") or "",
         bool(spec.get("tls_enabled")), pem.plain(spec.get("ca_tls_container_ref")),
+        spec.get("tls_ciphers") or "", tuple(spec.get("tls_versions") or ()), tuple(spec.get("alpn_protocols") or ()),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from andromede.engines.haproxy import config
 from tests.support.balancers import CERTIFICATE
 from tests.unit.balancer.cloud import Balanced
 
@@ -142,7 +143,7 @@ def test_pools(cloud: Balanced) -> None:
         *(({"session_persistence": {"type": "APP_COOKIE", "cookie_name": name}}, 400)
           for name in ("a b", "a'b", "a#b", "a)b", 'a"b', "a\n")),
         ({"session_persistence": {"type": "SOURCE_IP", "persistence_timeout": 5}}, 400),
-        ({"tls_container_ref": CERTIFICATE}, 501),
+        ({"tls_container_ref": CERTIFICATE}, 501), ({"tls_versions": ["TLSv1"]}, 400),
     ):  # fmt: skip
         assert cloud.call("PUT", f"/pools/{made['id']}", {"pool": bad}).status == status, bad
     assert cloud.call("PUT", f"/pools/{made['id']}",
@@ -150,6 +151,19 @@ def test_pools(cloud: Balanced) -> None:
     cloud.settle()
     (part,) = cloud.carrier.parts[balancer].pools
     assert (part.tls, part.ca) == (True, b"PEM")
+    chosen = {"tls_ciphers": "ECDHE+AESGCM", "tls_versions": ["TLSv1.2"], "alpn_protocols": ["h2", "http/1.1"]}
+    assert cloud.call("PUT", f"/pools/{made['id']}", {"pool": chosen}).status == 200
+    cloud.settle()
+    cloud.server(made["id"], "10.0.0.21", 443)
+    (line,) = [
+        line
+        for line in config.render(cloud.carrier.parts[balancer], "sock", lambda pem: pem.decode()).splitlines()
+        if line.startswith("  server ")
+    ]
+    assert line.endswith(
+        " ssl verify required ca-file PEM ciphers 'ECDHE+AESGCM' ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.2"
+        " alpn h2,http/1.1"
+    )
     tcp = {"loadbalancer_id": balancer, "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}
     for body, status in (
         ({**tcp, "session_persistence": {"type": "HTTP_COOKIE"}}, 400), ({**tcp, "protocol": "SCTP"}, 501),

@@ -141,13 +141,17 @@ def _tls(listener: ListenerPart, place: Place) -> str:
         words.append(f"verify {'required' if listener.client_auth == 'MANDATORY' else 'optional'}")
         if listener.client_crl:
             words.append(f"crl-file {place(listener.client_crl)}")
-    if listener.ciphers:
-        words.append(f"ciphers {quoted(listener.ciphers)}")
-    if listener.versions:
-        words += [f"ssl-min-ver {min(listener.versions)}", f"ssl-max-ver {max(listener.versions)}"]
-    if listener.alpn:
-        words.append(f"alpn {','.join(listener.alpn)}")
-    return " ".join(words)
+    return " ".join([*words, *_strength(listener)])
+
+
+def _strength(part: ListenerPart | PoolPart) -> Iterator[str]:
+    """Which TLS is spoken, where somebody chose."""
+    if part.ciphers:
+        yield f"ciphers {quoted(part.ciphers)}"
+    if part.versions:
+        yield f"ssl-min-ver {min(part.versions)} ssl-max-ver {max(part.versions)}"
+    if part.alpn:
+        yield f"alpn {','.join(part.alpn)}"
 
 
 def _http(listener: ListenerPart, pools: dict[str, PoolPart]) -> Iterator[str]:
@@ -222,7 +226,10 @@ def _backend(pool: PoolPart, listener: ListenerPart, place: Place) -> Iterator[s
     if pool.monitor is not None and pool.monitor.type not in OURS:
         yield from _monitor(pool.monitor)
         check = _check(pool.monitor)
-    trust = f" ssl {f'verify required ca-file {place(pool.ca)}' if pool.ca else 'verify none'}" if pool.tls else ""
+    trust = ""
+    if pool.tls:
+        proof = f"verify required ca-file {place(pool.ca)}" if pool.ca else "verify none"
+        trust = " ".join([" ssl", proof, *_strength(pool)])
     for member in pool.members:
         yield f"  server {_server(pool, member, check)}{trust}"
 
