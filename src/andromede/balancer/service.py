@@ -78,6 +78,11 @@ class Balancers:
             raise Unsupported("vip_qos_policy_id, vip_sg_ids and additional_vips are not supported", "vip")
         if body.flavor_id or (body.provider or "octavia") not in PROVIDERS:
             raise Invalid(f"Provider or flavor {body.flavor_id or body.provider} is not enabled.", "schema")
+        if body.availability_zone:
+            raise Invalid(
+                f"Availability zone {body.availability_zone} is not enabled: load balancers have none; leave it out",
+                "schema",
+            )
         if not (body.vip_port_id or body.vip_subnet_id or body.vip_network_id):
             raise Invalid("VIP must contain one of: vip_port_id, vip_network_id, vip_subnet_id.", "schema")
         wanted = bodies.address(body.vip_address, "vip_address") if body.vip_address else ""
@@ -96,7 +101,7 @@ class Balancers:
             state="plugging", since_us=now, due_us=now, request_id=request_id, id=wish.balancer_id,
             project_id=wish.project_id, name=body.name, description=body.description, admin_up=body.admin_state_up,
             address=vip.address, port_id=vip.port_id, subnet_id=vip.subnet_id, network_id=vip.network_id,
-            own_port=vip.own, provider=body.provider or "octavia", flavor_id="", zone=body.availability_zone or "",
+            own_port=vip.own, provider=body.provider or "octavia", flavor_id="", zone="",
             tags=body.tags, host=self._host, created_us=now, updated_us=now,
         )  # fmt: skip
 

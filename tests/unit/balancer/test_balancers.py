@@ -67,6 +67,7 @@ def test_a_load_balancer_comes_and_goes(cloud: Balanced) -> None:
         ({"vip_subnet_id": SUBNET, "vip_address": "169.254.169.254"}, 400),
         ({"vip_subnet_id": SUBNET, "provider": "vendor"}, 400),
         ({"vip_subnet_id": SUBNET, "flavor_id": MISSING}, 400),
+        ({"vip_subnet_id": SUBNET, "availability_zone": "nova"}, 400),
         ({"vip_subnet_id": SUBNET, "vip_qos_policy_id": MISSING}, 501),
         ({"vip_subnet_id": SUBNET, "color": "red"}, 400),
         ({"vip_subnet_id": SUBNET, "listeners": [{"protocol": "SCTP", "protocol_port": 1}]}, 501),
