@@ -84,6 +84,8 @@ class TwinPictures:
         self.folder = folder
         self.pictures: dict[str, Picture] = {}
         self.uploaded: dict[str, bytes] = {}
+        self.refused: set[str] = set()
+        self.failed: dict[str, str] = {}
 
     def add(self, picture: Picture, data: bytes) -> None:
         self.pictures[picture.id] = picture
@@ -109,7 +111,12 @@ class TwinPictures:
         return picture
 
     def upload(self, image_id: str, raw: Raw, request_id: str) -> None:
+        if image_id in self.refused:
+            raise NotFound(f"Image {image_id} was deleted.", "image")
         self.uploaded[image_id] = raw.read(0, 1 << 16)
+
+    def fail(self, image_id: str, why: str, request_id: str) -> None:
+        self.failed[image_id] = why
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from andromede.db import Tx
-from andromede.errors import NotFound
+from andromede.errors import Error, Fatal, NotFound, Unavailable
 from andromede.volumes import scheduling, steps, store
 from andromede.volumes.engine import GIB
 from andromede.volumes.model import Snapshot, Volume
@@ -73,11 +73,28 @@ def reverting(host: Host, volume: Volume) -> Next:
 
 
 def uploading(host: Host, volume: Volume) -> Next:
-    """Make an image of the bytes; of a running guest's volume by way of a copy."""
-    source, image_id = volume.id, volume.wish["image_id"]
+    """Make an image of the bytes. Where that fails the volume is as good as before, and its server may let go of it."""
     if volume.wish.get("uploaded"):
-        host.disks.remove(volume.wish["copy_id"], volume.request_id)
+        steps.swept(host, volume)
         return Next(volume.previous, changes={"wish": {}})
+    try:
+        return _upload(host, volume)
+    except (Unavailable, Fatal):  # tried again; or the volume itself is damaged
+        raise
+    except Error as error:
+        why = error.public
+        host.pictures.fail(volume.wish["image_id"], why, volume.request_id)
+        wish, told = volume.wish | {"uploaded": "no"}, partial(_tell, host, volume, why)
+        return Next("uploading", changes={"wish": wish}, then=told)
+
+
+def _tell(host: Host, volume: Volume, why: str, tx: Tx) -> None:
+    steps.tell(tx, host, "volume", volume, why)
+
+
+def _upload(host: Host, volume: Volume) -> Next:
+    """Of a running guest's volume by way of a copy."""
+    source, image_id = volume.id, volume.wish["image_id"]
     if volume.wish.get("live") or steps.is_open(host, volume.id):
         source = volume.wish["copy_id"]
         going = steps.copied(host, volume, volume.id, source, volume.bytes)

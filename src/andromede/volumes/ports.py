@@ -58,6 +58,9 @@ class Pictures(Protocol):
     def upload(self, image_id: str, raw: Raw, request_id: str) -> None:
         """Fill a queued image with a disk's bytes in its format; one that is filled is left alone. Host role."""
 
+    def fail(self, image_id: str, why: str, request_id: str) -> None:
+        """A queued image will not be filled; one that is filled or gone is left alone."""
+
 
 class LiveDisks(Protocol):
     """Disks that a running guest has open. Host role."""

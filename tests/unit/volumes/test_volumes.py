@@ -10,6 +10,7 @@ import pytest
 
 from andromede.volumes import snapshot_routes, type_routes, volume_routes
 from andromede.volumes.ports import Picture
+from andromede.volumes.tables import VOLUMES
 from tests.unit.volumes.conftest import Cinder
 
 KEYS = {
@@ -385,3 +386,20 @@ def test_an_image_of_a_volume(cinder: Cinder) -> None:
     for bad in ({}, {"image_name": "i", "disk_format": "vmdk"}, {"image_name": "i", "visibility": "odd"}):
         cinder.act(made["id"], "os-volume_upload_image", bad, status=400)
     cinder.act(made["id"], "os-volume_upload_image", {**wish, "visibility": "public"}, status=403)
+
+
+def test_a_volume_is_as_good_as_before_when_no_image_of_it_can_be_made(cinder: Cinder) -> None:
+    made, pictures = cinder.volume()["id"], cinder.twin.pictures
+    wish = {"image_name": "i", "disk_format": "raw", "container_format": "bare", "force": True}
+    cinder.act(made, "os-attach", {"instance_uuid": "s", "mountpoint": "/dev/vdb"}, status=202)
+    cinder.twin.engine.busy.add(made)
+    told = cinder.act(made, "os-volume_upload_image", wish, version="3.1", status=202).json
+    image_id = told["os-volume_upload_image"]["image_id"]
+    pictures.refused.add(image_id)
+    cinder.settle(5)
+    assert cinder.state(f"/volumes/{made}") == "in-use" and set(pictures.failed) == {image_id}
+    assert set(cinder.twin.engine.disks) == {made} and cinder.twin.left(made) == []
+    row = VOLUMES.find(cinder.db, id=made)
+    assert row is not None and row.wish == {}
+    (message,) = cinder.get("/messages", version="3.3")["messages"]
+    assert message["resource_uuid"] == made and pictures.failed[image_id] in message["user_message"]

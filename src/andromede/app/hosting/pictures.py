@@ -56,6 +56,10 @@ class PicturesHere:
         length, pieces = sparse.qcow2(raw) if image.disk_format == "qcow2" else sparse.whole(raw)
         self._site.images.upload(image_id, Reading(pieces, length), length, request_id)
 
+    def fail(self, image_id: str, why: str, request_id: str) -> None:
+        """A queued image will not be filled."""
+        self._site.images.fail(image_id, why, request_id)
+
     def file(self, image_id: str) -> BinaryIO:
         """A nameless file with the bytes of an image: kernels and RAM disks."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
