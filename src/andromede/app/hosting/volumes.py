@@ -71,15 +71,22 @@ def duties(site: Site) -> Duties:
 def let_go(site: Site) -> bool:
     """Volumes of servers that are gone are free again, whatever was under way when they went."""
     from andromede.compute.tables import SERVERS
+    from andromede.db.table import Not
+    from andromede.ids import request_id
     from andromede.volumes.connecting import BY_CLIENT
     from andromede.volumes.tables import ATTACHMENTS
 
     db, before = site.base.db, site.base.clock.now_us() - int(LEFT_SECONDS * US)
-    for item in ATTACHMENTS.select(db):
-        mine = item.server_id and item.connector.get("by") != BY_CLIENT["by"] and item.created_us < before
-        server = SERVERS.find(db, id=item.server_id) if mine else None
-        if mine and (server is None or server.state == "deleted"):
-            site.volumes.detach(item.volume_id, item.server_id, item.id)
+    mine = [
+        item
+        for item in ATTACHMENTS.select(db, {"server_id": Not("")})
+        if item.connector.get("by") != BY_CLIENT["by"] and item.created_us < before
+    ]
+    there = SERVERS.select(db, {"id": {item.server_id for item in mine}, "state": Not("deleted")}) if mine else []
+    kept = {server.id for server in there}
+    for item in mine:
+        if item.server_id not in kept:
+            site.volumes.detach(item.volume_id, item.server_id, request_id(site.base.ids))
     return False
 
 
