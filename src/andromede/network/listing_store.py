@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from andromede.db.table import Reader
+from andromede.db.table import Reader, conditions
 from andromede.errors import Invalid
 from andromede.network.faults import bad
 from andromede.network.kinds import boolean
@@ -52,9 +52,10 @@ def asked(query: Query) -> Asked:
     return Asked(filters, order, limit, query.get("marker"), query.flag("page_reverse"), names)
 
 
-def page(tx: Reader, shape: Shape, who: Who, want: Asked) -> list[Any]:
-    """The rows, in the order asked for."""
-    parts, params = ["1 = 1"], []
+def page(tx: Reader, shape: Shape, who: Who, want: Asked, within: Mapping[str, str] | None = None) -> list[Any]:
+    """The rows, in the order asked for; `within`: columns that say whose parts they are, where they hang on a row."""
+    condition, params = conditions({f"t.{column}": value for column, value in (within or {}).items()})
+    parts = [condition]
     if not who.admin:
         sql, more = shape.seen(who)
         parts.append(sql)

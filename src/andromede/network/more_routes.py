@@ -398,7 +398,7 @@ def list_port_forwardings(call: NetworkCall) -> Any:
         floating = listing_store.seen(tx, FLOATING_IP, who, call.params["id"])
         if floating is None:
             FLOATING_IP.lost(call.params["id"])
-        rows = [row for row in listing_store.page(tx, FORWARDING, who, want) if row.floating_id == floating.id]
+        rows = listing_store.page(tx, FORWARDING, who, want, {"floating_id": floating.id})
         shown = views.many(tx, FORWARDING, rows, who)
     answer: dict[str, Any] = {"port_forwardings": [views.chosen(one, want.fields) for one in shown]}
     if links := page_links(call, want, [row.id for row in rows]):

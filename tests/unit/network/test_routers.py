@@ -365,6 +365,19 @@ def test_forwarded_ports(town: Town) -> None:
     n.no(400, "FipInUseByPort", "POST", other, {"port_forwarding": base})
 
 
+def test_a_page_of_forwardings_holds_one_addresses_own(town: Town) -> None:
+    n = town.n
+    made: dict[str, list[str]] = {}
+    for where in [f"floatingips/{town.floating()['id']}/port_forwardings" for _ in range(2)]:
+        for port in range(3):
+            body = {"protocol": "tcp", "internal_port_id": town.port["id"], "internal_port": 80, "external_port": port + 1}
+            made.setdefault(where, []).append(n.ok("POST", where, {"port_forwarding": body})["id"])
+    for where, ids in made.items():
+        pages = n.get(f"{where}?limit=2")
+        pages += n.get(f"{where}?limit=2&marker={pages[-1]['id']}")
+        assert [one["id"] for one in pages] == sorted(ids)
+
+
 def test_a_port_takes_its_forwardings_with_it(town: Town) -> None:
     n = town.n
     floating = town.floating()
