@@ -126,9 +126,11 @@ def test_what_is_no_request_is_refused(heard: Heard) -> None:
     guest = guests["a11"]
     for request, status in (
         (b"nonsense\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
         (b"GET nowhere HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 413),
         (b"DELETE / HTTP/1.1\r\n\r\n", 405),
         (b"HEAD / HTTP/1.0\n\n", 200),
         (b"GET http://169.254.169.254/openstack HTTP/1.1\r\n\r\n", 200),

@@ -121,7 +121,8 @@ def _range(values: dict[str, Any], side: str) -> tuple[int, int] | None:
         return (one, one) if one else None
     low, colon, high = str(text).partition(":")
     high = high if colon else low
-    if not (low.isdigit() and high.isdigit() and 1 <= int(low) <= int(high) <= 65535):
+    digits = f"{low}{high}".isascii() and low.isdigit() and high.isdigit()
+    if not (digits and 1 <= int(low) <= int(high) <= 65535):
         bad(f"Invalid input for {side}_port_range. Reason: '{text}' is no range of ports.")
     return int(low), int(high)
 

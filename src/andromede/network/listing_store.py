@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -171,7 +172,7 @@ def _equal(attr: Attr, values: list[str]) -> tuple[str, list[Any]]:
     if attr.match == "bool":
         found: list[Any] = [int(boolean(attr.name, value)) for value in values]
     elif attr.match == "int":
-        if any(not value.lstrip("-").isdigit() or not value.isascii() or len(value) > 18 for value in values):
+        if not all(re.fullmatch("-?[0-9]{1,18}", value) for value in values):
             bad(f"Invalid input for {attr.name}. Reason: '{values[-1]}' is not an integer.")
         found = [int(value) for value in values]
     else:

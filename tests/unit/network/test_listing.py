@@ -99,8 +99,8 @@ def test_order_by_several_keys(neutron: Neutron) -> None:
     "query",
     [
         "limit=-1", "limit=x", "marker=nothing", "sort_key=nothing", "sort_key=tags", "sort_dir=up&sort_key=name",
-        "sort_key=name&sort_dir=asc&sort_dir=desc", "nothing=1", "mtu=x", "admin_state_up=perhaps",
-        "changed_since=yesterday", "provider:network_type=vxlan", "subnets=x",
+        "sort_key=name&sort_dir=asc&sort_dir=desc", "nothing=1", "mtu=x", "mtu=--5", "mtu=%C2%B2",
+        "admin_state_up=perhaps", "changed_since=yesterday", "provider:network_type=vxlan", "subnets=x",
     ],
 )  # fmt: skip
 def test_lists_refuse_what_they_cannot_honour(neutron: Neutron, query: str) -> None:

@@ -347,6 +347,7 @@ def test_forwarded_ports(town: Town) -> None:
         {name: value for name, value in base.items() if name != "external_port"},
         base | {"external_port_range": "1:2"}, wide | {"external_port_range": "190:198"},
         wide | {"external_port_range": "9:1"}, wide | {"external_port_range": "a:b"},
+        wide | {"external_port_range": "\u00b2:\u00b3"},
     ):  # fmt: skip
         assert n.call("POST", where, {"port_forwarding": wrong}).status == 400, wrong
     gone = f"routers/{town.router['id']}/remove_router_interface"
@@ -370,7 +371,12 @@ def test_a_page_of_forwardings_holds_one_addresses_own(town: Town) -> None:
     made: dict[str, list[str]] = {}
     for where in [f"floatingips/{town.floating()['id']}/port_forwardings" for _ in range(2)]:
         for port in range(3):
-            body = {"protocol": "tcp", "internal_port_id": town.port["id"], "internal_port": 80, "external_port": port + 1}
+            body = {
+                "protocol": "tcp",
+                "internal_port_id": town.port["id"],
+                "internal_port": 80,
+                "external_port": port + 1,
+            }
             made.setdefault(where, []).append(n.ok("POST", where, {"port_forwarding": body})["id"])
     for where, ids in made.items():
         pages = n.get(f"{where}?limit=2")

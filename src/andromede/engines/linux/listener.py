@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import socket
 import threading
@@ -201,11 +202,11 @@ def _request(connection: socket.socket) -> tuple[str, str, bytes]:
             raise _Bad(Answer(400, b"this is no request that can be understood\n"))
     cut = b"\r\n\r\n" if b"\r\n\r\n" in data else b"\n\n"
     head, _, body = data.partition(cut)
-    first, *lines = head.decode("latin-1").splitlines()
+    first, _, lines = head.decode("latin-1").partition("\n")
     words = first.split()
     if len(words) not in (2, 3) or not words[1].startswith(("/", "http://")):
         raise _Bad(Answer(400, b"this is no request that can be understood\n"))
-    size = _length(lines)
+    size = _length(lines.splitlines())
     while len(body) < size:
         piece = connection.recv(4096)
         if not piece:
@@ -219,7 +220,7 @@ def _length(lines: list[str]) -> int:
     for line in lines:
         name, _, value = line.partition(":")
         if name.strip().lower() == "content-length":
-            if not value.strip().isdigit() or int(value) > MOST_BODY:
+            if not re.fullmatch("[0-9]{1,9}", value.strip()) or int(value) > MOST_BODY:
                 raise _Bad(Answer(413, b"a body of this size is not taken\n"))
             return int(value)
     return 0
