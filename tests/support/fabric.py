@@ -102,10 +102,12 @@ def real() -> Iterator[tuple[LinuxFabric, Host]]:
         finally:
             for part_id in reversed(fabric.listing()):
                 fabric.remove(part_id)
+            known = [*host.loaded, *host.swept]
             left = leaks(host, [])
             for name in kernel.names(names.prefix(installation)):
                 kernel.destroy(name)
         assert left == [], left
+        assert known == [], f"remembered of what is gone: {known}"
 
 
 def run_in(

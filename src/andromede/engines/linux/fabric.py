@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -21,9 +22,9 @@ class LinuxFabric:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._locks: dict[str, threading.RLock] = {}
+        self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
         self._guard = threading.Lock()
-        self._hints: dict[str, str] = {}
+        self._ports: dict[str, frozenset[str]] = {}
 
     @classmethod
     def of(cls, installation: str, runtime: Path) -> LinuxFabric:
@@ -48,8 +49,7 @@ class LinuxFabric:
         with self._alone(part.id):
             if isinstance(part, NetworkPart):
                 network.ensure(self._host, part)
-                place = network.place(self._host, part.id)
-                self._hints.update({port.id: place for port in part.ports})
+                self._ports[part.id] = frozenset(port.id for port in part.ports)
             elif isinstance(part, OutsidePart):
                 outside.ensure(self._host, part)
             else:
@@ -64,6 +64,9 @@ class LinuxFabric:
                 (router if kind == "r" else network).remove(self._host, part_id)
             if not there:
                 daemon.stop(self._host, part_id)
+            self._ports.pop(part_id, None)
+            for kind in names.KINDS:
+                self._host.forget(names.namespace(self._host.installation, kind, part_id))
             return None
 
     def _is(self, part_id: str, kind: str) -> bool:
@@ -79,7 +82,8 @@ class LinuxFabric:
 
     def plug(self, port_id: str) -> int:
         with self._alone(port_id):
-            return taps.plug(self._host, port_id, self._hints.get(port_id))
+            own = next((part_id for part_id, ports in list(self._ports.items()) if port_id in ports), None)
+            return taps.plug(self._host, port_id, network.place(self._host, own) if own is not None else None)
 
     def listing(self) -> list[str]:
         host = self._host

@@ -42,6 +42,11 @@ class Host:
         """Files of one network or router."""
         return self.runtime / "net" / names.short(part_id, 32)
 
+    def forget(self, place: str) -> None:
+        """A namespace is gone, and what was known of it."""
+        self.loaded.pop(place, None)
+        self.swept.pop(place, None)
+
     def load(self, place: str, rules: Ruleset, table: str) -> bool:
         """Bring the calling thread's namespace, known as `place`, to these rules; whether they were others. `table`:
         the one with the marks."""

@@ -167,7 +167,6 @@ def remove(host: Host, network_id: str) -> None:
         kernel.inside(own, lambda: _clear(host))
     host.step("forget namespace")
     kernel.destroy(own)
-    host.loaded.pop(own, None)
 
 
 def _clear(host: Host) -> None:

@@ -79,7 +79,7 @@ def remove(host: Host) -> None:
         links.remove(name)
     host.step("remove rules")
     run(f"add table inet {table}\ndelete table inet {table}\n", strict=True)
-    host.loaded.pop(name, None)
+    host.forget(name)
 
 
 def observe(host: Host) -> Wired | None:

@@ -173,7 +173,6 @@ def remove(host: Host, router_id: str) -> None:
         kernel.inside(own, clear)
     host.step("forget namespace")
     kernel.destroy(own)
-    host.loaded.pop(own, None)
 
 
 def observe(host: Host, router_id: str) -> Wired | None:
