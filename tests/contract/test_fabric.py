@@ -307,7 +307,10 @@ def test_what_a_stranger_broke_is_mended(real: Made) -> None:
         real.fabric.ensure(part)
     assert _picture(host) == aim
     pid = int((host.folder(network.id) / "pid").read_text())
+    ended = os.pidfd_open(pid)
     os.kill(pid, 9)
+    assert kernel.readable(ended, 10)
+    os.close(ended)
     assert (real.fabric.observe(network.id) or Wired("", None)).faults == ("its dnsmasq has ended",)
     real.fabric.ensure(network)
     assert (real.fabric.observe(network.id) or Wired("", None, faults=("gone",))).faults == ()
