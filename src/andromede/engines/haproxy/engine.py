@@ -153,14 +153,9 @@ class HaproxyCarrier:
     def _all(folder: Path, pid: int, start: int) -> list[int]:
         """The process and those that it replaced and that still serve connections: all were started with the
         configuration of this folder."""
-        word = f"{folder / _CONF}".encode()
+        word = f"{folder / _CONF}"
         found = [pid] if started(pid) == start else []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != pid:
-                with contextlib.suppress(OSError):
-                    if word in (entry / "cmdline").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
+        return [*found, *(other for other, words in kernel.processes() if other != pid and word in words)]
 
     def _start(self, part: BalancerPart, place: str, folder: Path, old: Process | None) -> int:
         """Start the program in the namespace; returns once it listens. Keys are read from memory, never from a file."""

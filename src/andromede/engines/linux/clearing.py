@@ -6,11 +6,10 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 from andromede.engines.linux import kernel, names, outside
 from andromede.engines.linux.host import Host
+from andromede.engines.linux.leaks import processes
 from andromede.engines.linux.links import Links
 
 
@@ -18,10 +17,12 @@ def clear(host: Host) -> list[str]:
     """End the processes of its networks, remove its namespaces, links, rules and files; what was there, in words. What
     is gone already is no fault, so this may be repeated."""
     found = []
-    for pid, words in _processes(host):
+    for one in processes(host):
+        if one.pid == os.getpid():
+            continue
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        found.append(f"process {pid} ({words})")
+            os.kill(one.pid, signal.SIGKILL)
+        found.append(f"process {one.pid} ({' '.join(one.words).strip()[:80]})")
     for name in kernel.names(names.prefix(host.installation)):
         kernel.destroy(name)
         found.append(f"network namespace {name}")
@@ -35,16 +36,3 @@ def clear(host: Host) -> list[str]:
     outside.remove(host)
     shutil.rmtree(host.runtime / "net", ignore_errors=True)
     return found
-
-
-def _processes(host: Host) -> Iterator[tuple[int, str]]:
-    """Processes in a namespace of ours, or with a file of our networks on their command line; never this one."""
-    begin = f"{host.runtime / 'net'}{os.sep}"
-    spaces = {kernel.inode(name) for name in kernel.names(names.prefix(host.installation))} - {None}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            line = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
-            if begin in line or os.stat(folder / "ns" / "net").st_ino in spaces:
-                yield int(folder.name), line[:80]

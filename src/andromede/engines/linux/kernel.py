@@ -9,7 +9,7 @@ import fcntl
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,6 +92,15 @@ def inode_of(pid: int) -> int | None:
         return os.stat(f"/proc/{pid}/ns/net").st_ino
     except OSError:
         return None
+
+
+def processes() -> Iterator[tuple[int, list[str]]]:
+    """Pid and command line of every process; of one that ends meanwhile nothing."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                line = (folder / "cmdline").read_bytes()
+                yield int(folder.name), line.decode(errors="replace").split("\0")
 
 
 def _prepare_folder() -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 from andromede.engines.linux import kernel, names
 from andromede.engines.linux.host import Host
@@ -72,19 +72,34 @@ def _outside(host: Host, wanted: _Wanted) -> Iterator[str]:
         yield from (f"nft {line}" for line in ran.stdout.splitlines() if line.endswith(names.table(host.installation)))
 
 
-def _processes(host: Host, wanted: _Wanted) -> Iterator[str]:
-    """Processes that have a namespace or a file of ours on their command line, or are in a namespace of ours."""
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One of an installation's networks: with a file of theirs on its command line, in the folder of that name, or in
+    a namespace of theirs."""
+
+    pid: int
+    words: list[str]
+    folder: str | None
+    space: str | None
+
+
+def processes(host: Host) -> Iterator[Process]:
+    """Every process of an installation's networks."""
     begin = f"{host.runtime / 'net'}{os.sep}"
-    spaces = {kernel.inode(name): name for name in kernel.names(names.prefix(host.installation))}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            ours = [word.partition(begin)[2].partition(os.sep)[0] for word in words if begin in word]
-            space = spaces.get(os.stat(folder / "ns" / "net").st_ino)
-            if (ours and ours[0] not in wanted.folders) or (space is not None and space not in wanted.spaces):
-                yield f"process {folder.name} ({' '.join(words[:2]).strip()})"
+    found = {kernel.inode(name): name for name in kernel.names(names.prefix(host.installation))}
+    spaces = {inode: name for inode, name in found.items() if inode is not None}
+    for pid, words in kernel.processes():
+        folder = next((word.partition(begin)[2].partition(os.sep)[0] for word in words if begin in word), None)
+        space = spaces.get(kernel.inode_of(pid) or 0)
+        if folder is not None or space is not None:
+            yield Process(pid, words, folder, space)
+
+
+def _processes(host: Host, wanted: _Wanted) -> Iterator[str]:
+    for one in processes(host):
+        stray = one.folder is not None and one.folder not in wanted.folders
+        if stray or (one.space is not None and one.space not in wanted.spaces):
+            yield f"process {one.pid} ({' '.join(one.words[:2]).strip()})"
 
 
 def _folders(host: Host, wanted: _Wanted) -> Iterator[str]:
