@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andromede.errors import Unavailable
@@ -15,10 +14,9 @@ if TYPE_CHECKING:
 def clear(base: Base) -> list[str]:
     """End every guest that runs and remove every network of this installation from this machine; what was there, in
     words. Rows, disks and the memory of suspended servers stay. Raises `Unavailable` without the rights for it."""
+    from andromede.app.hosting import network
     from andromede.app.hosting.site import Site
     from andromede.engines.linux.clearing import clear as clear_networks
-    from andromede.engines.linux.host import Host
-    from andromede.engines.linux.names import short
 
     able = hosting.able()
     if not able:
@@ -30,5 +28,4 @@ def clear(base: Base) -> list[str]:
         if site.hypervisor.live(guest_id) is not None:
             site.hypervisor.remove(guest_id)
             found.append(f"guest {guest_id}")
-    own = short(site.installation, 6)
-    return found + clear_networks(Host(own, Path(site.config.hosting.runtime) / own))
+    return found + clear_networks(network.host(site))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andromede.ops import hosting
@@ -55,17 +54,14 @@ def _all(site: Site) -> Iterator[str]:
 
 
 def _networks(site: Site) -> Iterator[str]:
-    from andromede.app.hosting.network import place
-    from andromede.engines.linux.host import Host
+    from andromede.app.hosting.network import host, place
     from andromede.engines.linux.leaks import leaks
-    from andromede.engines.linux.names import short
     from andromede.network.parts import render
     from andromede.network.tables import PARTS
 
-    own = short(site.installation, 6)
     with site.base.db.read() as tx:
         wished = [render(tx, row, place(site)) for row in PARTS.select(tx, {})]
-    yield from leaks(Host(own, Path(site.config.hosting.runtime) / own), [part for part in wished if part is not None])
+    yield from leaks(host(site), [part for part in wished if part is not None])
 
 
 def _guests(site: Site) -> Iterator[str]:

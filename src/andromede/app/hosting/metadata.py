@@ -36,14 +36,12 @@ class Servers:
 
 def listener(site: Site) -> Listener:
     """The sockets of this process."""
-    from andromede.engines.linux import names
+    from andromede.app.hosting import network
     from andromede.engines.linux.listener import Listener
     from andromede.network.metadata_store import port_at
 
-    short = names.short(str(site.place.require()["id"]), 6)
-    return Listener(
-        short, Servers(site), lambda network, address: port_at(site.base.db, network, address), site.base.log
-    )
+    own = network.host(site).installation
+    return Listener(own, Servers(site), lambda net, address: port_at(site.base.db, net, address), site.base.log)
 
 
 def duties(site: Site, ears: Listener) -> Duties:

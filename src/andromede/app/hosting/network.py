@@ -11,6 +11,7 @@ from andromede.app.hosting.site import Duties
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
     from andromede.config import Server
+    from andromede.engines.linux.host import Host
     from andromede.network.engine import Fabric
     from andromede.network.lifecycle import Wiring
     from andromede.network.parts import Place
@@ -29,11 +30,18 @@ def service(site: Site) -> Networks:
     return Networks(Core(site.desk, site.config.hosting, known, site.host))
 
 
+def host(site: Site) -> Host:
+    """What is this installation's of this machine's kernel."""
+    from andromede.engines.linux.host import Host
+
+    return Host.of(site.installation, Path(site.config.hosting.runtime))
+
+
 def fabric(site: Site) -> Fabric:
     """Networks made by this machine's kernel."""
     from andromede.engines.linux.fabric import LinuxFabric
 
-    return LinuxFabric.of(site.place.require()["id"], Path(site.config.hosting.runtime))
+    return LinuxFabric(host(site))
 
 
 def mounts(site: Site) -> list[Mount]:

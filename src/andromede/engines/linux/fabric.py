@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from weakref import WeakValueDictionary
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -25,12 +24,6 @@ class LinuxFabric:
         self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
         self._guard = threading.Lock()
         self._ports: dict[str, frozenset[str]] = {}
-
-    @classmethod
-    def of(cls, installation: str, runtime: Path) -> LinuxFabric:
-        """For an installation, known by its id; `runtime` is the folder of all installations."""
-        short = names.short(installation, 6)
-        return cls(Host(short, runtime / short))
 
     @contextmanager
     def _alone(self, part_id: str) -> Iterator[None]:

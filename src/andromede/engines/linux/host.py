@@ -38,6 +38,12 @@ class Host:
     swept: dict[str, Swept] = field(default_factory=dict)
     """The same of connections that were judged."""
 
+    @classmethod
+    def of(cls, installation: str, runtime: Path) -> Host:
+        """For an installation, known by its id; `runtime` is the folder of all installations."""
+        short = names.short(installation, 6)
+        return cls(short, runtime / short)
+
     def folder(self, part_id: str) -> Path:
         """Files of one network or router."""
         return self.runtime / "net" / names.short(part_id, 32)
