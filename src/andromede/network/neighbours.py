@@ -14,16 +14,20 @@ from andromede.network.tables import FLOATING, GROUPS, NETWORKS, PARTS, PORTS, S
 
 def network(tx: Reader, row: NetworkRow, project_id: str) -> Network:
     """A network as a project sees it."""
-    return Network(
-        row.id,
-        row.name,
-        row.project_id,
-        row.mtu,
-        row.id in links_store.shown_to(tx, [row.id], project_id),
-        row.external,
-        row.port_security_enabled,
-        tuple(links_store.subnets_of(tx, [row.id]).get(row.id, [])),
-    )
+    return networks(tx, [row], project_id)[0]
+
+
+def networks(tx: Reader, rows: Sequence[NetworkRow], project_id: str) -> list[Network]:
+    """Networks as a project sees them."""
+    ids = [row.id for row in rows]
+    shown, subnets = links_store.shown_to(tx, ids, project_id), links_store.subnets_of(tx, ids)
+    return [
+        Network(
+            row.id, row.name, row.project_id, row.mtu, row.id in shown, row.external, row.port_security_enabled,
+            tuple(subnets.get(row.id, [])),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def port(tx: Reader, row: PortRow) -> Port:

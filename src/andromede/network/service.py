@@ -66,7 +66,7 @@ class Networks:
         external ones; the oldest first."""
         with self.core.desk.db.read() as tx:
             rows = listing_store.page(tx, NETWORK, Who(project_id), listing_store.Asked({"router:external": ["false"]}))
-            return [neighbours.network(tx, row, project_id) for row in rows]
+            return neighbours.networks(tx, rows, project_id)
 
     # --- ports
 
