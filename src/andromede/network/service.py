@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -25,18 +24,16 @@ from andromede.network.core import Core, Job
 from andromede.network.faults import missing
 from andromede.network.model import (
     Address,
-    AddressRow,
     Link,
     Network,
-    NetworkRow,
     Port,
     PortRow,
     PortWish,
 )
 from andromede.network.shape import Who, created
-from andromede.network.shapes import DHCP, NETWORK, PORT
+from andromede.network.shapes import NETWORK, PORT
 from andromede.network.shapes_more import GROUP
-from andromede.network.tables import ADDRESSES, FLOATING, GROUPS, NETWORKS, PORTS
+from andromede.network.tables import ADDRESSES, FLOATING, GROUPS, PORTS
 
 __all__ = ["Address", "Core", "Link", "Network", "Networks", "Port", "PortWish"]
 
@@ -113,14 +110,6 @@ class Networks:
             return []
         with self.core.desk.db.read() as tx:
             return neighbours.ports(tx, PORTS.select(tx, {"device_id": device_id}))
-
-    def ports_of_many(self, device_ids: Sequence[str]) -> dict[str, list[Port]]:
-        """The same for many devices at once."""
-        found: dict[str, list[Port]] = {}
-        with self.core.desk.db.read() as tx:
-            for port in neighbours.ports(tx, PORTS.select(tx, {"device_id": sorted(set(device_ids) - {""})})):
-                found.setdefault(port.device_id, []).append(port)
-        return found
 
     def bind(
         self, port_id: str, device_id: str, host: str, request_id: str, uid: int = 0, owner: str = ""
@@ -218,17 +207,6 @@ class Networks:
         with self.core.desk.db.read() as tx:
             return neighbours.links(tx, device_id)
 
-    def port_at(self, network_id: str, address: str) -> Port | None:
-        """The guest's port that has an address on a network: who asks for metadata there."""
-        try:
-            text = str(ipaddress.ip_address(address))
-        except ValueError:
-            return None
-        with self.core.desk.db.read() as tx:
-            row: AddressRow | None = ADDRESSES.find(tx, network_id=network_id, address=text)
-            port = PORTS.find(tx, id=row.port_id) if row else None
-            return neighbours.port(tx, port) if port is not None and port.host and port.device_owner != DHCP else None
-
     # --- security groups
 
     def default_group(self, project_id: str, request_id: str) -> str:
@@ -273,7 +251,3 @@ class Networks:
                 missing("FloatingIP", address)
             job.who = replace(job.who, admin=False)
             floatingips.update(job, row, {"port_id": port_id, "fixed_ip_address": fixed_ip or None})
-
-    def network_row(self, network_id: str) -> NetworkRow | None:
-        """The row of a network."""
-        return NETWORKS.find(self.core.desk.db, id=network_id)

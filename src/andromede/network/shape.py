@@ -66,10 +66,10 @@ Filter = Callable[[Sequence[str], Who], tuple[str, list[Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A resource. `kind` as in error types (SecurityGroup); `row` attributes of rows beyond the standard ones;
-    `computed` ones are put together when shown; `filters` beyond those of columns; `seen` is the condition under
-    which somebody who is no administrator sees a row; `quota` its name among quotas; `parent` tells that rows have
-    no project of their own to be given."""
+    """A resource. `kind` as in error types (SecurityGroup); `row`: what its rows are; `filters` beyond those of
+    columns; `seen` is the condition under which somebody who is no administrator sees a row; `quota` its name among
+    quotas; `path` the last part of its path where that is not its plural. What is put together when it is shown is in
+    `views`."""
 
     singular: str
     plural: str
@@ -78,8 +78,6 @@ class Shape:
     row: type[Any]
     attrs: tuple[Attr, ...]
     seen: Callable[[Who], tuple[str, list[Any]]]
-    computed: tuple[str, ...] = ()
-    admin_computed: tuple[str, ...] = ()
     filters: Mapping[str, Filter] = field(default_factory=dict)
     quota: str = ""
     path: str = ""

@@ -35,7 +35,6 @@ NETWORK = Shape(
         Attr("availability_zone_hints", kinds.HINTS, [], column="zone_hints", match=""),
     ),
     visible_store.networks,
-    ("subnets", "shared", "availability_zones", "ipv4_address_scope", "ipv6_address_scope"),
     filters={"shared": visible_store.shared_network},
     quota="network",
 )  # fmt: skip
@@ -90,8 +89,6 @@ PORT = Shape(
         Attr("binding:profile", kinds.mapping, {}, put=True, admin="see", column="profile", match=""),
     ),
     visible_store.ports,
-    ("fixed_ips", "security_groups", "dns_assignment"),
-    ("binding:vif_type", "binding:vif_details"),
     filters={
         "fixed_ips": visible_store.fixed_ips,
         "security_groups": visible_store.port_groups,

@@ -30,8 +30,7 @@ ROUTER = Shape(
         Attr("ha", boolean, False, put=True, admin="see", match=""),
         Attr("flavor_id", kinds.MAYBE_ID, "", match=""),
     ),
-    visible_store.own, ("external_gateway_info", "availability_zones", "flavor_id"), ("distributed", "ha"),
-    quota="router",
+    visible_store.own, quota="router",
 )  # fmt: skip
 
 FLOATING_IP = Shape(
@@ -47,7 +46,7 @@ FLOATING_IP = Shape(
         Attr("dns_name", kinds.domain_name, ""),
         Attr("dns_domain", kinds.domain_name, ""),
     ),
-    visible_store.own, ("port_details", "port_forwardings"), quota="floatingip",
+    visible_store.own, quota="floatingip",
 )  # fmt: skip
 
 FORWARDING = Shape(
@@ -68,7 +67,7 @@ FORWARDING = Shape(
 GROUP = Shape(
     "security_group", "security_groups", "SecurityGroup", tables.GROUPS, GroupRow,
     (*STANDARD, Attr("stateful", boolean, True, put=True, match="bool")),
-    visible_store.shared_by_policy, ("shared", "security_group_rules"),
+    visible_store.shared_by_policy,
     filters={"shared": visible_store.shared_network}, quota="security_group",
 )  # fmt: skip
 
@@ -89,7 +88,7 @@ _RULE = tuple(
 RULE = Shape(
     "security_group_rule", "security_group_rules", "SecurityGroupRule", tables.RULES, RuleRow,
     (*_RULE, Attr("security_group_id", kinds.object_id, REQUIRED, column="group_id"), *_MATCH),
-    visible_store.rules, ("normalized_cidr", "belongs_to_default_sg"),
+    visible_store.rules,
     filters={"belongs_to_default_sg": visible_store.belongs_to_default}, quota="security_group_rule", taggable=False,
 )  # fmt: skip
 
@@ -107,7 +106,7 @@ DEFAULT_RULE = Shape(
 ADDRESS_GROUP = Shape(
     "address_group", "address_groups", "AddressGroup", tables.ADDRESS_GROUPS, AddressGroupRow,
     (*STANDARD, Attr("addresses", listing(kinds.prefix, 1000), [], match="")),
-    visible_store.shared_by_policy, ("shared",),
+    visible_store.shared_by_policy,
     filters={"shared": visible_store.shared_network}, taggable=False,
 )  # fmt: skip
 
