@@ -11,7 +11,7 @@ from andromede.network.faults import bad, clash
 from andromede.network.kinds import listing, prefix
 from andromede.network.model import AddressGroupRow
 from andromede.network.shapes_more import ADDRESS_GROUP
-from andromede.network.tables import ADDRESS_GROUPS, RBAC, RULES
+from andromede.network.tables import ADDRESS_GROUPS, DEFAULT_RULES, RBAC, RULES
 
 RANGES = listing(prefix, 1000)
 
@@ -31,7 +31,7 @@ def update(job: Job, row: AddressGroupRow, values: dict[str, Any]) -> AddressGro
 
 def delete(job: Job, row: AddressGroupRow) -> None:
     """Remove an address group that no rule names."""
-    if RULES.find(job.tx, remote_addresses=row.id):
+    if any(table.find(job.tx, remote_addresses=row.id) for table in (RULES, DEFAULT_RULES)):
         clash(f"Address group {row.id} is in use on one or more security group rules.", "AddressGroupInUse")
     RBAC.remove(job.tx, object_id=row.id)
     ADDRESS_GROUPS.remove(job.tx, id=row.id)

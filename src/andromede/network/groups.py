@@ -55,10 +55,8 @@ def update(job: Job, row: GroupRow, values: dict[str, Any]) -> GroupRow:
     if not row.is_default and name == DEFAULT:
         clash("Default security group already exists.", "SecurityGroupDefaultAlreadyExists")
     stateful = values.get("stateful", row.stateful)
-    if stateful != row.stateful:
-        if links_store.group_ports(job.tx, row.id):
-            clash(f"Security Group {row.id} in use.", "SecurityGroupInUse")
-        job.touch(*links_store.networks_of_groups(job.tx, [row.id]))
+    if stateful != row.stateful and links_store.group_ports(job.tx, row.id):
+        clash(f"Security Group {row.id} in use.", "SecurityGroupInUse")
     new: GroupRow = job.update(GROUP, row, **values)
     return new
 
@@ -71,6 +69,7 @@ def delete(job: Job, row: GroupRow) -> None:
         clash(f"Security Group {row.id} in use.", "SecurityGroupInUse")
     job.touch(*links_store.networks_of_groups(job.tx, links_store.groups_naming(job.tx, "remote_group", [row.id])))
     RULES.remove(job.tx, remote_group=row.id)
+    DEFAULT_RULES.remove(job.tx, remote_group=row.id)
     RULES.remove(job.tx, group_id=row.id)
     RBAC.remove(job.tx, object_id=row.id)
     links_store.untag(job.tx, row.id)

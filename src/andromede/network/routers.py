@@ -9,7 +9,7 @@ from andromede.errors import NotFound
 from andromede.network import addressing, floating_store, kinds, links_store, ports, work_store
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash, forbidden, missing
-from andromede.network.model import NetworkRow, PortRow, RouterRow, SubnetRow
+from andromede.network.model import AddressRow, NetworkRow, PortRow, RouterRow, SubnetRow
 from andromede.network.shapes import FIXED, GATEWAY, NETWORK, PORT, SUBNET
 from andromede.network.shapes import ROUTER as LEG
 from andromede.network.shapes_more import ROUTER
@@ -65,8 +65,9 @@ def _gateway(job: Job, row: RouterRow, info: Any) -> RouterRow:
     network: NetworkRow = job.seen(NETWORK, given["network_id"])
     if not network.external:
         bad(f"Bad router request: Network {network.id} is not an external network.", "BadRequest")
+    outer = SUBNETS.select(job.tx, {"network_id": network.id})
     for subnet in _connected(job, row):
-        for other in SUBNETS.select(job.tx, {"network_id": network.id}):
+        for other in outer:
             if addressing.overlap(subnet.cidr, other.cidr):
                 bad(f"Bad router request: Cidr {other.cidr} of subnet {other.id} overlaps with cidr {subnet.cidr} of "
                     f"subnet {subnet.id}.", "BadRequest")  # fmt: skip
@@ -109,11 +110,15 @@ def _closed(job: Job, row: RouterRow) -> RouterRow:
     return new
 
 
+def _held(job: Job, row: RouterRow, **where: str) -> list[AddressRow]:
+    """Addresses of the router's ports, or of some of them."""
+    ports_of = PORTS.select(job.tx, {"device_id": row.id, **where})
+    return ADDRESSES.select(job.tx, {"port_id": [port.id for port in ports_of]})
+
+
 def _connected(job: Job, row: RouterRow) -> list[SubnetRow]:
     """Subnets that the router has a leg in."""
-    legs = PORTS.select(job.tx, {"device_id": row.id, "device_owner": LEG})
-    found = {one.subnet_id for leg in legs for one in ADDRESSES.select(job.tx, {"port_id": leg.id})}
-    return SUBNETS.select(job.tx, {"id": sorted(found)})
+    return SUBNETS.select(job.tx, {"id": sorted({one.subnet_id for one in _held(job, row, device_owner=LEG)})})
 
 
 def _routes(job: Job, row: RouterRow, given: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -121,8 +126,7 @@ def _routes(job: Job, row: RouterRow, given: list[dict[str, str]]) -> list[dict[
     nets = [addressing.network(one.cidr) for one in _connected(job, row)]
     if row.gateway_network:
         nets += [addressing.network(one.cidr) for one in SUBNETS.select(job.tx, {"network_id": row.gateway_network})]
-    ports_of = PORTS.select(job.tx, {"device_id": row.id})
-    own = {one.address for port in ports_of for one in ADDRESSES.select(job.tx, {"port_id": port.id})}
+    own = {one.address for one in _held(job, row)}
     for route in given:
         hop = ipaddress.ip_address(route["nexthop"])
         if not any(hop in net for net in nets):
@@ -247,8 +251,9 @@ def remove_interface(job: Job, row: RouterRow, body: dict[str, Any]) -> dict[str
     if port_id:
         legs = [leg for leg in legs if leg.id == port_id]
     found = None
+    addresses = links_store.addresses(job.tx, [leg.id for leg in legs])
     for leg in legs:
-        held = [one.subnet_id for one in ADDRESSES.select(job.tx, {"port_id": leg.id})]
+        held = [one.subnet_id for one in addresses.get(leg.id, [])]
         if not subnet_id or subnet_id in held:
             found = leg, held
             break

@@ -168,6 +168,8 @@ def create_default(job: Job, values: dict[str, Any]) -> DefaultRuleRow:
     remote = fields["remote_group"]
     if remote is not None and remote != PARENT:
         job.seen(GROUP, remote)
+    if fields["remote_addresses"] is not None:
+        job.seen(ADDRESS_GROUP, fields["remote_addresses"])
     in_default, in_others = values["used_in_default_sg"], values["used_in_non_default_sg"]
     for other in DEFAULT_RULES.select(job.tx):
         same = all(getattr(other, name) == fields[name] for name in fields)

@@ -153,11 +153,10 @@ def update(job: Job, row: SubnetRow, values: dict[str, Any]) -> SubnetRow:
 
 
 def _gateway_free(job: Job, row: SubnetRow) -> None:
-    for port in links_store.users_of_subnet(job.tx, row.id):
-        held = ADDRESSES.select(job.tx, {"port_id": port.id, "subnet_id": row.id})
-        if port.device_owner == ROUTER and any(one.address == row.gateway_ip for one in held):
-            clash(f"Current gateway ip {row.gateway_ip} already in use by port {port.id}. Unable to update.",
-                  "GatewayIpInUse")  # fmt: skip
+    held = ADDRESSES.find(job.tx, subnet_id=row.id, address=row.gateway_ip)
+    if held is not None and PORTS.find(job.tx, id=held.port_id, device_owner=ROUTER):
+        clash(f"Current gateway ip {row.gateway_ip} already in use by port {held.port_id}. Unable to update.",
+              "GatewayIpInUse")  # fmt: skip
 
 
 def delete(job: Job, row: SubnetRow) -> None:

@@ -203,6 +203,27 @@ def test_rules_that_new_groups_get(neutron: Neutron) -> None:
     assert len(neutron.make("security-groups", name="h")["security_group_rules"]) == 2
 
 
+def test_new_groups_name_nothing_that_is_gone(neutron: Neutron) -> None:
+    """The rules of a group that names what there is not could be loaded by no network."""
+    gone = neutron.make("security-groups", "admin", name="gone")["id"]
+    held = neutron.make("address-groups", "admin", name="held", addresses=["192.0.2.0/24"])["id"]
+    rules = "default-security-group-rules"
+    body = {"default_security_group_rule": {"direction": "ingress", "remote_address_group_id": "nothing"}}
+    neutron.no(404, "AddressGroupNotFound", "POST", rules, body, "admin")
+    neutron.make(rules, "admin", direction="ingress", remote_group_id=gone)
+    kept = neutron.make(rules, "admin", direction="ingress", remote_address_group_id=held)["id"]
+    neutron.ok("DELETE", f"security-groups/{gone}", who="admin")
+    assert [one for one in neutron.get(rules) if one["remote_group_id"] == gone] == []
+    neutron.no(409, "AddressGroupInUse", "DELETE", f"address-groups/{held}", who="admin")
+    network = neutron.network()
+    neutron.subnet(network)
+    group = neutron.make("security-groups", name="new")
+    port = neutron.guest(network, security_groups=[group["id"]])
+    neutron.settle()
+    assert neutron.get(f"ports/{port['id']}")["status"] == "ACTIVE"
+    neutron.ok("DELETE", f"{rules}/{kept}", who="admin")
+
+
 def test_address_groups(neutron: Neutron) -> None:
     made = neutron.make("address-groups", name="a", addresses=["10.0.0.1/32", "fd00::/64"])
     assert made["addresses"] == ["10.0.0.1/32", "fd00::/64"]
