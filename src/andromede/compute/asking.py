@@ -8,11 +8,11 @@ import contextlib
 import json
 import os
 import socket
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from andromede.compute.accepting import Accepting
 from andromede.compute.engine import Figures, Views
 from andromede.errors import Conflict, Error, NotFound, Unavailable
 
@@ -94,47 +94,24 @@ def answer(views: Views, question: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "invalid", "public": "that cannot be asked", "reason": "question"}
 
 
-class Answering:
-    """Answers questions, from threads that end with the process."""
+class Answering(Accepting):
+    """Answers questions."""
 
     def __init__(self, folder: Path, views: Views) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        super().__init__(listener, "views", AT_ONCE)
         self._views = views
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._slots = threading.BoundedSemaphore(AT_ONCE)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(folder / NAME)
         with _short(folder) as path:
-            self._listener.bind(path)
+            listener.bind(path)
         os.chmod(folder / NAME, 0o600)
-        self._listener.listen(128)
+        listener.listen(128)
 
-    def start(self) -> threading.Thread:
-        """Begin to answer; closing the listener ends it."""
-        thread = threading.Thread(target=self._accept, name="views", daemon=True)
-        thread.start()
-        return thread
-
-    def close(self) -> None:
-        """Answer nobody any more."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._slots.acquire()
-            threading.Thread(target=self._one, args=(connection,), name="view", daemon=True).start()
-
-    def _one(self, connection: socket.socket) -> None:
-        try:
-            with connection, contextlib.suppress(OSError, ValueError):
-                connection.settimeout(SECONDS)
-                question = json.loads(_line(connection, MOST_QUESTION))
-                found = answer(self._views, question if isinstance(question, dict) else {})
-                connection.sendall(json.dumps(found).encode() + b"\n")
-        finally:
-            self._slots.release()
+    def serve(self, connection: socket.socket) -> None:
+        """One question."""
+        with contextlib.suppress(OSError, ValueError):
+            connection.settimeout(SECONDS)
+            question = json.loads(_line(connection, MOST_QUESTION))
+            found = answer(self._views, question if isinstance(question, dict) else {})
+            connection.sendall(json.dumps(found).encode() + b"\n")

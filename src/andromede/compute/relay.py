@@ -14,6 +14,7 @@ from importlib import resources
 from urllib.parse import parse_qs, urlsplit
 
 from andromede.compute import pages
+from andromede.compute.accepting import Accepting
 from andromede.compute.model import ConsoleToken
 from andromede.errors import Error
 from andromede.log import Log
@@ -53,50 +54,24 @@ class Head:
     headers: dict[str, str]
 
 
-class Relay:
-    """Serves a listening socket from threads that end with the process."""
+class Relay(Accepting):
+    """The consoles of a host. Who comes when all places are taken is turned away."""
 
     def __init__(self, listener: socket.socket, tls: ssl.SSLContext | None, doors: Doors, log: Log) -> None:
-        self._listener = listener
+        super().__init__(listener, "consoles", AT_ONCE, turn_away=True)
         self._tls = tls
         self._doors = doors
         self._log = log
-        self._slots = threading.BoundedSemaphore(AT_ONCE)
         self._open: dict[tuple[str, str], socket.socket] = {}
         self._lock = threading.Lock()
 
-    def start(self) -> threading.Thread:
-        """Begin to serve; `close` ends it."""
-        thread = threading.Thread(target=self._accept, name="consoles", daemon=True)
-        thread.start()
-        return thread
-
-    def close(self) -> None:
-        """Serve nobody new."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._slots.acquire(blocking=False):
-                connection.close()
-                continue
-            threading.Thread(target=self._one, args=(connection,), name="console", daemon=True).start()
-
-    def _one(self, connection: socket.socket) -> None:
-        try:
-            connection.settimeout(HEAD_SECONDS)
-            with connection, contextlib.suppress(OSError, Broken):
-                plain = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
-                with plain:
-                    self._serve(plain)
-        finally:
-            self._slots.release()
+    def serve(self, connection: socket.socket) -> None:
+        """One request: a page, or a console until it is left."""
+        connection.settimeout(HEAD_SECONDS)
+        with contextlib.suppress(OSError, Broken):
+            plain = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            with plain:
+                self._serve(plain)
 
     def _serve(self, client: socket.socket) -> None:
         head = read_head(client)
