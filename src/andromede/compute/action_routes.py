@@ -68,7 +68,7 @@ def _lock(call: ComputeCall, server: Server, value: Any) -> None:
 def _unlock(call: ComputeCall, server: Server, value: Any) -> None:
     if server.locked_by == "admin" and not is_admin(call):
         raise Denied("Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be performed.")
-    call.services.servers.change(call, server, locked=False, locked_by="", locked_reason="")
+    call.services.servers.change(call, server, locked=False, locked_by="")
 
 
 def _rescue(call: ComputeCall, server: Server, value: Any) -> Reply:

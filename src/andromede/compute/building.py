@@ -89,8 +89,8 @@ class Building(Stage):
             where = {"server_id": server.id, "state": DeviceState.WISHED}
             DEVICES.update(tx, where, state=DeviceState.ATTACHED)
 
-        facts = self.facts(server) | {"launched_us": server.launched_us or self.crew.clock.now_us()}
-        return self.rest(server, State.ACTIVE, "running", then, progress=100, **facts)
+        launched = server.launched_us or self.crew.clock.now_us()
+        return self.rest(server, State.ACTIVE, "running", then, progress=100, launched_us=launched)
 
     def deleting(self, server: Server) -> Next:
         """In any state: the guest, then one device after another, then what is left."""
@@ -107,7 +107,7 @@ class Building(Stage):
             self.crew.books.release(tx, server, self.crew.clock.now_us())
 
         now = self.crew.clock.now_us()
-        return self.rest(server, State.DELETED, "none", then, terminated_us=now, pid=0, pid_start=0, uid=0)
+        return self.rest(server, State.DELETED, "none", then, terminated_us=now)
 
     def release(self, server: Server, row: Device) -> None:
         """Give back what a device stands for; with the server, if it was made for it."""

@@ -99,7 +99,6 @@ class Observed:
     jobs: tuple[Job, ...] = ()
     pid: int = 0
     uid: int = 0
-    started: str = ""
 
     def fits(self, guest: Guest) -> bool:
         """Whether nothing is left to do."""

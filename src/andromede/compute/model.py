@@ -96,12 +96,8 @@ class Server(Work):
     wish: dict[str, Any] = field(default_factory=dict)
     power: str = "none"
     host: str = ""
-    uid: int = 0
-    pid: int = 0
-    pid_start: int = 0
-    boot_id: str = ""
     guest: dict[str, Any] = field(default_factory=dict)
-    """The engine's own facts (sockets, machine type, bus slots)."""
+    """What the steps remember from one phase to the next: how far they are, disks that stand beside the root."""
     flavor: dict[str, Any] = field(default_factory=dict)
     old_flavor: dict[str, Any] = field(default_factory=dict)
     image_id: str = ""
@@ -126,12 +122,10 @@ class Server(Work):
     security_groups: list[Any] = field(default_factory=list)
     """Ids of the security groups for ports that are made for this server."""
     group_id: str = ""
-    hints: dict[str, Any] = field(default_factory=dict)
     reservation_id: str = ""
     launch_index: int = 0
     locked: bool = False
     locked_by: str = ""
-    locked_reason: str = ""
     access_ip_v4: str = ""
     access_ip_v6: str = ""
     disk_config: str = "MANUAL"
@@ -163,7 +157,6 @@ class Device(Work):
     target: str = ""
     disk_id: str = ""
     volume_id: str = ""
-    attachment_id: str = ""
     volume_type: str = ""
     size_gb: int = 0
     boot_index: int = -1

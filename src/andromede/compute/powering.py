@@ -24,7 +24,7 @@ class Powering(Stage):
 
     def stopping(self, server: Server) -> Next:
         """The guest shuts down by itself, or is ended when its time is over."""
-        return self.quiet(server) or self.rest(server, State.STOPPED, "off", pid=0, pid_start=0)
+        return self.quiet(server) or self.rest(server, State.STOPPED, "off")
 
     def starting(self, server: Server) -> Next:
         """Also what a restart of the host begins."""
@@ -33,7 +33,7 @@ class Powering(Stage):
     def _running(self, server: Server) -> Next:
         if not self.run(server):
             return Next(server.state, SOON)
-        return self.rest(server, State.ACTIVE, "running", **self.facts(server))
+        return self.rest(server, State.ACTIVE, "running")
 
     def rebooting(self, server: Server) -> Next:
         """The guest shuts down and its process starts it again."""

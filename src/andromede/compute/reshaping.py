@@ -40,7 +40,7 @@ class Reshaping(Stage):
             return self.go(server, "start")
         if not self.run(server):
             return Next(server.state, SOON)
-        return self.rest(server, State.RESCUED, "running", **self.facts(server))
+        return self.rest(server, State.RESCUED, "running")
 
     @staticmethod
     def _properties(server: Server) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Reshaping(Stage):
             return self.rest(server, State.VERIFY_RESIZE, "off")
         if not self.run(server):
             return Next(server.state, SOON)
-        return self.rest(server, State.VERIFY_RESIZE, "running", **self.facts(server))
+        return self.rest(server, State.VERIFY_RESIZE, "running")
 
     def _resized(self, server: Server) -> Next:
         flavor = server.wish["flavor"]
@@ -179,7 +179,7 @@ class Reshaping(Stage):
         def then(tx: Tx) -> None:
             self.crew.books.release(tx, server, self.crew.clock.now_us())
 
-        kept = {"wish": server.wish, "host": "", "pid": 0, "pid_start": 0, "uid": 0, "root_disk_id": ""}
+        kept = {"wish": server.wish, "host": "", "root_disk_id": ""}
         return self.rest(server, State.OFFLOADED, "off", then, **kept)
 
     def unshelving(self, server: Server) -> Next:
@@ -199,7 +199,7 @@ class Reshaping(Stage):
             return self.go(server, "image") if self.run(server) else Next(server.state, SOON)
         if image:
             self.crew.images.delete(image, server)
-        return self.rest(server, State.ACTIVE, "running", **self.facts(server))
+        return self.rest(server, State.ACTIVE, "running")
 
     # --- shared
 
@@ -213,7 +213,7 @@ class Reshaping(Stage):
             return self.rest(server, State.STOPPED, "off", then)
         if not self.run(server):
             return Next(server.state, SOON)
-        return self.rest(server, State.ACTIVE, "running", then, **self.facts(server))
+        return self.rest(server, State.ACTIVE, "running", then)
 
 
 def _sizes(flavor: Mapping[str, Any]) -> dict[str, int]:

@@ -270,14 +270,19 @@ CREATE INDEX placement_allocation_provider ON placement_allocation (provider_id)
 
 _BOOTED = "ALTER TABLE compute_host ADD COLUMN booted_us {int} NOT NULL DEFAULT 0;\n"
 
+_UNREAD = "".join(
+    f"ALTER TABLE compute_{table} DROP COLUMN {column};\n"
+    for table, columns in (
+        ("server", "uid pid pid_start boot_id hints locked_reason"),
+        ("device", "attachment_id"),
+    )
+    for column in columns.split()
+)
+
 MIGRATIONS = [
     Migration("compute", 1, "servers, their devices and actions", _SERVERS),
     Migration("compute", 2, "flavors, keypairs, quotas, hosts", _BOOKS),
     Migration("compute", 3, "capacity: providers, inventories, allocations", _CAPACITY),
-    Migration(
-        "compute",
-        4,
-        "since when hosts run",
-        _BOOTED,
-    ),
+    Migration("compute", 4, "since when hosts run", _BOOTED),
+    Migration("compute", 5, "columns that nobody reads go", _UNREAD),
 ]

@@ -40,7 +40,6 @@ class DiskWish:
     guest_format: str = ""
     volume_type: str = ""
     tag: str = ""
-    bus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +174,7 @@ def _disk(fields: Fields, version: Version) -> DiskWish | None:
     if fields.get("no_device"):
         return None
     fields.need("source_type")
+    fields.text("disk_bus", 0, 255, null=True)  # every disk is a virtio one
     source = str(fields.choice("source_type", "volume", "image", "snapshot", "blank"))
     target = fields.choice("destination_type", "local", "volume") if fields.get("destination_type") else None
     target = target or ("local" if source in ("image", "blank") else "volume")
@@ -192,7 +192,6 @@ def _disk(fields: Fields, version: Version) -> DiskWish | None:
         _bool(fields, "delete_on_termination"), name if name.startswith("/dev/") or not name else f"/dev/{name}",
         fields.text("guest_format", 0, 255, null=True) or "", fields.text("volume_type", 0, 255, null=True) or "",
         tag(fields.get("tag")) if fields.get("tag") is not None else "",
-        fields.text("disk_bus", 0, 255, null=True) or "",
     )  # fmt: skip
 
 

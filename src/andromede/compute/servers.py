@@ -156,7 +156,7 @@ class Servers:
             key_type=plan.key.type if plan.key else "", metadata=dict(wish.metadata), user_data=wish.user_data,
             personality=list(wish.personality), config_drive=wish.config_drive, admin_pass=wish.admin_pass,
             availability_zone=plan.zone, networks=plan.networks, security_groups=list(plan.group_ids),
-            group_id=plan.server_group.id if plan.server_group else "", hints=dict(wish.hints),
+            group_id=plan.server_group.id if plan.server_group else "",
             reservation_id=reservation, launch_index=index, access_ip_v4=wish.access[0], access_ip_v6=wish.access[1],
             disk_config=wish.disk_config, created_us=now, updated_us=now,
         )  # fmt: skip

@@ -115,12 +115,6 @@ class Stage:
         except NotFound:
             return True  # nothing to wait for
 
-    def facts(self, server: Server) -> dict[str, Any]:
-        """The columns that tell of a running guest."""
-        seen = self.look(server)
-        started = int(seen.started) if seen.started.isdigit() else 0
-        return {"uid": seen.uid, "pid": seen.pid, "pid_start": started, "host": self.crew.host}
-
     @staticmethod
     def home(server: Server) -> str:
         """The state at rest to which the present work returns."""

@@ -95,7 +95,7 @@ class MemoryGuests:
         reason = {"failed": "hypervisor process ended: signal 9", "panicked": "guest kernel panicked",
                   "io-error": "host storage full"}.get(had.power, "")  # fmt: skip
         return Observed(had.power, reason, dict(had.disks), frozenset(had.nics), jobs=tuple(had.jobs.values()),
-                        pid=had.pid, uid=1000 if had.pid else 0, started=str(had.pid))  # fmt: skip
+                        pid=had.pid, uid=1000 if had.pid else 0)  # fmt: skip
 
     def _live(self, guest_id: str) -> _Running:
         had = self.guests.get(guest_id)

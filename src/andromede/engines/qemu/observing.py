@@ -25,7 +25,7 @@ def found(monitor: Monitor, live: Record) -> Observed:
     return Observed(
         _FOUND.get(status, "starting"), _reason(status, monitor), {disk: seen.get(disk, 0) for disk in disks},
         frozenset(name.removeprefix("nic-") for name in there if name.startswith("nic-")),
-        jobs=copying.jobs(monitor), pid=live.pid, uid=live.uid, started=live.started,
+        jobs=copying.jobs(monitor), pid=live.pid, uid=live.uid,
     )  # fmt: skip
 
 
