@@ -62,13 +62,13 @@ def event(tx: Tx, wish: tuple[str, str], name: str, span: tuple[int, int], fault
     EVENTS.insert(
         tx, ActionEvent(server_id, request_id, len(done) + 1, name, span[0], span[1], result, fault, host)
     )  # fmt: skip
-    ACTIONS.update(tx, where, updated_us=span[1])
+    ACTIONS.update(tx, where, updated_us=span[1], **({"message": "Error"} if fault else {}))
 
 
 def finish(tx: Tx, server_id: str, request_id: str, now_us: int, failed: bool = False) -> None:
-    """The wish has come to rest."""
+    """The wish has come to rest. What failed on the way keeps its mark."""
     where = {"server_id": server_id, "request_id": request_id}
-    ACTIONS.update(tx, where, finish_us=now_us, updated_us=now_us, message="Error" if failed else "")
+    ACTIONS.update(tx, where, finish_us=now_us, updated_us=now_us, **({"message": "Error"} if failed else {}))
 
 
 def left(tx: Tx, working: Collection[str], row: Server | Device, found: tuple[str, str], now_us: int) -> None:

@@ -142,13 +142,13 @@ def lifecycle(crew: Crew) -> Lifecycle[Device]:
     }
     moves: dict[str, frozenset[str]] = {
         DeviceState.ATTACHING: frozenset({DeviceState.ATTACHED, DeviceState.ERROR, DeviceState.DETACHING}),
-        DeviceState.DETACHING: frozenset({DeviceState.ATTACHED, DeviceState.DETACHED, DeviceState.ERROR}),
+        DeviceState.DETACHING: frozenset({DeviceState.ATTACHED, DeviceState.DETACHED}),
         DeviceState.ATTACHED: frozenset({DeviceState.DETACHING}),
         DeviceState.ERROR: frozenset({DeviceState.DETACHING}),
     }
     deadlines: dict[str, Deadline] = {
-        DeviceState.ATTACHING: Deadline(300.0, DeviceState.ERROR),
-        DeviceState.DETACHING: Deadline(3600.0, DeviceState.ERROR),
+        DeviceState.ATTACHING: Deadline(300.0, DeviceState.DETACHING),  # volume and port are free again then
+        DeviceState.DETACHING: Deadline(3600.0, DeviceState.DETACHING),  # else nobody could take them out any more
     }
     made = Lifecycle(
         "server_device", DEVICES, steps, moves, deadlines, {"delete": DeviceState.DETACHING},

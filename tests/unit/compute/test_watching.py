@@ -11,10 +11,10 @@ import pytest
 
 from andromede.app.base import migrations
 from andromede.audit import Recorder
-from andromede.compute import device_lifecycle, lifecycle
+from andromede.compute import actions, device_lifecycle, lifecycle
 from andromede.compute.model import DeviceState, Server, State
 from andromede.compute.shape import guest_of
-from andromede.compute.tables import DEVICES, SERVERS
+from andromede.compute.tables import ACTIONS, DEVICES, EVENTS, SERVERS
 from andromede.compute.watching import Watching
 from andromede.db import Database, migrate
 from andromede.log import Log
@@ -231,6 +231,47 @@ def test_devices_of_a_server_that_works_wait_and_those_of_one_that_goes_end(worl
     world.runner.settle()
     found = DEVICES.find(world.db, id="v")
     assert found is not None and found.state == DeviceState.ERROR and "deleted" in found.fault
+
+
+def test_an_attach_that_takes_too_long_is_taken_back(world: World) -> None:
+    now = world.clock.now_us()
+    row = disk(now, "v", DeviceState.ATTACHING, target="volume", source="volume", volume_id="vol", due_us=now)
+    with world.db.write() as tx:
+        DEVICES.insert(tx, row)
+        actions.begin(tx, world.row(), ("req-1", "p", "u"), "attach_volume", now)
+    world.runner.settle()
+    world.hands.volumes.volumes["vol"] = (SERVER, "")
+    world.hands.volumes.ready = lambda volume_id: False  # type: ignore[method-assign]
+    world.clock.advance(301)
+    world.runner.settle()
+    assert DEVICES.find(world.db, id="v") is None and world.hands.volumes.volumes["vol"][0] == ""
+    (action,) = ACTIONS.select(world.db)
+    assert action.message == "Error" and action.finish_us
+    assert [event.result for event in EVENTS.select(world.db)] == ["Error", "Success"]
+
+
+def test_a_detach_is_never_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from andromede.errors import Unavailable
+
+    def away(guest: object) -> None:
+        raise Unavailable("the hypervisor process does not answer", "monitor")
+
+    now = world.clock.now_us()
+    world.hands.volumes.add("vol")
+    world.hands.volumes.volumes["vol"] = (SERVER, "")
+    row = disk(now, "v", DeviceState.DETACHING, target="volume", volume_id="vol", disk_id="vol", slot="2", due_us=now)
+    with world.db.write() as tx:
+        DEVICES.insert(tx, row)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.hands.guests, "ensure", away)
+        for _ in range(4):
+            world.runner.settle()
+            world.clock.advance(1800)
+    found = DEVICES.find(world.db, id="v")
+    assert found is not None and found.state == DeviceState.DETACHING and "does not answer" in found.fault
+    assert "work.deadline" in world.lines.getvalue()
+    world.runner.settle()
+    assert DEVICES.find(world.db, id="v") is None and world.hands.volumes.volumes["vol"][0] == ""
 
 
 def test_a_volume_that_can_never_be_attached_is_refused(world: World) -> None:
