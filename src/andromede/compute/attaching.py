@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from string import ascii_lowercase
 from typing import Any
 
 from andromede.audit.changes import Change
@@ -19,6 +20,8 @@ from andromede.work import lifecycle
 
 DISKS = frozenset({State.ACTIVE, State.PAUSED, State.STOPPED, State.VERIFY_RESIZE, State.SHELVED, State.OFFLOADED})
 NICS = frozenset({State.ACTIVE, State.PAUSED, State.STOPPED})
+NAMES = tuple(f"/dev/vd{letter}" for letter in ascii_lowercase)
+"""What disks are called by whom nobody else named them; more than a server can have."""
 GONE = frozenset({DeviceState.DETACHED, DeviceState.ERROR})
 
 
@@ -70,14 +73,12 @@ class Attaching:
         if new.device_name and any(row.device_name == new.device_name for row in there):
             raise Conflict(f"The supplied device path ({new.device_name}) is in use.", "device")
         self._room(server, "disk")
-        used = {row.device_name for row in there}
-        free = next(name for n in range(26) if (name := f"/dev/vd{chr(97 + n)}") not in used)
         device = Device(
             id=self._core.desk.ids.dashed(), project_id=project, server_id=server.id, kind="disk",
             state=DeviceState.ATTACHING, since_us=0, position=max((row.position for row in there), default=-1) + 1,
             source="volume", source_id=volume.id, target="volume", disk_id=volume.id, volume_id=volume.id,
             size_gb=volume.size, delete_on_termination=new.delete_on_termination, tag=new.tag,
-            device_name=new.device_name or free, request_id=call.request_id,
+            device_name=new.device_name, request_id=call.request_id,
         )  # fmt: skip
         return self._insert(call, server, device, "attach_volume")
 
@@ -87,10 +88,17 @@ class Attaching:
 
     def _insert(self, call: Call[Any], server: Server, device: Device, action: str) -> Device:
         with self._core.desk.change(call, f"server/{server.id}", server.project_id) as change:
-            for column in ("volume_id", "port_id"):
-                value = getattr(device, column)
-                if value and DEVICES.find(change.tx, server_id=server.id, **{column: value}) is not None:
-                    raise Conflict(f"{value} is being attached to instance {server.id} already.", "attachment")
+            there = DEVICES.select(change.tx, {"server_id": server.id})
+            for row in there:
+                if (row.kind, row.volume_id, row.port_id) != (device.kind, device.volume_id, device.port_id):
+                    continue
+                if row.state not in GONE:
+                    what = device.volume_id or device.port_id
+                    raise Conflict(f"{what} is being attached to instance {server.id} already.", "attachment")
+                DEVICES.remove(change.tx, id=row.id)  # an attach that failed, and is tried again
+            if device.kind == "disk" and not device.device_name:
+                used = {row.device_name for row in there if row.state not in GONE}
+                device = dataclasses.replace(device, device_name=next(name for name in NAMES if name not in used))
             device = dataclasses.replace(
                 device, since_us=change.now_us, due_us=change.now_us, created_us=change.now_us
             )  # fmt: skip

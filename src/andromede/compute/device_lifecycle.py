@@ -118,17 +118,11 @@ def _has(seen: Observed | None, row: Device) -> bool:
 
 
 def _placing(row: Device) -> Callable[[Tx], None]:
-    """A slot and a name that no other device has, chosen in the transaction that writes them."""
+    """A slot that no other device has, chosen in the transaction that writes it."""
 
     def then(tx: Tx) -> None:
-        rows = DEVICES.select(tx, {"server_id": row.server_id})
-        slot, names = free_slot(rows), {other.device_name for other in rows}
-        changes = {"slot": slot, "bus": f"rp{slot}"}
-        if row.kind == "disk" and not row.device_name:
-            changes["device_name"] = next(
-                n for n in (f"/dev/vd{c}" for c in "bcdefghijklmnopqrstuvwxyz") if n not in names
-            )
-        DEVICES.update(tx, {"id": row.id}, **changes)
+        slot = free_slot(DEVICES.select(tx, {"server_id": row.server_id}))
+        DEVICES.update(tx, {"id": row.id}, slot=slot, bus=f"rp{slot}")
 
     return then
 

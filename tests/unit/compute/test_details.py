@@ -97,6 +97,19 @@ def test_volumes(nova: Nova) -> None:
     assert [row["action"] for row in actions_] == ["detach_volume", "attach_volume", "attach_volume", "create"]
 
 
+def test_an_attach_that_failed_may_be_tried_again(nova: Nova) -> None:
+    server = nova.active()
+    path, body = f"/servers/{server}/os-volume_attachments", {"volumeAttachment": {"volumeId": VOLUME}}
+    assert nova.call("POST", path, body).json["volumeAttachment"]["device"] == "/dev/vdb"
+    with nova.db.write() as tx:
+        DEVICES.update(tx, {"server_id": server, "volume_id": VOLUME}, state="error", due_us=None)
+    nova.blocks.held.clear()
+    assert nova.call("GET", path).json["volumeAttachments"] == []
+    assert nova.call("POST", path, body).json["volumeAttachment"]["device"] == "/dev/vdb"
+    (row,) = [d for d in DEVICES.select(nova.db, {"server_id": server}) if d.volume_id]
+    assert row.state == "attaching"
+
+
 def test_a_root_volume_stays(nova: Nova) -> None:
     disk = {"boot_index": 0, "uuid": BOOT_VOLUME, "source_type": "volume", "destination_type": "volume"}
     server = nova.active(imageRef="", block_device_mapping_v2=[disk])
