@@ -201,14 +201,13 @@ class QemuHypervisor:
         record = place.record()
         if record is not None and not record.ended:
             place.write(replace(live or record, ended=True))
-        if live is None:
-            return
-        with suppress(Error), self.monitor(place, live) as monitor:
-            monitor.run("quit")
-        if not spawn.wait(live.pid, _QUIT_SECONDS):
-            spawn.kill(live.pid, live.uid, live.started)
+        if live is not None:
+            with suppress(Error), self.monitor(place, live) as monitor:
+                monitor.run("quit")
             if not spawn.wait(live.pid, _QUIT_SECONDS):
-                raise Unavailable("the hypervisor process does not end", "quit", cause=f"pid {live.pid}")
+                spawn.kill(live.pid, live.uid, live.started)
+                if not spawn.wait(live.pid, _QUIT_SECONDS):
+                    raise Unavailable("the hypervisor process does not end", "quit", cause=f"pid {live.pid}")
         self.seat.cgroups.remove(guest_id)
 
     def _start(self, guest: Guest, place: Place) -> None:
