@@ -182,6 +182,15 @@ def test_memory_comes_back_and_is_not_there_in_clear(size: int, tmp_path: Path) 
     assert pump.failure is None
 
 
+def test_a_pump_that_is_not_started_leaves_no_descriptor(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    saving.sealing(reading, tmp_path / "g.new", SECRET, b"s" * 32, "guest").abandon()
+    os.close(writing)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)
+    assert not (tmp_path / "g.new").exists()
+
+
 def test_memory_that_was_changed_is_refused(tmp_path: Path) -> None:
     kept = tmp_path / "g.memory"
     _pumped(b"m" * (2 * saving.FRAME + 5), kept)

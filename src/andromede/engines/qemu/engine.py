@@ -224,11 +224,16 @@ class QemuHypervisor:
             if guest.documents:
                 command.add_drive(line, iso(guest.documents))
             if self.state(guest.id).exists():
+                secret = self._secret(guest)
                 reading, writing = os.pipe2(os.O_CLOEXEC)
                 line.add("-incoming", f"fd:{line.take(reading)}")
-                pump = saving.opening(self.state(guest.id), writing, self._secret(guest), guest.id)
+                pump = saving.opening(self.state(guest.id), writing, secret, guest.id)
             record = place.write(replace(record, nets=[nic.id for nic in guest.nics]))
             spawn.spawn(line, place, record.uid, accelerator.name == "kvm")
+        except Exception:
+            if pump is not None:
+                pump.abandon()
+            raise
         finally:
             line.close()
         if pump is not None:
@@ -315,10 +320,14 @@ class QemuHypervisor:
         if monitor.status() == "postmigrate":  # the file of an earlier try was not completed
             monitor.run("cont")
         monitor.run("stop")
+        secret, new = self._secret(guest), state.with_suffix(".new")
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        pump = saving.sealing(reading, state, self._secret(guest), self._ids.secret(32), guest.id)
+        pump = saving.sealing(reading, new, secret, self._ids.secret(32), guest.id)
         try:
             monitor.run("getfd", {"fdname": "memory"}, fd=writing)
+        except Exception:
+            pump.abandon()
+            raise
         finally:
             os.close(writing)
         pump.start()
@@ -330,8 +339,9 @@ class QemuHypervisor:
                 monitor.run("migrate_cancel")
             self._clock.sleep(0.02)
         pump.join(_ANSWER_SECONDS)
-        if told["status"] != "completed" or pump.failure is not None or not state.exists():
+        if told["status"] != "completed" or pump.failure is not None or pump.is_alive():
             raise Unavailable("the guest's memory could not be saved", "suspend", cause=repr(pump.failure or told))
+        os.replace(new, state)  # only now: what a process that died had sent ends just like the whole
 
     def _secret(self, guest: Guest) -> bytes:
         """What the guest's memory is kept under: the passphrase of its first disk."""

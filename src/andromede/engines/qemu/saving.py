@@ -33,9 +33,10 @@ def _nonce(number: int) -> bytes:
 
 
 def seal(source: int, target: Path, secret: bytes, salt: bytes, guest: str) -> None:
-    """Encrypt everything that comes out of the descriptor `source` into a new file, complete only under its name."""
-    cipher, number, new = _cipher(secret, salt, guest), 0, target.with_suffix(".new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    """Encrypt everything that comes out of the descriptor `source` into a file; whether that was everything is the
+    caller's to know."""
+    cipher, number = _cipher(secret, salt, guest), 0
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file, os.fdopen(source, "rb", closefd=False) as pipe:
         file.write(_MAGIC + salt)
         frame = pipe.read(FRAME)
@@ -49,7 +50,6 @@ def seal(source: int, target: Path, secret: bytes, salt: bytes, guest: str) -> N
             frame, number = following, number + 1
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, target)
 
 
 def frames(source: Path, secret: bytes, guest: str) -> Iterator[bytes]:
@@ -89,6 +89,10 @@ class Pump(threading.Thread):
             self.failure = error
         finally:
             os.close(self._fd)
+
+    def abandon(self) -> None:
+        """Close the descriptor of a pump that is not started after all."""
+        os.close(self._fd)
 
 
 def sealing(source: int, target: Path, secret: bytes, salt: bytes, guest: str) -> Pump:
