@@ -22,7 +22,6 @@ class Ports:
     def __init__(self) -> None:
         self.ports: dict[str, tuple[str, str]] = {}
         self.made = 0
-        self.remembered: set[str] = set()
         self.holding = False
 
     def make(self, server: Server, nic: Device, taken: frozenset[str]) -> str:
@@ -61,9 +60,6 @@ class Ports:
     def facts(self, port_id: str) -> Plugged:
         self._there(port_id)
         return Plugged(port_id, "net", "fa:16:3e:00:00:01")
-
-    def remember(self, server: Server) -> None:
-        self.remembered.add(server.id)
 
 
 class LocalDisks:

@@ -11,7 +11,6 @@ SELF = Grant("self")
 ADMIN = Grant("cloud", "admin")
 MEMBER = Grant("project", "member")
 READER = Grant("project", "reader")
-MANAGER = Grant("project", "manager")
 
 Rules = dict[str, tuple[Grant, ...]]
 

@@ -32,7 +32,6 @@ class NewDisk:
     volume_id: str
     device_name: str = ""
     tag: str = ""
-    delete_on_termination: bool = False
 
 
 class Attaching:
@@ -77,7 +76,7 @@ class Attaching:
             id=self._core.desk.ids.dashed(), project_id=project, server_id=server.id, kind="disk",
             state=DeviceState.ATTACHING, since_us=0, position=max((row.position for row in there), default=-1) + 1,
             source="volume", source_id=volume.id, target="volume", disk_id=volume.id, volume_id=volume.id,
-            size_gb=volume.size, delete_on_termination=new.delete_on_termination, tag=new.tag,
+            size_gb=volume.size, tag=new.tag,
             device_name=new.device_name, request_id=call.request_id,
         )  # fmt: skip
         return self._insert(call, server, device, "attach_volume")
@@ -137,11 +136,6 @@ class Attaching:
                 self._core.volumes.begin_detaching(device.volume_id, server.id, call.request_id, change.tx)
             self._note(change, call, server, action)
             change.detail = {"device": device.volume_id or device.port_id}
-
-    def keep(self, call: Call[Any], server: Server, device: Device, delete_on_termination: bool) -> None:
-        """Say whether a volume goes with its server."""
-        with self._core.desk.change(call, f"server/{server.id}", server.project_id) as change:
-            DEVICES.update(change.tx, {"id": device.id}, delete_on_termination=delete_on_termination)
 
     # --- ports
 

@@ -41,8 +41,6 @@ class Building(Stage):
                 return Next(State.NETWORKING, then=_changing(nic, mac=port.mac, network_id=port.network_id))
         for nic in nics:
             self.crew.ports.bind(nic.port_id, server)
-        if nics:
-            self.crew.ports.remember(server)
         return Next(State.MAPPING)
 
     def mapping(self, server: Server) -> Next:
@@ -52,20 +50,20 @@ class Building(Stage):
             return Next(State.MAPPING, then=lambda tx: _place(tx, server, rows))
         for row in rows:
             if row.kind == "disk":
-                waiting = self._volume(server, row) if row.target == "volume" else self._local(server, row)
-                if waiting is not None:
+                if row.target != "volume":
+                    self._local(server, row)
+                elif (waiting := self._volume(server, row)) is not None:
                     return waiting
         root = next((row.disk_id for row in rows if is_root(row) and row.target != "volume"), "")
         return Next(State.SPAWNING, changes={"root_disk_id": root})
 
-    def _local(self, server: Server, row: Device) -> Next | None:
+    def _local(self, server: Server, row: Device) -> None:
         if row.source == "image":
             size = (server.root_gb or row.size_gb) * GIB
             image = row.source_id or server.image_id
             self.crew.disks.root(server, row.disk_id, size or self.crew.images.size(image), image)
         else:
             self.crew.disks.blank(server, row.disk_id, max(row.size_gb, 1) * GIB)
-        return None
 
     def _volume(self, server: Server, row: Device) -> Next | None:
         """A wait until a volume is attached, None when it is."""

@@ -52,9 +52,6 @@ class HostPorts(Protocol):
     def facts(self, port_id: str) -> Plugged:
         """Raises `NotFound`."""
 
-    def remember(self, server: Server) -> None:
-        """Write the server's addresses into its rows."""
-
 
 class HostDisks(Protocol):
     """Disks that belong to servers, and those of volumes by the volume's id. Sizes are bytes."""

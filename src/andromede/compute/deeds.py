@@ -85,7 +85,7 @@ class Deeds:
             changes = {"before": server.before, "wish": server.wish, **changes}
         if name == "shelve_offload":
             changes = {"wish": server.wish, **changes}  # it names the image that the root lies in
-        return self._servers.act(call, server, (name if name in DEEDS else deed.word, deed.state), **changes)
+        return self._servers.act(call, server, (name, deed.state), **changes)
 
     def resize(self, call: Call[Any], server: Server, flavor: Flavor, disk_config: str) -> Server:
         """Claim the new size beside the old one; the worker changes over, the client confirms."""

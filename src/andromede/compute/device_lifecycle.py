@@ -66,7 +66,6 @@ class Plugging:
         if row.kind == "disk":
             self.crew.volumes.attach(server, row)
         else:
-            self.crew.ports.remember(server)
             self.crew.ports.held(server, power not in ("off", "suspended"))
         return Next(DeviceState.ATTACHED)
 
@@ -94,8 +93,6 @@ class Plugging:
                 return self._wait(server, row, age)
             self.crew.hypervisor.ensure(guest_of(self.crew, server, power))  # what stood behind it in the process
         self._building.release(server, row)
-        if row.kind == "nic":
-            self.crew.ports.remember(server)
         return Next(DeviceState.DETACHED)
 
     def _wait(self, server: Server, row: Device, age: float) -> Next:

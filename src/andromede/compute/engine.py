@@ -35,7 +35,6 @@ class DiskDevice:
     slot: int
     serial: str
     boot: int = 0
-    read_only: bool = False
     size_bytes: int = 0
 
 

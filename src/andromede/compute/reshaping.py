@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from andromede.compute.model import Device, Server, State
@@ -85,7 +86,7 @@ class Reshaping(Stage):
         self.crew.disks.copy(server, root.disk_id, new, size * GIB)
         kept = {"old_root": root.disk_id, "old_root_gb": server.root_gb}
         found = self.go(server, "start", kept, root_gb=size, root_disk_id=new, **changes)
-        return _with(found, lambda tx: DEVICES.update(tx, {"id": root.id}, disk_id=new))
+        return _with(found, root, new)
 
     def confirming(self, server: Server) -> Next:
         """The old root goes, and the room for it."""
@@ -122,7 +123,7 @@ class Reshaping(Stage):
             return self.go(server, "drop", {"old_root": ""}, **changes)
         changes |= {"root_disk_id": old, "root_gb": int(server.guest["old_root_gb"])}
         found = self.go(server, "drop", {"old_root": root.disk_id}, **changes)
-        return _with(found, lambda tx: DEVICES.update(tx, {"id": root.id}, disk_id=old))
+        return _with(found, root, old)
 
     # --- rebuild
 
@@ -147,7 +148,7 @@ class Reshaping(Stage):
             return self.go(server, phase)
         new = derived(server.id, f"root {server.since_us}")
         found = self.go(server, phase, root_disk_id=new)
-        return _with(found, lambda tx: DEVICES.update(tx, {"id": root.id}, disk_id=new))
+        return _with(found, root, new)
 
     def _from_image(self, server: Server, root: Device | None, image_id: str) -> None:
         if root is not None:
@@ -221,8 +222,10 @@ def _sizes(flavor: Mapping[str, Any]) -> dict[str, int]:
     return {"vcpus": int(flavor["vcpus"]), "ram_mb": int(flavor["ram"])}
 
 
-def _with(found: Next, then: Callable[[Tx], Any]) -> Next:
-    def both(tx: Tx) -> None:
-        then(tx)
+def _with(found: Next, row: Device, disk_id: str) -> Next:
+    """The same, and the device has another disk behind it."""
 
-    return Next(found.state, found.wake_in, found.fault, found.changes, both)
+    def then(tx: Tx) -> None:
+        DEVICES.update(tx, {"id": row.id}, disk_id=disk_id)
+
+    return replace(found, then=then)

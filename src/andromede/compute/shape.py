@@ -49,8 +49,7 @@ def resting_power(server: Server) -> Power:
     """The power of a server at rest."""
     if server.state == State.VERIFY_RESIZE:
         return "running" if server.before == State.ACTIVE else "off"
-    state = server.before if server.state == State.SNAPSHOTTING else server.state
-    return _RUNS.get(state, "off")
+    return _RUNS.get(server.state, "off")
 
 
 def guest_of(crew: Crew, server: Server, power: Power) -> Guest:

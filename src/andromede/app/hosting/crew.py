@@ -71,9 +71,6 @@ class Ports:
         port = self._site.networks.port(port_id)
         return Plugged(port.id, port.network_id, port.mac_address, port.mtu)
 
-    def remember(self, server: Server) -> None:
-        """Addresses are asked of the network service where they are shown."""
-
 
 class Disks:
     """Over block storage's disks."""
