@@ -174,6 +174,25 @@ class Fields:
         return metadata(self.raw.get(name, {}), name)
 
 
+def items(body: Any) -> dict[str, str]:
+    """The metadata of a body: `{"metadata": {...}}`."""
+    fields = Fields(body, "body")
+    fields.only("metadata")
+    fields.need("metadata")
+    return fields.metadata("metadata")
+
+
+def item(body: Any, key: str) -> dict[str, str]:
+    """The one item of a body for `.../metadata/{key}`: `{"meta": {key: value}}`."""
+    fields = Fields(body, "body")
+    fields.only("meta")
+    fields.need("meta")
+    found = metadata(fields.get("meta"), "meta")
+    if list(found) != [key]:
+        raise Invalid("Request body and URI mismatch", "metadata")
+    return found
+
+
 _META = re.compile(r"[a-zA-Z0-9\-_:. ]{1,255}")
 
 

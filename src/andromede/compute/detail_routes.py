@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from andromede.compute.checks import Fields, metadata
+from andromede.compute.checks import Fields, item, items
 from andromede.compute.core import fine, is_admin, version
 from andromede.compute.engine import DISK_COUNTERS
 from andromede.compute.listing import page, with_links
@@ -34,45 +34,33 @@ def list_metadata(call: ComputeCall) -> Body:
     return {"metadata": found(call).metadata}
 
 
-def _items(body: Body) -> dict[str, str]:
-    fields = Fields(body, "body")
-    fields.only("metadata")
-    fields.need("metadata")
-    return metadata(body["metadata"])
-
-
 @routes.add("POST", ONE + "/metadata", "compute:update_metadata", body=Body, target=server_target)
 def merge_metadata(call: ComputeCall, body: Body) -> Body:
     """Add or change items."""
-    return {"metadata": call.services.servers.set_metadata(call, found(call), _items(body))}
+    return {"metadata": call.services.servers.set_metadata(call, found(call), items(body))}
 
 
 @routes.add("PUT", ONE + "/metadata", "compute:update_metadata", body=Body, target=server_target)
 def replace_metadata(call: ComputeCall, body: Body) -> Body:
     """Replace all items."""
-    return {"metadata": call.services.servers.set_metadata(call, found(call), _items(body), replace=True)}
+    return {"metadata": call.services.servers.set_metadata(call, found(call), items(body), replace=True)}
 
 
 @routes.add("GET", ONE + "/metadata/{key}", "compute:show_metadata", target=server_target)
 def show_metadata(call: ComputeCall) -> Body:
     """One item."""
-    items, key = found(call).metadata, call.params["key"]
-    if key not in items:
+    had, key = found(call).metadata, call.params["key"]
+    if key not in had:
         raise NotFound("Metadata item was not found", "metadata")
-    return {"meta": {key: items[key]}}
+    return {"meta": {key: had[key]}}
 
 
 @routes.add("PUT", ONE + "/metadata/{key}", "compute:update_metadata", body=Body, target=server_target)
 def set_metadata(call: ComputeCall, body: Body) -> Body:
     """Set one item."""
-    fields = Fields(body, "body")
-    fields.only("meta")
-    fields.need("meta")
-    item = metadata(body["meta"], "meta")
-    if list(item) != [call.params["key"]]:
-        raise Invalid("Request body and URI mismatch", "metadata")
-    call.services.servers.set_metadata(call, found(call), item)
-    return {"meta": item}
+    found_ = item(body, call.params["key"])
+    call.services.servers.set_metadata(call, found(call), found_)
+    return {"meta": found_}
 
 
 @routes.add("DELETE", ONE + "/metadata/{key}", "compute:delete_metadata", target=server_target, status=204)

@@ -134,11 +134,6 @@ def _hypervisors(call: ComputeCall) -> tuple[list[Host], list[Any]]:
             raise NotFound(f"No hypervisor matching '{pattern}' could be found.", "hypervisor")
     if version(call) < (2, 33):
         return rows, []
-    if version(call) < (2, 53):
-        by_number = {str(host.number): host.id for host in rows}
-        marker = call.query.get("marker")
-        if marker is not None and marker not in by_number:
-            raise Invalid(f"marker [{marker}] not found", "marker")
     return page(call, rows, ("hypervisors", "hypervisor"), "id" if version(call) >= (2, 53) else "mark")
 
 

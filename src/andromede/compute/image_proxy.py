@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from andromede.compute.checks import Fields, metadata
+from andromede.compute.checks import item, items
 from andromede.compute.core import own_project
 from andromede.compute.listing import limit, links, refs, with_links
 from andromede.compute.server_search import instant
@@ -182,13 +182,6 @@ def _write(call: ComputeCall, row: Body, wanted: dict[str, str], drop: frozenset
         raise Invalid(error.public, "metadata") from error
 
 
-def _items(body: Body) -> dict[str, str]:
-    fields = Fields(body, "body")
-    fields.only("metadata")
-    fields.need("metadata")
-    return metadata(body["metadata"])
-
-
 @routes.add("GET", IMAGES + "/{image_id}/metadata", "compute:proxy_read", target=own_project, versions=TO38)
 def list_metadata(call: ComputeCall) -> Body:
     """An image's properties."""
@@ -200,24 +193,24 @@ def list_metadata(call: ComputeCall) -> Body:
 )
 def merge_metadata(call: ComputeCall, body: Body) -> Body:
     """Add or change properties."""
-    items = _items(body)
-    return {"metadata": _write(call, _found(call), items)}
+    wanted = items(body)
+    return {"metadata": _write(call, _found(call), wanted)}
 
 
 @routes.add("PUT", IMAGES + "/{image_id}/metadata", "compute:proxy_write", body=Body, target=own_project, versions=TO38)
 def replace_metadata(call: ComputeCall, body: Body) -> Body:
     """Replace all properties."""
-    items, row = _items(body), _found(call)
-    return {"metadata": _write(call, row, items, frozenset(_properties(row)) - frozenset(items))}
+    wanted, row = items(body), _found(call)
+    return {"metadata": _write(call, row, wanted, frozenset(_properties(row)) - frozenset(wanted))}
 
 
 @routes.add("GET", IMAGES + "/{image_id}/metadata/{key}", "compute:proxy_read", target=own_project, versions=TO38)
 def show_metadata(call: ComputeCall) -> Body:
     """One property."""
-    items, key = _properties(_found(call)), call.params["key"]
-    if key not in items:
+    had, key = _properties(_found(call)), call.params["key"]
+    if key not in had:
         raise NotFound("Metadata item was not found", "metadata")
-    return {"meta": {key: items[key]}}
+    return {"meta": {key: had[key]}}
 
 
 @routes.add(
@@ -225,14 +218,9 @@ def show_metadata(call: ComputeCall) -> Body:
 )
 def set_metadata(call: ComputeCall, body: Body) -> Body:
     """Set one property."""
-    fields = Fields(body, "body")
-    fields.only("meta")
-    fields.need("meta")
-    item = metadata(body["meta"], "meta")
-    if list(item) != [call.params["key"]]:
-        raise Invalid("Request body and URI mismatch", "metadata")
-    _write(call, _found(call), item)
-    return {"meta": item}
+    found_ = item(body, call.params["key"])
+    _write(call, _found(call), found_)
+    return {"meta": found_}
 
 
 @routes.add(

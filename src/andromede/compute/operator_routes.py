@@ -10,7 +10,7 @@ from andromede.clock import US, utc
 from andromede.compute import server_store
 from andromede.compute.checks import Fields, metadata
 from andromede.compute.core import fine, version
-from andromede.compute.listing import limit, links, with_links
+from andromede.compute.listing import page, with_links
 from andromede.compute.model import Aggregate, Server
 from andromede.compute.service import Compute
 from andromede.compute.states import view
@@ -207,15 +207,7 @@ def _used(call: ComputeCall, project: str | None, span: tuple[int, int]) -> tupl
     rows = server_store.used_between(call.services.core.desk.db, project, span)
     if version(call) < (2, 40):
         return rows, []
-    marker, start = call.query.get("marker"), 0
-    if marker:
-        at = next((n for n, row in enumerate(rows) if row.id == marker), None)
-        if at is None:
-            raise Invalid(f"marker [{marker}] not found", "marker")
-        start = at + 1
-    size = limit(call.query)
-    chosen = rows[start : start + size]
-    return chosen, links(call, chosen[-1].id) if chosen and start + size < len(rows) else []
+    return page(call, rows, ("tenant_usages", "server"))
 
 
 @routes.add("GET", TU, "compute:list_usages")
