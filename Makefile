@@ -46,6 +46,7 @@ lint: $(VENV)/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/support
 	$(BIN)/mypy --strict --no-namespace-packages tools/verifier
 	$(BIN)/lint-imports --cache-dir build/import-linter
 

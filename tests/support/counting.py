@@ -34,15 +34,17 @@ class Counting(SqliteDatabase):
         return conn
 
     def _watch(self, conn: sqlite3.Connection) -> None:
-        now = ["", 0]
+        statement, count = "", 0
 
         def begins(sql: str) -> None:
-            now[:] = [shape(sql), 0]
-            self.steps.setdefault(now[0], 0)
+            nonlocal statement, count
+            statement, count = shape(sql), 0
+            self.steps.setdefault(statement, 0)
 
         def steps() -> int:
-            now[1] += EVERY
-            self.steps[now[0]] = max(self.steps.get(now[0], 0), now[1])
+            nonlocal count
+            count += EVERY
+            self.steps[statement] = max(self.steps.get(statement, 0), count)
             return 0
 
         conn.set_trace_callback(begins)

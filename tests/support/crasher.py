@@ -85,7 +85,7 @@ def fused(db: Database, fuse: Fuse) -> Database:
             fuse.pass_by("commit.before")
         fuse.pass_by("commit.after")
 
-    db.write = write  # type: ignore[method-assign]
+    db.write = write  # type: ignore[method-assign, assignment]
     return db
 
 

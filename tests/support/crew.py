@@ -164,7 +164,10 @@ class ServerBooks:
         self.held: dict[str, int] = {}
 
     def release(self, tx: Tx, server: Server, now_us: int) -> None:
-        tx.after(lambda: self.held.pop(server.id, None) and None)
+        def give_back() -> None:
+            self.held.pop(server.id, None)
+
+        tx.after(give_back)
 
     def settle(self, tx: Tx, server: Server, flavor: Mapping[str, Any], root_gb: int, now_us: int) -> None:
         tx.after(lambda: self.held.update({server.id: int(flavor["ram"])}))

@@ -46,11 +46,11 @@ class Tenant:
         self.clock: FakeClock = log.clock
         self.options = Options(ask=nobody)
 
-    def set(self, **fields: Any) -> None:
+    def opt(self, **fields: Any) -> None:
         self.options = replace(self.options, **fields)
 
     def limits(self, **fields: float) -> None:
-        self.set(limits=Limits(**fields))
+        self.opt(limits=Limits(**fields))
 
     def round(self) -> Round:
         with Monitor(LogSite(self.wire, self.name), self.folder, self.clock, self.options) as monitor:

@@ -18,5 +18,5 @@ def address(database: str) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
         if known is None:
-            connection.execute(f'CREATE DATABASE "{database}"')  # type: ignore[arg-type]
+            connection.execute(f'CREATE DATABASE "{database}"')
     return urlsplit(server)._replace(path=f"/{database}").geturl()

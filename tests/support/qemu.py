@@ -16,7 +16,7 @@ import pytest
 from andromede.clock import SystemClock
 from andromede.compute.engine import DiskDevice, Guest, Layer
 from andromede.engines.qcow2.engine import Qcow2Engine
-from andromede.engines.qemu.accelerator import choose
+from andromede.engines.qemu.accelerator import Accelerator, choose
 from andromede.engines.qemu.cgroups import Cgroups
 from andromede.engines.qemu.engine import QemuHypervisor, Seat, Sources
 from andromede.errors import Unavailable
@@ -44,7 +44,7 @@ class Rig:
         seat = Seat(self.folder / "g", self.folder / "states", self.folder / "uids", self._chosen, Cgroups("test"))
         return QemuHypervisor(seat, Sources(self._open, self._plug, self._image, self._secret), SystemClock(), IDS)
 
-    def _chosen(self) -> object:
+    def _chosen(self) -> Accelerator:
         return choose("auto", self.folder / "accelerator")
 
     def _open(self, disk_id: str) -> list[Layer]:

@@ -18,6 +18,7 @@ class SwiftDoor:
         self.token = user.token
         port = url.port or (443 if url.scheme == "https" else 80)
         host = url.hostname or "127.0.0.1"
+        self.connection: http.client.HTTPConnection
         if url.scheme == "https":
             context = ssl.create_default_context(cafile=user.ca)
             self.connection = http.client.HTTPSConnection(host, port, context=context, timeout=60)

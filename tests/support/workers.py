@@ -155,11 +155,11 @@ class Workers:
             line = self.line()
             line.ask(anyone, "GET", "/info")
             inode = wait_until("acceptance of a connection", lambda line=line: inode_of(line), 5, 0.01)
-            pid = owner_of(inode, wanted)
-            if pid is None or pid in self.lines:
+            owner = owner_of(inode, wanted)
+            if owner is None or owner in self.lines:
                 line.close()
             else:
-                self.lines[pid] = line
+                self.lines[owner] = line
         raise AssertionError(f"no connection reached worker {set(wanted) - set(self.lines)} in 300 tries")
 
     def close(self) -> None:

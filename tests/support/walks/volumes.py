@@ -59,7 +59,7 @@ Prepare = Callable[[Scene, Twins], None]
 
 def _stage(kind: str, row: Callable[[Scene], Any], prepare: Prepare, kept: tuple[str, ...] = ()) -> Any:
     """A stage whose row is made after `prepare`; `kept`: disks that stay when the row is deleted."""
-    made = {
+    made: dict[str, Callable[[Any], Any]] = {
         "volume": lifecycle.volumes,
         "volume_snapshot": lifecycle.snapshots,
         "volume_backup": backup_lifecycle.backups,

@@ -202,7 +202,7 @@ def test_a_promise_that_was_not_kept(tenant: Tenant, tmp_path: Path) -> None:
         for one in events
     ]
     journal.write_text("\n".join(good) + "\n")
-    tenant.set(journal=journal)
+    tenant.opt(journal=journal)
     tenant.log.sequence()
     assert tenant.kinds() == (0, set())
     with journal.open("a") as file:  # an entry proved earlier, one that is new, one of another log, half a line
@@ -272,7 +272,7 @@ def test_a_promised_event_that_is_changed_or_withheld_later(tenant: Tenant, tmp_
     origin, journal = tenant.log.state().origin, tmp_path / "journal"
     first = next(one for one in tenant.log.get("/events").json["events"] if "secret-plan-4" in one["event"])
     promise = {"ledger": f"{origin} {first['index']}", "request_id": json.loads(first["event"])["request_id"]}
-    tenant.set(journal=journal)
+    tenant.opt(journal=journal)
 
     def told(change: Callable[..., Any]) -> tuple[int, set[str]]:
         with journal.open("a") as file:

@@ -114,7 +114,7 @@ def test_a_long_way_is_proved_in_parts_and_survives_a_stop(tenant: Tenant, monke
 
 
 def test_what_is_kept_is_what_was_logged(tenant: Tenant) -> None:
-    tenant.set(keep=True)
+    tenant.opt(keep=True)
     tenant.round()
     path = tenant.folder / "events.jsonl"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -144,14 +144,14 @@ def test_the_tenants_own_policy_holds(tenant: Tenant) -> None:
     one = witness("one.example")
     keys = "".join(line + "\n" for line in served.splitlines() if line.startswith("log "))
     own = f"{keys}witness one {one.verifier}\nquorum one\n"
-    tenant.set(policy=own)
+    tenant.opt(policy=own)
     assert tenant.kinds() == (3, {"policy-changed"})
-    tenant.set(policy=served)
+    tenant.opt(policy=served)
     assert tenant.kinds() == (0, {"policy-adopted"})
-    tenant.set(policy=None)
+    tenant.opt(policy=None)
     assert tenant.kinds() == (0, set())
     for bad in ("quorum none\n", "nonsense", "\n".join(keys.splitlines()[:1]) + "\nquorum none\n"):
-        tenant.set(policy=bad)
+        tenant.opt(policy=bad)
         with pytest.raises(Invalid, match="policy file"):
             tenant.round()
 
@@ -235,12 +235,12 @@ def test_witnesses_with_addresses_that_are_none(tenant: Tenant) -> None:
     one = witness("one.example")
     from andromede.sovereignty.monitor.views import ask_witness
 
-    tenant.set(ask=ask_witness)
+    tenant.opt(ask=ask_witness)
     for number, url in enumerate(("ftp://x", "http://[", "http://x:99999", "http://x:0", "http://é/", "x")):
         text = f"{keys}witness one {one.verifier} {url}\nquorum none\n"
         folder = tenant.folder.with_name(f"m{number}")
         other = Tenant(tenant.log, folder)
-        other.set(policy=text, ask=ask_witness)
+        other.opt(policy=text, ask=ask_witness)
         code, kinds = other.kinds()
         assert (code, "witness-silent" in kinds) == (3, True)
 

@@ -58,7 +58,7 @@ class TwoFaced:
 @pytest.fixture
 def operator(tenant: Tenant, tmp_path: Path) -> Iterator[TwoFaced]:
     two = TwoFaced(tenant, tmp_path)
-    tenant.set(ask=ask_witness)
+    tenant.opt(ask=ask_witness)
     tenant.limits(witness=10**9)
     two.show_witness()
     assert tenant.kinds() == (0, set())  # the witness's view, over HTTP, is the server's
@@ -123,8 +123,8 @@ def test_a_witness_that_is_silent_or_lies_proves_nothing(operator: TwoFaced, ten
     def forged(url: str, path: str) -> str:
         return note.replace(note.split("\n")[2], verifier.base64_text(tree.EMPTY_ROOT))
 
-    tenant.set(ask=forged)
+    tenant.opt(ask=forged)
     assert tenant.kinds() == (3, {"witness-note"})
     operator.witness.close()
-    tenant.set(ask=ask_witness)
+    tenant.opt(ask=ask_witness)
     assert tenant.kinds() == (0, {"witness-silent"})
