@@ -173,6 +173,7 @@ class Conf:
             "img_file": str(hosted.file),
             "img_disk_format": "qcow2",
             "dhcp_client": "udhcpc",
+            "target_dir": f"/home/{hosted.user}",
         }
         if newest := hosted.newest.get("placement"):
             self.parser["placement"] = {"min_microversion": "1.0", "max_microversion": newest}

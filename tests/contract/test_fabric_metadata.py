@@ -45,14 +45,14 @@ class Guests:
     """Servers of all ports but one."""
 
     unknown = f.ident("b 12")
-    kept: bytes = b""
+    kept: str = ""
 
     def documents(self, port_id: str) -> metadata.Documents | None:
         if port_id == f.ident("broken"):
             raise Unavailable("the database is away")
         return None if port_id == self.unknown else Facts(port_id)
 
-    def keep_password(self, port_id: str, text: bytes) -> bool:
+    def keep_password(self, port_id: str, text: str) -> bool:
         first = not self.kept
         self.kept = text
         return first

@@ -57,6 +57,11 @@ class Pictures:
         self.made.append({"name": name, "project": project_id, **properties})
         return self.named(len(self.made))
 
+    def create_mapped(
+        self, tx: Tx, owner: tuple[str, str], name: str, properties: Mapping[str, Any], request_id: str
+    ) -> str:
+        return self.create(owner[0], owner[1], name, properties, request_id)
+
     @staticmethod
     def named(number: int) -> str:
         """The id of the image that was made as the so-manieth."""
@@ -177,6 +182,8 @@ class Blocks:
 
     known: dict[str, VolumeFacts]
     held: dict[str, str] = dataclasses.field(default_factory=dict)
+    taken: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    """Snapshots: the volume and the name."""
 
     def find(self, volume_id: str, project_id: str) -> VolumeFacts:
         if volume_id not in self.known:
@@ -192,6 +199,10 @@ class Blocks:
         if volume_id in self.held:
             raise Invalid(f"Volume {volume_id} is reserved, it is not available.", "state")
         self.held[volume_id] = server_id
+
+    def take_snapshot(self, volume_id: str, who: tuple[str, str], name: str, tx: Tx) -> str:
+        self.taken.append((volume_id, name))
+        return SNAPSHOT
 
     def begin_detaching(self, volume_id: str, server_id: str, request_id: str, tx: Tx) -> None:
         if self.held.get(volume_id) != server_id:

@@ -10,6 +10,7 @@ from andromede.compute.checks import Fields, refuse
 from andromede.compute.core import Version, is_admin, project_of, version
 from andromede.compute.deeds import check
 from andromede.compute.model import Server, State
+from andromede.compute.planning import check_bytes
 from andromede.compute.server_bodies import reference as reference_of
 from andromede.compute.server_routes import PATH, changes_of, found, password, server_target, shown
 from andromede.compute.service import Compute
@@ -79,6 +80,7 @@ def _rescue(call: ComputeCall, server: Server, value: Any) -> Reply:
     facts = server.image
     if image is not None:
         found_image = call.services.planner.image(image, project_of(call))
+        check_bytes(found_image)
         facts = {"properties": dict(found_image.properties)}
     if not server.root_gb:
         raise Invalid("Cannot rescue a volume-backed instance", "rescue")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
-from andromede.compute import capacity
+from andromede.compute import actions, capacity
 from andromede.compute.core import Core
-from andromede.compute.model import Flavor, Server, State
+from andromede.compute.model import Device, DeviceState, Flavor, Server, State
 from andromede.compute.neighbours import ImageFacts
-from andromede.compute.planning import image_root_gb
+from andromede.compute.planning import check_bytes, image_root_gb
 from andromede.compute.quotas import Quotas
 from andromede.compute.servers import Servers
 from andromede.compute.states import SHOWN, view
+from andromede.compute.tables import DEVICES
 from andromede.errors import Conflict, Invalid
 from andromede.web.call import Call
 
@@ -67,6 +69,17 @@ def check(server: Server, word: str, sources: frozenset[str]) -> None:
 
 def _vm_state(state: str) -> str:
     return SHOWN[state].vm_state
+
+
+def _mapping(row: Device, snapshot_id: str) -> dict[str, Any]:
+    """A disk of an image that names snapshots, in the words of Nova's block device mapping v2."""
+    return {
+        "source_type": "snapshot", "destination_type": "volume", "snapshot_id": snapshot_id, "volume_id": None,
+        "image_id": None, "volume_size": row.size_gb, "volume_type": None, "no_device": None,
+        "boot_index": row.boot_index if row.boot_index >= 0 else None, "device_name": row.device_name or None,
+        "device_type": "disk", "disk_bus": "virtio", "guest_format": None, "tag": None,
+        "delete_on_termination": row.delete_on_termination,
+    }  # fmt: skip
 
 
 class Deeds:
@@ -134,6 +147,7 @@ class Deeds:
         flavor_disk = int(server.flavor.get("disk", 0))
         if image.status != "active":
             raise Invalid(f"Image {image.id} is not active.", "image")
+        check_bytes(image)
         if int(server.flavor.get("ram", 0)) < image.min_ram:
             raise Invalid("Flavor's memory is too small for requested image.", "flavor")
         if flavor_disk and flavor_disk < image_root_gb(image):
@@ -151,14 +165,38 @@ class Deeds:
         self, call: Call[Any], server: Server, name: str, properties: dict[str, Any], word: str,
         *, wish: dict[str, Any] | None = None,
     ) -> str:  # fmt: skip
-        """Make an image of a server; the id of the image, which a worker fills."""
+        """Make an image of a server; the id of the image, which a worker fills. Of a server on volumes it names
+        snapshots of them, and is there at once."""
         deed = DEEDS[word]
         check(server, deed.word, deed.sources)
+        if not server.root_gb:
+            return self._map(call, server, name, properties)
         image_id = self._core.images.create(
             server.project_id, call.who.user_id, name, properties, call.request_id
         )  # fmt: skip
         wish = {"image_id": image_id, "name": name, **(wish or {})}
         self._servers.act(call, server, (word, deed.state), wish=wish, task="image_snapshot_pending")
+        return image_id
+
+    def _map(self, call: Call[Any], server: Server, name: str, properties: dict[str, Any]) -> str:
+        core, who = self._core, (call.who.user_id, call.request_id)
+        with core.desk.change(call, f"server/{server.id}", server.project_id) as change:
+            wanted = {"server_id": server.id, "kind": "disk", "target": "volume", "state": DeviceState.ATTACHED}
+            mapping = [
+                _mapping(row, core.volumes.take_snapshot(row.volume_id, who, f"snapshot for {name}", change.tx))
+                for row in DEVICES.select(change.tx, wanted)
+            ]
+            own = {
+                "block_device_mapping": json.dumps(mapping), "bdm_v2": "True",
+                "root_device_name": server.root_device_name,
+            }  # fmt: skip
+            owner = (server.project_id, call.who.user_id)
+            image_id = core.images.create_mapped(change.tx, owner, name, {**properties, **own}, call.request_id)
+            asked = (call.request_id, call.who.project_id or server.project_id, call.who.user_id)
+            actions.begin(change.tx, server, asked, "createImage", change.now_us)
+            span = (change.now_us, change.now_us)
+            actions.event(change.tx, (server.id, call.request_id), actions.NAMES["snapshotting"], span)
+            actions.finish(change.tx, server.id, call.request_id, change.now_us)
         return image_id
 
     def shelve(self, call: Call[Any], server: Server, properties: dict[str, Any]) -> Server:

@@ -172,15 +172,14 @@ def list_groups(call: ComputeCall) -> Body:
 
 @routes.add("GET", ONE + "/os-server-password", "compute:show_password", target=server_target)
 def show_password(call: ComputeCall) -> Body:
-    """The password that a guest encrypted for its owner: none does here."""
-    found(call)
-    return {"password": ""}
+    """What the guest left for its owner at the metadata service."""
+    return {"password": found(call).guest_password}
 
 
 @routes.add("DELETE", ONE + "/os-server-password", "compute:delete_password", target=server_target, status=204)
 def delete_password(call: ComputeCall) -> None:
-    """Forget the password of the documents that the guest reads."""
-    call.services.servers.change(call, found(call), admin_pass="")
+    """Forget it, and the password of the documents that the guest reads."""
+    call.services.servers.change(call, found(call), admin_pass="", guest_password="")
 
 
 # --- diagnostics

@@ -35,6 +35,8 @@ class Documents:
     ec2: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Injected files: path -> content."""
+    password: str = ""
+    """What the guest left for its owner."""
 
     def drive(self) -> dict[str, bytes]:
         """The files of a config drive, by path."""
@@ -63,7 +65,7 @@ class Documents:
             "vendor_data2.json": self.vendor_data2,
         }.get(name)
         if name == "password":
-            return b""
+            return self.password.encode()
         return None if found is None else _bytes(found)
 
     def content(self, name: str) -> bytes | None:
@@ -214,4 +216,5 @@ def documents(
     return Documents(
         server.id, server.project_id, meta, network_data(nics), vendor, {"static": vendor},
         _plain(server.user_data) if server.user_data else None, _ec2(server, zone, addresses, groups), files,
+        server.guest_password,
     )  # fmt: skip

@@ -117,6 +117,8 @@ class Server(Work):
     config_drive: bool = False
     admin_pass: str = ""
     """A password that rescue or rebuild set, for the guest's metadata; nobody else reads it."""
+    guest_password: str = ""
+    """What the guest wants kept for its owner, as a rule sealed for the owner's key; set once."""
     availability_zone: str = ""
     networks: str = "list"
     security_groups: list[Any] = field(default_factory=list)

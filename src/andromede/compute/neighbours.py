@@ -130,6 +130,12 @@ class Images(Protocol):
     def create(self, project_id: str, user_id: str, name: str, properties: Mapping[str, Any], request_id: str) -> str:
         """A queued image, to be filled by the host role; its id."""
 
+    def create_mapped(
+        self, tx: Tx, owner: tuple[str, str], name: str, properties: Mapping[str, Any], request_id: str
+    ) -> str:
+        """An active image without bytes, whose properties name snapshots, as part of the caller's transaction; its id.
+        `owner`: project and user."""
+
 
 class Networks(Protocol):
     """Ports and what hangs on them."""
@@ -198,6 +204,10 @@ class Volumes(Protocol):
     def reserve(self, volume_id: str, project_id: str, server_id: str, request_id: str, tx: Tx) -> None:
         """Hold a volume for a server, as part of the caller's transaction. Raises `Invalid` for one that is not
         free."""
+
+    def take_snapshot(self, volume_id: str, who: tuple[str, str], name: str, tx: Tx) -> str:
+        """Begin a snapshot of a volume, in use or not, as part of the caller's transaction; its id. `who`: user and
+        request. Raises `Invalid`, `OverQuota`."""
 
     def begin_detaching(self, volume_id: str, server_id: str, request_id: str, tx: Tx) -> None:
         """The volume is about to be detached."""

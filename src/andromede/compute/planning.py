@@ -52,12 +52,22 @@ def image_root_gb(image: ImageFacts) -> int:
     return max(1, image.min_disk, math.ceil(max(image.virtual_size, image.size) / GIB))
 
 
+def check_bytes(image: ImageFacts) -> None:
+    """Raise `Invalid` for an image that only names snapshots: no disk can be made of it alone."""
+    if not image.size and image.properties.get("block_device_mapping"):
+        raise Invalid(
+            f"Image {image.id} has no bytes of its own, it names snapshots of volumes: create a server of it.", "image"
+        )
+
+
 def check_image(image: ImageFacts, flavor: Flavor, local: bool) -> None:
     """Raise `Invalid` where an image cannot run in a flavor."""
     if image.status != "active":
         raise Invalid(f"Image {image.id} is not active.", "image")
     if flavor.ram < image.min_ram:
         raise Invalid("Flavor's memory is too small for requested image.", "flavor")
+    if local:
+        check_bytes(image)
     if local and flavor.disk and flavor.disk < image_root_gb(image):
         raise Invalid(
             f"Flavor's disk is too small for requested image. Flavor disk is {flavor.disk} GiB, image needs "
@@ -181,6 +191,8 @@ class Planner:
             return resolved, facts, 0
         if resolved.source == "blank":
             raise Invalid("Block Device Mapping is Invalid: a blank volume cannot be booted.", "devices")
+        if image is not None:
+            check_image(image, flavor, False)
         return resolved, image, 0
 
     def _volume(self, disk: DiskWish, project: str) -> VolumeFacts:

@@ -270,6 +270,8 @@ CREATE INDEX placement_allocation_provider ON placement_allocation (provider_id)
 
 _BOOTED = "ALTER TABLE compute_host ADD COLUMN booted_us {int} NOT NULL DEFAULT 0;\n"
 
+_PASSWORD = "ALTER TABLE compute_server ADD COLUMN guest_password {text} NOT NULL DEFAULT '';\n"
+
 _UNREAD = "".join(
     f"ALTER TABLE compute_{table} DROP COLUMN {column};\n"
     for table, columns in (
@@ -285,4 +287,5 @@ MIGRATIONS = [
     Migration("compute", 3, "capacity: providers, inventories, allocations", _CAPACITY),
     Migration("compute", 4, "since when hosts run", _BOOTED),
     Migration("compute", 5, "columns that nobody reads go", _UNREAD),
+    Migration("compute", 6, "the password that a guest keeps for its owner", _PASSWORD),
 ]

@@ -17,7 +17,7 @@ from andromede.compute.server_store import Search
 from andromede.compute.states import REST, view
 from andromede.compute.tables import DEVICES, SERVERS, TAGS
 from andromede.errors import Conflict, NoCapacity, NotFound, OverQuota
-from andromede.ids import base32
+from andromede.ids import base32, request_id
 from andromede.web.call import Call
 from andromede.work import lifecycle
 
@@ -199,6 +199,14 @@ class Servers:
             changes = {"updated_us": change.now_us, **changes}
             SERVERS.update(change.tx, {"id": server.id}, **changes)
         return dataclasses.replace(server, **changes)
+
+    def keep_password(self, server: Server, text: str) -> bool:
+        """Keep a password that the guest sent; whether there was none before."""
+        if server.guest_password:
+            return False
+        desk, name = self.core.desk, f"server/{server.id}"
+        with desk.system("compute:keep_password", name, server.project_id, request_id(desk.ids)) as change:
+            return SERVERS.update(change.tx, {"id": server.id, "guest_password": ""}, guest_password=text) == 1
 
     def set_metadata(
         self, call: Call[Any], server: Server, items: Mapping[str, str], replace: bool = False, drop: str = ""

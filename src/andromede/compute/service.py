@@ -45,6 +45,10 @@ class Compute:
         """What the guest behind a port may read of itself. Raises `NotFound`."""
         return self.documents(self.core.networks.server_of(port_id))
 
+    def keep_password(self, port_id: str, text: str) -> bool:
+        """Keep what the guest behind a port left for its owner; whether it was the first. Raises `NotFound`."""
+        return self.servers.keep_password(self.servers.find(self.core.networks.server_of(port_id), None), text)
+
     def documents(self, server_id: str) -> Documents:
         """What a guest may read of itself, for the metadata service and the config drive. Raises `NotFound`."""
         server = self.servers.find(server_id, None)

@@ -110,7 +110,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImage:
-    """What to make. Defaults as a client that says nothing gets them."""
+    """What to make. Defaults as a client that says nothing gets them. `bare`: no bytes will come, its properties say
+    all (snapshots to boot from); active at once."""
 
     id: str | None = None
     name: str | None = None
@@ -123,6 +124,7 @@ class NewImage:
     os_hidden: bool = False
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    bare: bool = False
 
 
 IMAGES = Table("image", Image)

@@ -117,6 +117,13 @@ class Images:
                 keep(change.tx)
         return image
 
+    def create_within(self, tx: Tx, owner: tuple[str, str], new: NewImage, request_id: str) -> Image:
+        """The same as part of the caller's transaction; `owner`: project and user."""
+        with self.desk.within(tx, "image:create", "", owner[0], request_id) as change:
+            image = self._new(change, new, owner[0], owner[1], request_id)
+            change.object = f"image/{image.id}"
+        return image
+
     def _new(self, change: Change, new: NewImage, owner: str, user_id: str, request_id: str) -> Image:
         image_id = new.id or self.desk.ids.dashed()
         if IMAGES.find(change.tx, id=image_id) is not None:
@@ -126,7 +133,8 @@ class Images:
             disk_format=new.disk_format, container_format=new.container_format, min_disk=new.min_disk,
             min_ram=new.min_ram, protected=new.protected, os_hidden=new.os_hidden, created_us=change.now_us,
             updated_us=change.now_us, tags=list(new.tags), properties=dict(new.properties), keeper=owner,
-            state="queued", since_us=change.now_us, request_id=request_id,
+            state="active" if new.bare else "queued", size=0 if new.bare else None, since_us=change.now_us,
+            request_id=request_id,
         )  # fmt: skip
         IMAGES.insert(change.tx, image)
         store.put_words(change.tx, image.id, image.tags, image.properties)

@@ -52,7 +52,7 @@ class Guests(Protocol):
     def documents(self, port_id: str) -> Documents | None:
         """The facts of the server that has this port, None without one."""
 
-    def keep_password(self, port_id: str, text: bytes) -> bool:
+    def keep_password(self, port_id: str, text: str) -> bool:
         """What the server wants kept as its password, sealed for its owner; whether it was the first and was kept."""
 
 
@@ -123,7 +123,11 @@ def keep_password(guests: Guests, port_id: str, body: bytes) -> Answer:
     """The answer to a POST of a password."""
     if len(body) > MOST_PASSWORD:
         return Answer(400, b"the password is longer than 1020 bytes\n")
-    if not guests.keep_password(port_id, body):
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return Answer(400, b"the password is not UTF-8\n")
+    if not guests.keep_password(port_id, text):
         return Answer(409, b"the password was set before and stays\n")
     return Answer(200)
 

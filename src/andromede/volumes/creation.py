@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +57,18 @@ def needs(picture: Picture) -> int:
     return max(picture.min_disk, -(-max(picture.virtual_size, picture.size) // GIB), 1)
 
 
+def mapped(picture: Picture) -> str:
+    """The snapshot that an image of a server on volumes names as its root; "" for an image of bytes."""
+    try:
+        rows = json.loads(picture.properties.get("block_device_mapping") or "[]")
+    except ValueError:
+        return ""
+    if picture.size or not isinstance(rows, list):
+        return ""
+    roots = (row for row in rows if isinstance(row, dict) and row.get("boot_index") == 0)
+    return str(next(roots, {}).get("snapshot_id") or "")
+
+
 def about(picture: Picture) -> dict[str, str]:
     """What a volume remembers of its image."""
     facts = {
@@ -74,6 +87,12 @@ def about(picture: Picture) -> dict[str, str]:
 def plan(reader: Reader, pictures: Pictures, project_id: str, wish: VolumeWish, anyone: bool = False) -> Plan:
     """Resolve a wish. `anyone`: administrators copy what belongs to others."""
     owner = None if anyone else project_id
+    picture = pictures.find(wish.image_id, project_id) if wish.image_id else None
+    if picture is not None:
+        if picture.status != "active":
+            raise Invalid(f"Image {picture.id} is {picture.status}: it must be active to make a volume of it.", "image")
+        if snapshot_id := mapped(picture):
+            wish, picture = replace(wish, image_id="", snapshot_id=snapshot_id), None
     least, image_metadata, bootable, kind = 0, {}, False, ""
     if wish.snapshot_id:
         snapshot = snapshot_of(reader, wish, owner)
@@ -84,10 +103,7 @@ def plan(reader: Reader, pictures: Pictures, project_id: str, wish: VolumeWish, 
     elif wish.source_id:
         source = source_of(reader, wish, owner)
         least, image_metadata, bootable, kind = source.size, source.image_metadata, source.bootable, source.type_id
-    elif wish.image_id:
-        picture = pictures.find(wish.image_id, project_id)
-        if picture.status != "active":
-            raise Invalid(f"Image {picture.id} is {picture.status}: it must be active to make a volume of it.", "image")
+    elif picture is not None:
         least, image_metadata, bootable = needs(picture), about(picture), True
     size = wish.size or (least if not wish.image_id else 0)
     if not 1 <= size <= LARGEST:

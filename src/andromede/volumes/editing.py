@@ -134,8 +134,11 @@ def reimage(volumes: Volumes, call: AnyCall, volume: Volume, picture: Picture, r
     with volumes.desk.change(call, name_of(volume), volume.project_id) as change:
         volume = attaching.locked(change.tx, volume.id)
         attaching.refuse(volume, "written anew", "available", "error", *(("reserved",) if reserved else ()))
-        if picture.status != "active" or creation.needs(picture) > volume.size:
-            raise Invalid(f"Image {picture.id} is not active or does not fit into volume {volume.id}.", "image")
+        if picture.status != "active" or creation.needs(picture) > volume.size or creation.mapped(picture):
+            raise Invalid(
+                f"Image {picture.id} is not active, does not fit into volume {volume.id}, or has no bytes of its own.",
+                "image",
+            )
         VOLUMES.update(change.tx, {"id": volume.id}, image_metadata=creation.about(picture), bootable=True)
         begin(
             change.tx, VOLUMES.name, volume.id, (volume.state, "downloading"), change.now_us,

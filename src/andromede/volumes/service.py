@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from andromede.audit.changes import Change, Desk
 from andromede.db import Tx
+from andromede.db.table import Reader
 from andromede.errors import Invalid, NotFound
 from andromede.volumes import attaching, creation, store
 from andromede.volumes.disks import Disks
@@ -132,21 +133,25 @@ class Volumes:
                 attaching.detached(change, known)
 
     def delete(self, volume_id: str, request_id: str, tx: Tx | None = None) -> bool:
-        """Delete a volume that nothing is attached to, snapshots included, as `delete_on_termination` wants; whether
-        it was there. One that is still being made is given up."""
+        """Delete a volume that nothing is attached to, as `delete_on_termination` wants; whether it goes. One that is
+        still being made is given up, and one of which there are snapshots stays: images may name them."""
         volume = VOLUMES.find(tx or self.desk.db, id=volume_id)
-        if volume is None:
+        if volume is None or self._snapshotted(tx or self.desk.db, volume):
             return False
         with self._change(tx, "volume:delete", volume, request_id) as change:
             volume = attaching.locked(change.tx, volume_id)
-            for snapshot in store.snapshots_of(change.tx, volume):
-                signal(change.tx, SNAPSHOTS.name, snapshot.id, "delete", change.now_us)
+            if self._snapshotted(change.tx, volume):
+                return False
             states = (DELETABLE, "deleting")
             if not begin(change.tx, VOLUMES.name, volume_id, states, change.now_us, request_id=request_id):
                 if volume.state not in ("creating", "downloading", "deleting"):
                     attaching.refuse(volume, "deleted", *DELETABLE)
                 signal(change.tx, VOLUMES.name, volume_id, "delete", change.now_us)
         return True
+
+    @staticmethod
+    def _snapshotted(reader: Reader, volume: Volume) -> bool:
+        return any(snapshot.state != "deleting" for snapshot in store.snapshots_of(reader, volume))
 
     def attachments(self, volume_id: str) -> list[Attachment]:
         """Of one volume, the oldest first."""

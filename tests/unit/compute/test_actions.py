@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from andromede.compute.tables import ALLOCATIONS
-from tests.support.nova import BIG_IMAGE, GROUP, IMAGE, NETWORK, NOTHING, WEB_GROUP, Nova
+from andromede.compute.neighbours import ImageFacts
+from andromede.compute.tables import ALLOCATIONS, DEVICES
+from tests.support.nova import (
+    BIG_IMAGE,
+    BOOT_VOLUME,
+    GROUP,
+    IMAGE,
+    NETWORK,
+    NOTHING,
+    SNAPSHOT,
+    VOLUME,
+    WEB_GROUP,
+    Nova,
+)
 
 PLAIN = [
     ("os-start", "stopped", "starting"), ("os-stop", "active", "stopping"), ("pause", "active", "pausing"),
@@ -189,6 +202,37 @@ def test_images_of_servers(nova: Nova) -> None:
     assert nova.act(server, "createImage", many).status == 403
     nova.arrive(server, "rescued")
     assert nova.act(server, "createImage", {"name": "x"}).status == 409
+
+
+def test_the_image_of_a_server_on_volumes_names_snapshots(nova: Nova) -> None:
+    root = {"uuid": BOOT_VOLUME, "source_type": "volume", "destination_type": "volume", "boot_index": 0}
+    data = {"uuid": VOLUME, "source_type": "volume", "destination_type": "volume", "delete_on_termination": True}
+    server = nova.active(imageRef="", block_device_mapping_v2=[root, data])
+    assert nova.act(server, "createImage", {"name": "snap"}, "2.45").status == 202
+    assert nova.row(server).state == "active", "no worker has to do anything"
+    assert nova.blocks.taken == [(BOOT_VOLUME, "snapshot for snap"), (VOLUME, "snapshot for snap")]
+    made = nova.images.made[-1]
+    assert (made["name"], made["bdm_v2"], made["root_device_name"]) == ("snap", "True", "/dev/vda")
+    rows = json.loads(made["block_device_mapping"])
+    assert [(row["source_type"], row["snapshot_id"], row["boot_index"], row["volume_size"]) for row in rows] == [
+        ("snapshot", SNAPSHOT, 0, 3), ("snapshot", SNAPSHOT, None, 1),
+    ]  # fmt: skip
+    assert [row["delete_on_termination"] for row in rows] == [False, True]
+    history = nova.call("GET", f"/servers/{server}/os-instance-actions").json["instanceActions"]
+    assert "createImage" in [row["action"] for row in history]
+    image = ImageFacts(NOTHING, "snap", "active", properties={"block_device_mapping": made["block_device_mapping"]})
+    nova.images.known[NOTHING] = image
+    again = nova.server(imageRef=NOTHING)
+    devices = DEVICES.select(nova.db, {"server_id": str(again["id"]), "kind": "disk"})
+    assert [(row.source, row.source_id, row.target) for row in devices] == [("snapshot", SNAPSHOT, "volume")] * 2
+    local = {"uuid": NOTHING, "source_type": "image", "destination_type": "local", "boot_index": 0}
+    other = nova.active()
+    for answer in (
+        nova.call("POST", "/servers", {"server": {
+            "name": "x", "flavorRef": "tiny", "imageRef": NOTHING, "block_device_mapping_v2": [local]}}),
+        nova.act(other, "rebuild", {"imageRef": NOTHING}), nova.act(other, "rescue", {"rescue_image_ref": NOTHING}),
+    ):  # fmt: skip
+        assert answer.status == 400 and b"no bytes of its own" in answer.raw
 
 
 def test_locks(nova: Nova) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from andromede.app.hosting import metadata
 from andromede.compute import actions
 from andromede.compute.tables import DEVICES, SERVERS
 from andromede.errors import NotFound
@@ -215,6 +216,19 @@ def test_passwords_and_migrations(nova: Nova) -> None:
     assert nova.admin("DELETE", f"/servers/{server}/migrations/1", None, "2.24").status == 404
     force = {"force_complete": None}
     assert nova.admin("POST", f"/servers/{server}/migrations/1/action", force, "2.22").status == 404
+
+
+def test_a_guest_keeps_a_password_for_its_owner(nova: Nova) -> None:
+    server = nova.active()
+    port = nova.wires.create_port(nova.project_id, server, NETWORK, "10.0.0.5", "r")
+    guests, path = metadata.Servers(nova.hosted.site), f"/servers/{server}/os-server-password"
+    assert [guests.keep_password(port.id, text) for text in ("sealed", "other")] == [True, False]
+    assert nova.call("GET", path).json == {"password": "sealed"}
+    assert nova.compute.metadata(port.id).openstack("password") == b"sealed"
+    assert guests.keep_password(NOTHING, "x") is False
+    assert nova.call("DELETE", path).status == 204
+    assert nova.call("GET", path).json == {"password": ""}
+    assert guests.keep_password(port.id, "again") is True
 
 
 def test_a_guest_reads_of_itself(nova: Nova) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -102,7 +104,30 @@ def test_the_tree_of_tiny_holds_what_was_wanted_and_no_more(told: Debian, tmp_pa
     assert entries["lib/modules/virtio_blk.ko"].data == b"module" and "lib/modules/other.ko" not in entries
     assert entries["bin/sh"].data == b"dash", "no applet takes the place of a program"
     assert entries["sbin/init"].data == entries["bin/ls"].data == b"/bin/busybox" and "bin/init" not in entries
-    assert entries["bin/nc"].data.startswith(b"#!/bin/sh") and entries["bin/busybox"].mode & 0o7777 == 0o4755
+    assert entries["bin/nc"].data.startswith(b"#!/bin/sh") and entries["bin/curl"].data.startswith(b"#!/bin/sh")
+    assert entries["bin/busybox"].mode & 0o7777 == 0o4755
+
+
+@pytest.mark.parametrize(("words", "told", "code"), [
+    ("http://x/a", "wget -q -Y off -O - http://x/a", 0),
+    ("-sSf -k -A me -H a:b -m 5 -o f http://x", "timeout 5 busybox wget -q -Y off -O f -U me --header a:b "
+     "--no-check-certificate http://x", 0),
+    ("-X POST -d data http://x", "wget -q -Y off -O - --post-data data http://x", 0),
+    ("-X POST http://x", "wget -q -Y off -O - --post-data  http://x", 0),
+    ("-X PUT http://x", "curl: (1) this guest's curl knows GET and POST, not PUT", 1),
+    ("-I http://x", "curl: (2) this guest's curl does not know -I", 2),
+    ("-s", "curl: (2) no URL specified", 2),
+])  # fmt: skip
+def test_curl_of_tiny_is_wget(tmp_path: Path, words: str, told: str, code: int) -> None:
+    box = tmp_path / "busybox"
+    box.write_text('#!/bin/sh\necho "$@"\n')
+    box.chmod(0o700)
+    script = resources.files("andromede.images.recipes") / "guest" / "curl"
+    done = subprocess.run(
+        ["/bin/sh", "-s", "--", *words.split()], input=script.read_text(), capture_output=True, text=True, check=False,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (sorted((done.stdout + done.stderr).split()), done.returncode) == (sorted(told.split()), code)
 
 
 def test_debian_is_laid_out(told: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

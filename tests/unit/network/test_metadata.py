@@ -83,17 +83,18 @@ def test_older_versions_list_what_they_had() -> None:
 
 
 def test_a_password_is_kept_once() -> None:
-    kept: list[bytes] = []
+    kept: list[str] = []
 
     class Guests:
         def documents(self, port_id: str) -> metadata.Documents | None:
             return None
 
-        def keep_password(self, port_id: str, text: bytes) -> bool:
+        def keep_password(self, port_id: str, text: str) -> bool:
             kept.append(text)
             return len(kept) == 1
 
     paths = ("/openstack/latest/password", "/openstack/password", "/latest/password")
     assert [takes_password(path) for path in paths] == [True, False, False]
     assert keep_password(Guests(), "p", b"x" * 1021).status == 400
+    assert keep_password(Guests(), "p", b"\xff").status == 400
     assert [keep_password(Guests(), "p", b"sealed").status for _ in range(2)] == [200, 409]

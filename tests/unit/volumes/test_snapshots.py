@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from andromede.app.hosting.compute_neighbours import ImagesHere, VolumesHere
 from andromede.errors import Invalid, NotFound, Unavailable
+from andromede.volumes import creation
+from andromede.volumes.ports import Picture
 from andromede.volumes.service import VolumeWish
 from andromede.volumes.tables import ATTACHMENTS, DISKS, VOLUMES
 from tests.unit.volumes.conftest import Cinder
@@ -505,6 +509,9 @@ def test_what_nova_holds_only_nova_gives_back(cinder: Cinder) -> None:
     for call in (service.attach, service.begin_detaching):
         with pytest.raises((Invalid, NotFound)):
             call(volume["id"], SERVER, *(("/dev/vdb",) if call == service.attach else ()), "req-1")
+    taken = snapshot(cinder, volume["id"])
+    assert service.delete(volume["id"], "req-1") is False and cinder.state(f"/volumes/{volume['id']}") == "available"
+    cinder.call("DELETE", f"/snapshots/{taken['id']}", status=202)
     assert service.delete(volume["id"], "req-1") is True
     cinder.settle(1)
     assert service.delete(volume["id"], "req-1") is False
@@ -544,6 +551,45 @@ def test_volumes_for_servers(cinder: Cinder) -> None:
     assert cinder.volumes.delete(stuck.id, "req-1")
     cinder.settle(1)
     assert VOLUMES.find(cinder.db, id=stuck.id) is None
+
+
+def test_compute_makes_images_that_name_snapshots(cinder: Cinder) -> None:
+    volume, site = cinder.volume(), cinder.hosted.site
+    write(cinder, volume["id"], b"root")
+    blocks, images = VolumesHere(site), ImagesHere(site)
+    with pytest.raises(ZeroDivisionError), cinder.db.write() as tx:
+        blocks.take_snapshot(volume["id"], ("user", "req-1"), "snapshot for image", tx)
+        raise ZeroDivisionError
+    assert cinder.get("/snapshots")["snapshots"] == []
+    with cinder.db.write() as tx:
+        taken = blocks.take_snapshot(volume["id"], ("user", "req-1"), "snapshot for image", tx)
+        rows = json.dumps([{"boot_index": None, "snapshot_id": "x"}, {"boot_index": 0, "snapshot_id": taken}])
+        told = {"block_device_mapping": rows, "min_disk": "1"}
+        made = images.create_mapped(tx, (cinder.project, "user"), "image", told, "req-1")
+    cinder.settle(2)
+    assert cinder.get(f"/snapshots/{taken}")["snapshot"]["name"] == "snapshot for image"
+    facts = images.find(made, cinder.project)
+    assert (facts.status, facts.size, facts.min_disk) == ("active", 0, 1)
+    assert facts.properties["block_device_mapping"] == rows
+
+
+def test_a_volume_of_an_image_that_names_snapshots(cinder: Cinder) -> None:
+    data = b"bytes of an image"
+    whole = Picture("0000cafe-0000-4000-8000-000000000000", "whole", "active", size=len(data))
+    cinder.twin.pictures.add(whole, data)
+    volume = cinder.volume(imageRef=whole.id)
+    taken = snapshot(cinder, volume["id"])
+    named = json.dumps([{"boot_index": 1}, {"boot_index": 0, "snapshot_id": taken["id"]}])
+    bare = Picture(SERVER, "bare", "active", properties={"block_device_mapping": named})
+    cinder.twin.pictures.add(bare, b"")
+    made = cinder.volume(imageRef=SERVER, size=2)
+    assert made["snapshot_id"] == taken["id"] and made["bootable"] == "true"
+    assert made["volume_image_metadata"] == volume["volume_image_metadata"]
+    assert read(cinder, made["id"], len(data)) == data
+    cinder.act(volume["id"], "os-reimage", {"image_id": SERVER}, version="3.68", status=400)
+    for odd in ("[", "5", '[{"boot_index": 0}]', "[7]"):
+        cinder.twin.pictures.add(replace(bare, properties={"block_device_mapping": odd}), b"")
+        assert creation.mapped(cinder.twin.pictures.find(SERVER, "")) == ""
 
 
 def test_a_disk_waits_while_it_is_copied(cinder: Cinder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from andromede.compute.neighbours import (
 from andromede.db import Tx
 from andromede.errors import Conflict, Denied, Invalid, NotFound
 from andromede.ids import request_id
+from andromede.images.model import NewImage
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
@@ -47,6 +49,16 @@ class VolumesHere:
         """Hold a volume for a server."""
         self._site.volumes.reserve(volume_id, project_id, server_id, request_id, tx)
 
+    def take_snapshot(self, volume_id: str, who: tuple[str, str], name: str, tx: Tx) -> str:
+        """Begin a snapshot of a volume."""
+        from andromede.volumes.snapshots import Snapshots
+
+        volumes, project = self._site.volumes, self._site.volumes.find(volume_id, None).project_id
+        with self._site.desk.within(tx, "volume:snapshot", "", project, who[1]) as change:
+            made = Snapshots(volumes).take(change, volume_id, who, {"name": name}, True)
+            change.object = f"snapshot/{made.id}"
+        return made.id
+
     def begin_detaching(self, volume_id: str, server_id: str, request_id: str, tx: Tx) -> None:
         """The server is asked to let go."""
         self._site.volumes.begin_detaching(volume_id, server_id, request_id, tx)
@@ -71,15 +83,23 @@ class ImagesHere:
 
     def create(self, project_id: str, user_id: str, name: str, properties: Mapping[str, Any], request_id: str) -> str:
         """A queued image, as a server's disk will fill it."""
-        from andromede.images.model import NewImage
+        return self._site.images.create_from(project_id, user_id, _new_image(name, properties), request_id).id
 
-        own = ("andromede_", "os_glance")
-        facts = {key: str(value) for key, value in properties.items() if not key.startswith(own)}
-        new = NewImage(
-            name=name, visibility="private", disk_format="qcow2", container_format="bare",
-            min_disk=int(facts.pop("min_disk", 0) or 0), min_ram=int(facts.pop("min_ram", 0) or 0), properties=facts,
-        )  # fmt: skip
-        return self._site.images.create_from(project_id, user_id, new, request_id).id
+    def create_mapped(
+        self, tx: Tx, owner: tuple[str, str], name: str, properties: Mapping[str, Any], request_id: str
+    ) -> str:
+        """An image that names snapshots."""
+        new = dataclasses.replace(_new_image(name, properties), bare=True)
+        return self._site.images.create_within(tx, owner, new, request_id).id
+
+
+def _new_image(name: str, properties: Mapping[str, Any]) -> NewImage:
+    own = ("andromede_", "os_glance")
+    facts = {key: str(value) for key, value in properties.items() if not key.startswith(own)}
+    return NewImage(
+        name=name, visibility="private", disk_format="qcow2", container_format="bare",
+        min_disk=int(facts.pop("min_disk", 0) or 0), min_ram=int(facts.pop("min_ram", 0) or 0), properties=facts,
+    )  # fmt: skip
 
 
 class NetworksHere:

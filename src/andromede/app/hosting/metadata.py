@@ -29,9 +29,12 @@ class Servers:
         except NotFound:
             return None
 
-    def keep_password(self, port_id: str, text: bytes) -> bool:
-        """No password is kept: owners log in with keys."""
-        return False
+    def keep_password(self, port_id: str, text: str) -> bool:
+        """Compute keeps it for the server's owner."""
+        try:
+            return self.site.compute.keep_password(port_id, text)
+        except NotFound:
+            return False
 
 
 def listener(site: Site) -> Listener:
