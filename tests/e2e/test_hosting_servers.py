@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -61,6 +62,12 @@ class Site:
     def console(self, lines: int | None = None) -> str:
         asked = {} if lines is None else {"length": lines}
         return str(self.ask("POST", f"/servers/{self.server}/action", {"os-getConsoleOutput": asked})["output"])
+
+    def type(self, line: str) -> None:
+        """A line for the shell on the serial port."""
+        with socket.socket(socket.AF_UNIX) as port:
+            port.connect(str(self.place / "s" / "ser"))
+            port.sendall(b"\n" + line.encode() + b"\n")
 
     def answers(self) -> bool:
         """Whether the guest's ssh port says so through the floating IP."""
@@ -243,6 +250,52 @@ def test_a_guest_outlives_every_role_and_is_found_again(site: Site) -> None:
     site.act("unpause", seconds=10.0)
     assert site.pid == pid and site.console(1) is not None
     wait_until("the guest answers as before", site.answers, 30.0, 0.5)
+
+
+def _checked(site: Site, data: Path, disk: Any) -> bytes:
+    """The plain bytes of a restored disk, whose structure is sound."""
+    from andromede.engines.qcow2 import tool
+    from andromede.engines.qcow2.engine import Qcow2Engine
+    from andromede.ids import RandomIds
+
+    engine = Qcow2Engine(data / "volumes", RandomIds())
+    with contextlib.ExitStack() as stack:
+        command = tool.Command(stack)
+        tool.run(command, ["check", "-q", "--image-opts", command.disk(engine.file(disk.id), disk)], "the copy")
+    with engine.plain(disk) as raw:
+        return b"".join(raw.read(at, length) for at, length in raw.extents())
+
+
+def _disk(data: Path, disk_id: str) -> Any:
+    from andromede.app import Base
+    from andromede.app.hosting.site import Site as Services
+    from andromede.config import load
+
+    base = Base.open(load(data), "operator")
+    services = Services(base)
+    try:
+        return services.disks.value(disk_id)
+    finally:
+        services.close()
+        base.db.close()
+
+
+@pytest.mark.skipif("__import__('os').environ.get('ANDROMEDE_TEST_POSTGRES')", reason="restores into SQLite")
+def test_a_backup_of_the_running_cloud_holds_its_disks(site: Site, tmp_path: Path) -> None:
+    site.type("echo word-$((40 + 2)) > /saved; sync; echo done-$((40 + 2))")
+    wait_until("the guest has written", lambda: "done-42" in site.console(), 30.0)
+    second = Installation(tmp_path / "second")
+    site.installation.run("backup", str(tmp_path / "copy"))
+    told = json.loads((tmp_path / "copy" / "backup.json").read_text())
+    live = [Path(one["file"]).stem for one in told["holds"] if one["how"] == "running"]
+    assert len(live) == 1 and told["lacks"] == [] and site.answers()
+    said = second.run("restore", str(tmp_path / "copy")).stdout
+    assert "checked: no errors" in said and "run on this machine on other disks than these" in said
+    disk = _disk(second.data, live[0])
+    assert disk.base.path.parent == second.data / "volumes" / "bases" and disk.base.path.exists()
+    assert b"word-42" in _checked(site, second.data, disk)
+    held = [os.readlink(link) for link in Path(f"/proc/{site.pid}/fd").iterdir()]
+    assert not [name for name in held if name.startswith(str(tmp_path))], "the guest has let go of the copy"
 
 
 def test_a_hypervisor_process_that_is_killed_is_told_and_a_hard_reboot_cures(site: Site) -> None:

@@ -21,7 +21,16 @@ from andromede.app.base import (
 )
 from andromede.app.first import initialise, recover
 from andromede.app.ledger_service import ledger_service
-from andromede.app.operator import access_table, check_store, explain_access, inspect, note_operation, operator_name
+from andromede.app.operator import (
+    access_table,
+    check_store,
+    disk_copies,
+    explain_access,
+    inspect,
+    note_operation,
+    operator_name,
+    settle_disks,
+)
 from andromede.app.processes import (
     api_role,
     document_reconcilers,
@@ -47,6 +56,7 @@ __all__ = [
     "certificates",
     "check_store",
     "custody",
+    "disk_copies",
     "document_reconcilers",
     "explain_access",
     "identity",
@@ -66,6 +76,7 @@ __all__ = [
     "roles",
     "root_key",
     "serve_witness",
+    "settle_disks",
     "tls_context",
     "witness_database",
     "witness_key_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from andromede.errors import Invalid, NotFound
 from andromede.ids import request_id
 
 if TYPE_CHECKING:
+    from andromede.app.hosting.saved import DiskCopies
     from andromede.web.access import AccessTable
 
 
@@ -132,6 +133,33 @@ def note_operation(base: Base, action: str, what: str, purpose: str, tenants: It
     named, who = request_id(base.ids), operator_name()
     with base.db.write() as tx:
         base.recorder.record(tx, [Draft(tenant, who, action, what, named, purpose=purpose) for tenant in tenants])
+
+
+@contextlib.contextmanager
+def disk_copies(base: Base, moved: Callable[[int], None]) -> Iterator[DiskCopies]:
+    """What a backup takes beside rows and blobs."""
+    from andromede.app.hosting.saved import DiskCopies
+    from andromede.app.hosting.site import Site
+
+    site = Site(base)
+    try:
+        yield DiskCopies(site, moved)
+    finally:
+        site.close()
+
+
+def settle_disks(base: Base) -> tuple[list[dict[str, Any]], list[str]]:
+    """After a restore of disks: (findings as of fsck about what is not there, guests of this installation that run on
+    this machine on other disks)."""
+    from andromede.app.hosting import leftovers, restored
+    from andromede.app.hosting.site import Site
+
+    site = Site(base)
+    try:
+        restored.settle(site)
+        return leftovers.missing(site), restored.elsewhere(site)
+    finally:
+        site.close()
 
 
 def check_store(config: Config, deep: bool, step: Callable[[], None], host: bool = False) -> list[dict[str, Any]]:

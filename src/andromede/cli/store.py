@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import socket
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from andromede import config as settings
 from andromede.cli import common, table
-from andromede.cli.output import Output, size
+from andromede.cli.output import Output, Progress, size
 from andromede.clock import SystemClock
 from andromede.errors import Conflict
 from andromede.ids import RandomIds
 from andromede.ops import backup as copies
-from andromede.ops import running
+from andromede.ops import beside, running
 from andromede.ops.layout import Layout
 
 
@@ -38,16 +41,47 @@ def backup(args: argparse.Namespace, out: Output) -> int:
         raise Conflict(f"{folder} lies inside the installation; a backup belongs on another disk", "backup")
     base = app.Base.open(config, "operator")
     app.note_operation(base, "operator:backup", str(folder), "BACKUP")
-    with out.progress("blobs copied") as progress:
-        job = copies.Job(place, config, folder, key_file, base.clock, base.ids, progress.step)
+    hosts = (place.data / beside.DISKS).is_dir() and not args.without_disks
+    with (
+        out.progress("blobs copied") as progress,
+        out.progress("MiB of disks copied") as moving,
+        app.disk_copies(base, _mib(moving)) if hosts else contextlib.nullcontext() as disks,
+    ):
+        moving.total = disks.room() >> 20 if disks else None
+        job = copies.Job(place, config, folder, key_file, base.clock, base.ids, progress.step, disks=disks,
+                         host=config.hosting.host or socket.gethostname())  # fmt: skip
         made = copies.take(job, base.db)
     base.db.close()
     out.result({**asdict(made), "folder": str(folder), "key_file": str(key_file)})
     out.say(f"backup {made.id} in {folder}: {made.blobs} blob files, {size(made.blob_bytes)}")
     if made.engine != "disk":
         out.say(f"The blobs lie in the {made.engine} store and were not copied: keep that store's own backups.")
+    if made.disks:
+        out.say(f"and {_disks(made)}; they are named in {copies.MANIFEST}")
+    elif made.host:
+        out.say("Disks of servers, volumes and snapshots were left out.")
+    for lack in made.lacks:
+        out.say(f"NOT copied: {lack.of}: {lack.why}")
     out.say(f"Its key is {key_file}. Without it the backup cannot be opened; keep it in another place.")
-    return table.OK
+    return table.FINDINGS if made.lacks else table.OK
+
+
+def _mib(progress: Progress) -> Callable[[int], None]:
+    """Counts MiB as bytes come in."""
+    moved = 0
+
+    def step(count: int) -> None:
+        nonlocal moved
+        before, moved = moved >> 20, moved + count
+        progress.step((moved >> 20) - before)
+
+    return step
+
+
+def _disks(made: copies.Manifest) -> str:
+    live = sum(one.how == "running" for one in made.holds)
+    while_running = f" ({live} while their server ran)" if live else ""
+    return f"{len(made.holds)} files of disks{while_running}, {size(made.disk_bytes)}"
 
 
 def restore(args: argparse.Namespace, out: Output) -> int:
@@ -58,18 +92,36 @@ def restore(args: argparse.Namespace, out: Output) -> int:
     folder = Path(args.src).absolute()
     key_file = Path(args.key_file).absolute() if args.key_file else folder.with_name(folder.name + ".key")
     clock, ids = SystemClock(), RandomIds()
-    with out.progress("blobs copied") as progress:
-        job = copies.Job(place, settings.Config(place.data), folder, key_file, clock, ids, progress.step)
+    with out.progress("blobs copied") as progress, out.progress("MiB of disks copied") as moving:
+        job = copies.Job(
+            place, settings.Config(place.data), folder, key_file, clock, ids, progress.step, _mib(moving)
+        )  # fmt: skip
         made = copies.restore(job, args.database or "")
     config = common.load(args)
     base = app.Base.open(config, "operator")
     app.note_operation(base, "operator:restore", made.id, "BACKUP")
+    lost, elsewhere = app.settle_disks(base) if made.host else ([], [])
     base.db.close()
     out.say(f"restored {made.blobs} blob files ({size(made.blob_bytes)}) of backup {made.id} into {place.data}")
+    _tell_disks(made, place, elsewhere, out)
     with out.progress("objects checked") as progress:
-        problems = app.check_store(config, False, progress.step)
+        problems = [*app.check_store(config, False, progress.step), *lost]
     out.result({**asdict(made), "data": str(place.data), "problems": problems})
     return _problems(problems, out, f"start it with: andromede up --data {place.data}")
+
+
+def _tell_disks(made: copies.Manifest, place: Layout, elsewhere: list[str], out: Output) -> None:
+    if made.disks:
+        out.say(f"and {_disks(made)}")
+    for lack in made.lacks:
+        out.say(f"not in this backup: {lack.of}: {lack.why}")
+    if made.host and made.host != socket.gethostname():
+        out.say(f"its servers lie on the host {made.host}, so this one goes by that name now (hosting.host)")
+    if elsewhere:
+        out.say(f"{len(elsewhere)} servers of this installation run on this machine on other disks than these. If it "
+                "lives on in another directory, do not start this one here (or only with "
+                "ANDROMEDE_HOSTING_ENABLED=off); if it is gone, first: "
+                f"andromede host clear --data {place.data}")  # fmt: skip
 
 
 def _problems(problems: list[dict[str, Any]], out: Output, good: str) -> int:

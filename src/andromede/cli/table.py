@@ -99,8 +99,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("backup", "write a consistent copy of the running installation", "store:backup", (
         _arg("dest", help="new directory for the backup", metavar="DEST"),
         _arg("--key-file", help="where the backup's key goes (default: DEST.key, beside it)", metavar="FILE"),
+        _arg("--without-disks", help="leave out disks of servers, volumes and snapshots", action="store_true"),
     ), detail="The keys of the installation are wrapped by a fresh key that is written to the key file. Without that "
-              "file the backup cannot be opened: keep it apart from the backup."),
+              "file the backup cannot be opened: keep it apart from the backup. Disks are copied while servers run, as "
+              "they would be found after a loss of power. Exit code 4: what could not be copied is named, the rest is "
+              "whole."),
     Command("restore", "make an installation from a backup, in an empty directory, and check it", "store:restore", (
         _arg("src", help="directory of the backup", metavar="SRC"),
         _arg("--key-file", help="the backup's key (default: SRC.key, beside it)", metavar="FILE"),

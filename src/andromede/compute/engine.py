@@ -120,11 +120,13 @@ class Signal:
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A copy of disks as they are at one instant, made while the guest runs: `pairs` of (disk of the guest, disk of the
-    same size that nothing uses). Kept in `Observed.jobs` until called again with `dismiss`."""
+    same size that nothing uses). `top`: only what was written to the disk itself, not what shows through from below.
+    Kept in `Observed.jobs` until called again with `dismiss`."""
 
     id: str
     pairs: tuple[tuple[str, str], ...]
     dismiss: bool = False
+    top: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from andromede.durable import sync_folder
+from andromede.errors import NoCapacity
 
 _CHUNK = 64 << 20
 
@@ -45,7 +47,8 @@ def _stretches(fd: int, size: int) -> Iterator[tuple[int, int]]:
         at = stop
 
 
-def _move(source: int, target: int, start: int, stop: int) -> None:
+def _move(source: int, target: int, stretch: tuple[int, int], moved: Callable[[int], None]) -> None:
+    start, stop = stretch
     while start < stop:
         wanted = min(_CHUNK, stop - start)
         try:
@@ -56,18 +59,20 @@ def _move(source: int, target: int, start: int, stop: int) -> None:
             count = os.pwrite(target, os.pread(source, min(wanted, 1 << 20), start), start)
         if not count:
             return
+        moved(count)
         start += count
 
 
-def copy_file(source: Path, target: Path) -> int:
-    """Copy one file whole and make it durable; its size in bytes. Holes stay holes."""
+def copy_file(source: Path, target: Path, moved: Callable[[int], None] = lambda count: None) -> int:
+    """Copy one file whole and make it durable; its size in bytes. Holes stay holes. `moved` is told of bytes as they
+    are written."""
     reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(reading).st_size
         writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             for start, stop in _stretches(reading, size):
-                _move(reading, writing, start, stop)
+                _move(reading, writing, (start, stop), moved)
             os.ftruncate(writing, size)
             os.fsync(writing)
         finally:
@@ -75,6 +80,29 @@ def copy_file(source: Path, target: Path) -> int:
     finally:
         os.close(reading)
     return size
+
+
+def taken(root: Path) -> int:
+    """Bytes that the files below a folder take on their disk; 0 if it is not there."""
+    found = 0
+    for path in _files(root):
+        with contextlib.suppress(FileNotFoundError):
+            found += path.lstat().st_blocks * 512
+    return found
+
+
+def require_room(folder: Path, needed: int, what: str) -> None:
+    """Raise `NoCapacity` unless the disk that holds `folder`, or would hold it, has room for so many bytes and a
+    twentieth more."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    found = os.statvfs(place)
+    free, needed = found.f_bavail * found.f_frsize, needed + needed // 20
+    if free < needed:
+        raise NoCapacity(
+            f"{what} needs about {needed >> 20} MiB, and {place} has {free >> 20} MiB free: make room or name another "
+            "directory",
+            "space",
+        )
 
 
 def sync_file(path: Path) -> None:

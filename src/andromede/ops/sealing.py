@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import struct
 from pathlib import Path
@@ -30,10 +31,21 @@ def fingerprint(key: bytes) -> bytes:
 def new_key(path: Path, ids: Ids, backup: str) -> bytes:
     """Make a key and write its file (mode 0600)."""
     key = ids.secret(32)
+    write_key(path, key, backup)
+    return key
+
+
+def write_key(path: Path, key: bytes, backup: str) -> None:
+    """Write the file of a backup's key (mode 0600)."""
     note = "opens the backup named here; whoever has both can read everything: keep them apart"
     document = {"v": 1, "backup": backup, "key": base64.b64encode(key).decode(), "note": note}
     private_write(path, json.dumps(document, indent=1) + "\n")
-    return key
+
+
+def part_key(key: bytes, name: str) -> bytes:
+    """The key of one file of a backup beside its state (HMAC-SHA256): each stream counts its frames from 0, so no two
+    may have the same key."""
+    return hmac.digest(key, b"andromede/backup-part/v1\n" + name.encode(), "sha256")
 
 
 def read_key(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from andromede.config import Config, Storage
 from andromede.db import Database, Migration, migrate, open_database
 from andromede.errors import Conflict, Fatal, Invalid, NoCapacity, Unavailable
-from andromede.ops import backup, copying, layout, migration, sealing
+from andromede.ops import backup, beside, copying, layout, migration, sealing
 from andromede.ops.backup import Job
 from andromede.ops.layout import Layout
 from tests.support.clock import FakeClock, FakeIds
@@ -177,6 +178,99 @@ def test_a_lost_blob_file_is_noticed(job: Job, db: Database, tmp_path: Path) -> 
     (job.folder / "blobs/file/aa/x").unlink()
     with pytest.raises(Fatal, match="lacks 1 of its 1"):
         backup.restore(into(job, tmp_path / "second"), "")
+
+
+class OneDisk:
+    """What lies beside rows and blobs: one file, which is brought over whole at the first pass."""
+
+    def __init__(self, job: Job, needs: int = 0) -> None:
+        self.job, self.needs = job, needs
+        self.passes: list[bool] = []
+
+    def room(self) -> int:
+        return self.needs
+
+    def copy(self, folder: Path, key: bytes) -> None:
+        self.passes.append((folder / "blobs").exists())
+        (folder / "volumes").mkdir(exist_ok=True)
+        (folder / "volumes/a0.qcow2").write_bytes(b"ciphertext")
+
+    def held(self) -> list[beside.Held]:
+        return [beside.Held("volumes/a0.qcow2", "volume a0", 10, "running")]
+
+    def lacks(self) -> list[beside.Lack]:
+        return [beside.Lack("volume b0", "it was being written to")]
+
+
+def test_a_backup_names_disks_and_brings_them_back(job: Job, db: Database, tmp_path: Path) -> None:
+    if db.dialect != "sqlite":
+        pytest.skip("the same code on either database")
+    migrate(db, [ROWS])
+    (job.place.data / "volumes").mkdir()
+    disks = OneDisk(job)
+    made = backup.take(dataclasses.replace(job, disks=disks, host="one"), db)
+    assert disks.passes == [False, True], "before all blobs, and after the snapshot"
+    assert (made.disks, made.host, made.holds, made.lacks) == (True, "one", tuple(disks.held()), tuple(disks.lacks()))
+    assert made.disk_bytes > 0 and backup.read(job.folder) == made
+    moved: list[int] = []
+    goal = dataclasses.replace(into(job, tmp_path / "second"), host="two", moved=moved.append)
+    assert backup.restore(goal, "") == made
+    assert (goal.place.data / "volumes/a0.qcow2").read_bytes() == b"ciphertext" and sum(moved) == 10
+    assert goal.place.settings.read_text().endswith('[hosting]\nhost = "one"\n'), "rows name their host"
+    same = dataclasses.replace(into(job, tmp_path / "third"), host="one")
+    backup.restore(same, "")
+    assert not same.place.settings.exists()
+    (job.folder / "volumes/a0.qcow2").unlink()
+    with pytest.raises(Fatal, match=r"lacks volumes/a0\.qcow2"):
+        backup.restore(into(job, tmp_path / "fourth"), "")
+
+
+def test_room_is_looked_at_first(job: Job, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate(db, [ROWS])
+    with pytest.raises(NoCapacity, match="--without-disks"):
+        backup.take(dataclasses.replace(job, disks=OneDisk(job, 1 << 60)), db)
+    assert list(job.folder.iterdir()) == [], "nothing was begun"
+    assert backup.take(job, db).disks is False
+    monkeypatch.setattr(copying, "taken", lambda root: 1 << 60)
+    with pytest.raises(NoCapacity, match="restored installation"):
+        backup.restore(into(job, tmp_path / "second"), "postgresql:///x" if db.dialect == "postgresql" else "")
+
+
+def test_backups_of_former_and_of_newer_releases(job: Job, db: Database) -> None:
+    migrate(db, [ROWS])
+    backup.take(job, db)
+    path = job.folder / backup.MANIFEST
+    told = json.loads(path.read_text())
+    old = {name: told[name] for name in told if name not in ("disks", "disk_bytes", "host", "holds", "lacks")}
+    path.write_text(json.dumps(old | {"format": 1}))
+    assert (backup.read(job.folder).holds, backup.read(job.folder).host) == ((), "")
+    path.write_text(json.dumps(told | {"format": 3, "program": "9.0", "more": 1}))
+    with pytest.raises(Invalid, match=r"release 9\.0, which is newer"):
+        backup.read(job.folder)
+
+
+def test_one_backup_at_a_time(job: Job, db: Database) -> None:
+    migrate(db, [ROWS])
+    assert not backup.under_way(job.place)
+    with backup._alone(job.place, job.clock):
+        assert backup.under_way(job.place)
+        with pytest.raises(Conflict, match="another backup"):
+            backup.take(job, db)
+    assert not backup.under_way(job.place)
+
+
+def test_a_file_of_a_backup_is_opened_by_its_own_key_only(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(CANARY * 300_000)
+    key = b"k" * 32
+    for name in ("a.sealed", "b.sealed"):
+        beside.seal(source, tmp_path / name, key, lambda count: None)
+    one, two = (tmp_path / "a.sealed").read_bytes(), (tmp_path / "b.sealed").read_bytes()
+    assert CANARY not in one and one[64:] != two[64:]
+    whole = sealing.Opener(io.BytesIO(one), sealing.part_key(key, "a.sealed")).read()
+    assert whole == source.read_bytes()
+    with pytest.raises(Invalid, match="another backup"):
+        sealing.Opener(io.BytesIO(one), sealing.part_key(key, "b.sealed"))
 
 
 class Slow:

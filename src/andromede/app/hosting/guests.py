@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from andromede.app.hosting import consoles
+from andromede.app.hosting import consoles, saved
 from andromede.app.hosting.site import Duties
 from andromede.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
     from andromede.compute.crew import Crew
-    from andromede.compute.engine import Layer
+    from andromede.compute.engine import Layer, Open
     from andromede.compute.hosts import Facts
     from andromede.engines.qemu.accelerator import Accelerator
     from andromede.engines.qemu.engine import QemuHypervisor
@@ -24,10 +24,12 @@ SHORT = 6
 """Digits of an installation's id that tell its guests from others' on this machine."""
 TRIM_SECONDS = 10.0
 ANNOUNCE_SECONDS = 10.0
+COPIES_SECONDS = 60.0
 
 
-def hypervisor(site: Site) -> QemuHypervisor:
-    """This host's guests. Nothing is touched before the first is started."""
+def hypervisor(site: Site, opened: Open | None = None) -> QemuHypervisor:
+    """This host's guests. Nothing is touched before the first is started. `opened`: where disks come from, if not from
+    block storage."""
     from functools import cache
     from pathlib import Path
 
@@ -45,8 +47,8 @@ def hypervisor(site: Site) -> QemuHypervisor:
 
     seat = Seat(runtime / short / "g", site.config.data / STATES, runtime / "uids", chosen, Cgroups(short))
     sources = Sources(
-        lambda disk_id: _layers(site, disk_id), lambda port_id: _plug(site, port_id), lambda name: _image(site, name),
-        lambda disk_id: site.disks.value(disk_id).passphrase.encode("ascii"),
+        opened or (lambda disk_id: _layers(site, disk_id)), lambda port_id: _plug(site, port_id),
+        lambda name: _image(site, name), lambda disk_id: site.disks.value(disk_id).passphrase.encode("ascii"),
     )  # fmt: skip
     return QemuHypervisor(seat, sources, site.base.clock, site.base.ids)
 
@@ -149,6 +151,7 @@ def duties(site: Site) -> Duties:
             watch.reconciler(),
             Cleaning(site.compute.core, site.compute.consoles).reconciler(),
             Reconciler("compute.consoles", TRIM_SECONDS, trim, 60),
+            Reconciler("compute.copies", COPIES_SECONDS, lambda: saved.tidy(site), 60),
         ),
         (lambda: _answer(site), lambda: consoles.start(site)),
     )

@@ -42,6 +42,10 @@ class Qcow2Engine:
             raise Invalid(f"{disk_id!r} is no id of a disk", "disk")
         return self._folder / f"{disk_id}.{end}"
 
+    def file(self, disk_id: str) -> Path:
+        """Where a disk lies, or would lie."""
+        return self._path(disk_id)
+
     def _there(self, disk: Disk) -> Path:
         path = self._path(disk.id)
         if not path.exists():

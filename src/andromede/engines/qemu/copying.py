@@ -28,26 +28,28 @@ def begin(monitor: Monitor, job: Copy, open_disk: Open) -> None:
             "type": "blockdev-backup",
             "data": {
                 "job-id": f"{_prefix(job.id)}{command.hexed(target)}", "device": command.node_name(source),
-                "target": command.node_name(target), "sync": "full", "auto-dismiss": False,
+                "target": command.node_name(target), "sync": "top" if job.top else "full", "auto-dismiss": False,
             },
         }
         for source, target in job.pairs
     ]  # fmt: skip
-    monitor.run("transaction", {"actions": actions, "properties": {"completion-mode": "grouped"}})
+    monitor.patient("transaction", {"actions": actions, "properties": {"completion-mode": "grouped"}})
 
 
 def dismiss(monitor: Monitor, job: Copy) -> None:
     """Forget a copy and let its targets go; one that has not concluded is given up."""
+    targets = {command.hexed(target) for _, target in job.pairs}
     for known in monitor.run("query-jobs"):
         if str(known["id"]).startswith(_prefix(job.id)):
+            targets.add(str(known["id"]).rpartition(".")[2])
             verb = "job-dismiss" if known["status"] == "concluded" else "job-cancel"
             try:
                 monitor.run(verb, {"id": known["id"]})
             except Refused:
                 continue
     if not any(str(known["id"]).startswith(_prefix(job.id)) for known in monitor.run("query-jobs")):
-        for _, target in job.pairs:
-            drop_nodes(monitor, command.hexed(target))
+        for target in sorted(targets):
+            drop_nodes(monitor, target)
 
 
 def jobs(monitor: Monitor) -> tuple[Job, ...]:

@@ -152,7 +152,7 @@ class QemuHypervisor:
             if seen is None:
                 raise Conflict(f"disk {disk_id} is not attached to server {guest_id}", "disk")
             if seen < size:
-                monitor.run("block_resize", {"node-name": command.node_name(disk_id), "size": size})
+                monitor.patient("block_resize", {"node-name": command.node_name(disk_id), "size": size})
             return sizes(monitor).get(disk_id, 0) >= size
 
     def console(self, guest_id: str, lines: int | None) -> str:

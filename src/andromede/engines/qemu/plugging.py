@@ -98,7 +98,7 @@ class Plugging:
         for disk in guest.disks:
             if disk.size_bytes > seen.get(disk.id, disk.size_bytes):
                 size = {"node-name": command.node_name(disk.id), "size": disk.size_bytes}
-                self._monitor.run("block_resize", size)
+                self._monitor.patient("block_resize", size)
                 return True
         return False
 

@@ -78,6 +78,16 @@ class Monitor:
                 "the hypervisor process does not answer", "monitor", cause=f"{command}: {error!r}"
             ) from error
 
+    def patient(self, command: str, arguments: Mapping[str, Any]) -> Any:
+        """The same, where a copy of a disk that is under way may be in the way: `Unavailable` until it has ended."""
+        try:
+            return self.run(command, arguments)
+        except Refused as error:
+            if "in use" in error.public or "busy" in error.public:
+                text = "the disk is being copied; this is done after that"
+                raise Unavailable(text, "copy", cause=error.public) from error
+            raise
+
     def _line(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:
             piece = self._socket.recv(65536)
