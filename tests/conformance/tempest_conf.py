@@ -106,7 +106,7 @@ class Conf:
                 "pause", "suspend", "shelve", "rescue", "change_password", "vnc_console", "serial_console",
                 "attach_encrypted_volume", "volume_multiattach", "swap_volume", "stable_rescue",
                 "hostname_fqdn_sanitization")  # fmt: skip
-        absent = {"attach_encrypted_volume", "serial_console", "change_password", "volume_multiattach", "swap_volume",
+        absent = {"serial_console", "change_password", "volume_multiattach", "swap_volume",
                   "hostname_fqdn_sanitization"}  # fmt: skip
         self.parser["compute-feature-enabled"] = {
             **{name: str(name not in absent).lower() for name in able},
@@ -152,6 +152,7 @@ class Conf:
             "snapshot": "true",
             "clone": "true",
             "extend_attached_volume": "true",
+            "extend_attached_encrypted_volume": "true",
             "manage_volume": "false",
             "manage_snapshot": "false",
             "multi_backend": "false",

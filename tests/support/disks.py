@@ -11,13 +11,14 @@ from pathlib import Path
 from andromede.audit import Recorder
 from andromede.audit.changes import Desk
 from andromede.clock import Clock
-from andromede.db import Database
+from andromede.db import Database, Tx
 from andromede.engines.memory_disks import MemoryDisks
 from andromede.errors import NotFound, Unavailable
 from andromede.ids import Ids
 from andromede.keys import FileRoot, KeyRing
 from andromede.volumes.disks import Disks
 from andromede.volumes.engine import BlockEngine, Raw, Source
+from andromede.volumes.model import Volume
 from andromede.volumes.ports import LiveDisks, NewPicture, Picture, Vault
 from andromede.volumes.steps import Host
 from andromede.volumes.tables import DISKS
@@ -54,6 +55,7 @@ class TwinGuests:
         self._engine = engine
         self.jobs: dict[str, int] = {}
         self.grown: dict[str, int] = {}
+        self.told: list[tuple[str, str, int]] = []
 
     def grow(self, server_id: str, disk_id: str, size: int) -> bool:
         if disk_id not in self._engine.busy:
@@ -62,6 +64,9 @@ class TwinGuests:
         self.grown[disk_id] = size
         self._engine.disks[disk_id].size = size
         return done
+
+    def extended(self, tx: Tx, server_id: str, volume: Volume) -> None:
+        self.told.append((server_id, volume.id, volume.new_size))
 
     def copy(self, server_id: str, disk_id: str, target_id: str, job_id: str) -> bool:
         if disk_id not in self._engine.busy or not server_id:

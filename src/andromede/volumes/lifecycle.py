@@ -59,7 +59,12 @@ def extending(host: Host, volume: Volume) -> Next:
         host.disks.grown(volume.id, size)
     else:
         host.disks.grow(volume.id, size)
-    return Next(volume.previous, changes={"size": volume.new_size, "new_size": 0})
+    return Next(volume.previous, changes={"size": volume.new_size, "new_size": 0}, then=partial(_grown, host, volume))
+
+
+def _grown(host: Host, volume: Volume, tx: Tx) -> None:
+    for held in ATTACHMENTS.select(tx, {"volume_id": volume.id, "status": "attached"}):
+        host.live.extended(tx, held.server_id, volume)
 
 
 def reverting(host: Host, volume: Volume) -> Next:

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from andromede.db import Tx
 from andromede.volumes.engine import Raw, Source
+from andromede.volumes.model import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class LiveDisks(Protocol):
 
     def grow(self, server_id: str, disk_id: str, size: int) -> bool:
         """Whether the guest sees at least `size` bytes; asks for it if not. May be repeated."""
+
+    def extended(self, tx: Tx, server_id: str, volume: Volume) -> None:
+        """Note in the history of a server that a volume of its has grown to `new_size`, as part of the caller's
+        transaction."""
 
     def copy(self, server_id: str, disk_id: str, target_id: str, job_id: str) -> bool:
         """Begin to copy the disk, as it is at one instant, to an empty one of the same size; whether the copy is

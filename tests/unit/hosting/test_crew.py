@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from andromede.app.hosting.crew import Volumes
+from andromede.app.hosting.crew import LiveDisks, Volumes
 from andromede.compute.model import Device, DeviceState
+from andromede.compute.tables import DEVICES, SERVERS
 from andromede.db import Database
 from andromede.volumes.service import VolumeWish
 from andromede.volumes.tables import VOLUMES
@@ -44,3 +46,23 @@ def test_a_volume_that_another_server_uses_outlives_the_server_that_was_to_take_
     volumes.detach(volume.id, "another", "req-2")
     crew.delete(gone, disk)
     assert volumes.find(volume.id, project).state == "deleting"
+
+
+def test_a_volume_that_has_grown_is_in_the_history_of_its_server(hosted: Hosted) -> None:
+    volumes, project, live = hosted.site.volumes, hosted.project_id, LiveDisks(hosted.site)
+    volume = volumes.create_for(project, "u", VolumeWish(size=1), "req-1")
+    held = server(1, "active", project_id=project)
+    disk = Device(id="d", project_id=project, server_id=held.id, kind="disk", state=DeviceState.ATTACHED, since_us=1,
+                  target="volume", volume_id=volume.id, size_gb=1)  # fmt: skip
+    grown = dataclasses.replace(volume, new_size=3, request_id="req-2")
+    with hosted.site.base.db.write() as tx:
+        SERVERS.insert(tx, held)
+        DEVICES.insert(tx, disk)
+        live.extended(tx, held.id, grown)
+        live.extended(tx, "a machine of somebody's own", grown)
+    path = f"/compute/v2.1/servers/{held.id}/os-instance-actions"
+    told = hosted.call("GET", path, hosted.admin).json["instanceActions"]
+    assert [(row["action"], row["request_id"]) for row in told] == [("extend_volume", "req-2")]
+    whole = hosted.call("GET", f"{path}/req-2", hosted.admin).json["instanceAction"]
+    assert [(event["event"], event["result"]) for event in whole["events"]] == [("compute_extend_volume", "Success")]
+    assert [row.size_gb for row in DEVICES.select(hosted.site.base.db, {"server_id": held.id})] == [3]

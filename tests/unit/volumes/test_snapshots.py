@@ -151,6 +151,7 @@ def test_a_running_volume_is_copied_by_its_hypervisor(cinder: Cinder) -> None:
     cinder.settle(3)
     assert cinder.get(f"/volumes/{volume['id']}")["volume"]["size"] == 2
     assert cinder.state(f"/volumes/{volume['id']}") == "in-use" and cinder.twin.guests.jobs == {}
+    assert cinder.twin.guests.told == [(SERVER, volume["id"], 2)]
 
 
 # --- backups

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from andromede.compute.crew import Plugged
     from andromede.compute.model import Device, Server
     from andromede.db import Tx
+    from andromede.volumes.model import Volume
 
 OWNER = "compute:nova"
 _COMING = ("creating", "downloading", "uploading", "restoring-backup", "maintenance")
@@ -173,6 +174,18 @@ class LiveDisks:
 
     def grow(self, server_id: str, disk_id: str, size: int) -> bool:
         return self._site.hypervisor.grow(server_id, disk_id, size)
+
+    def extended(self, tx: Tx, server_id: str, volume: Volume) -> None:
+        from andromede.compute import actions
+        from andromede.compute.tables import DEVICES, SERVERS
+
+        server, now, wish = SERVERS.find(tx, id=server_id), self._site.base.clock.now_us(), volume.request_id
+        if server is None:  # a client's own machine
+            return
+        DEVICES.update(tx, {"server_id": server_id, "volume_id": volume.id}, size_gb=volume.new_size)
+        actions.begin(tx, server, (wish, volume.project_id, volume.user_id), "extend_volume", volume.since_us)
+        actions.event(tx, (server_id, wish), "compute_extend_volume", (volume.since_us, now))
+        actions.finish(tx, server_id, wish, now)
 
     def copy(self, server_id: str, disk_id: str, target_id: str, job_id: str) -> bool:
         from andromede.compute.engine import Copy
