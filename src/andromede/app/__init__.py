@@ -29,6 +29,7 @@ from andromede.app.operator import (
     inspect,
     note_operation,
     operator_name,
+    refuse_second_host,
     settle_disks,
 )
 from andromede.app.processes import (
@@ -73,6 +74,7 @@ __all__ = [
     "pending_migrations",
     "preload",
     "recover",
+    "refuse_second_host",
     "roles",
     "root_key",
     "serve_witness",

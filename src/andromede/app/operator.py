@@ -151,15 +151,22 @@ def disk_copies(base: Base, moved: Callable[[int], None]) -> Iterator[DiskCopies
 def settle_disks(base: Base) -> tuple[list[dict[str, Any]], list[str]]:
     """After a restore of disks: (findings as of fsck about what is not there, guests of this installation that run on
     this machine on other disks)."""
-    from andromede.app.hosting import leftovers, restored
+    from andromede.app.hosting import leftovers, restored, rival
     from andromede.app.hosting.site import Site
 
     site = Site(base)
     try:
         restored.settle(site)
-        return leftovers.missing(site), restored.elsewhere(site)
+        return leftovers.missing(site), rival.guests_elsewhere(base.config)
     finally:
         site.close()
+
+
+def refuse_second_host(config: Config) -> None:
+    """Raise `Conflict` where another copy of this installation hosts on this machine."""
+    from andromede.app.hosting import rival
+
+    rival.refuse(config)
 
 
 def check_store(config: Config, deep: bool, step: Callable[[], None], host: bool = False) -> list[dict[str, Any]]:

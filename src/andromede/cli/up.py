@@ -95,6 +95,7 @@ def _detached(start: Start, pipe: int) -> int:
 def _supervise(start: Start, report: Any) -> int:
     from andromede import app
 
+    app.refuse_second_host(start.config)
     initialised = child.start(lambda: app.initialise(start.config), start.log_fd)
     app.preload()  # meanwhile
     first = initialised.result()

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from andromede import app
-from andromede.app.hosting import guests, restored, saved
+from andromede.app.hosting import guests, restored, rival, saved
 from andromede.compute.engine import Copy, DiskDevice, Guest, Job, Layer, Observed
 from andromede.compute.model import Device, DeviceState
 from andromede.compute.tables import DEVICES, SERVERS
 from andromede.db import Database
 from andromede.engines.memory_guests import MemoryGuests
+from andromede.engines.qemu.place import Place, Record, boot_id
 from andromede.errors import Conflict, Fatal, Unavailable
-from andromede.ops import backup, beside, copying
+from andromede.ops import backup, beside, copying, running
+from andromede.ops.layout import Layout
 from andromede.volumes.engine import Source
 from andromede.volumes.tables import DISKS, VOLUMES
 from tests.support.clock import FakeClock
@@ -343,16 +345,28 @@ def test_a_restored_installation_fits_its_place(hosted: Hosted, tmp_path: Path, 
         assert disks.room() > 0 and disks.held() == []
 
 
-def test_guests_on_disks_of_another_folder_are_told(hosted: Hosted, tmp_path: Path) -> None:
-    path = disk(hosted, "a0")
-    here = twin(hosted)
-    here.run("g", "a0")
-    assert restored.elsewhere(hosted.site) == []
+def test_one_of_two_copies_hosts_on_a_machine(hosted: Hosted, tmp_path: Path) -> None:
+    path, second = disk(hosted, "a0"), tmp_path / "second"
+    config = replace(hosted.config, hosting=replace(hosted.config.hosting, runtime=str(tmp_path / "run")))
+    copy = replace(config, data=second)
+    (second / "run").mkdir(parents=True)
+    (second / "installation.json").write_bytes((config.data / "installation.json").read_bytes())
+    rival.refuse(config)
+    rival.claim(config)
+    rival.refuse(copy)
+    lock = running.acquire(Layout(config.data))
+    rival.refuse(config)
+    with pytest.raises(Conflict, match="HOSTING_ENABLED=off"):
+        rival.refuse(copy)
+    rival.refuse(replace(copy, hosting=replace(copy.hosting, enabled="off")))
+    os.close(lock)
+    place = Place(next((tmp_path / "run").iterdir()) / "g" / "guest")
+    place.folder.mkdir(parents=True)
+    place.write(Record(1, boot_id(), os.getpid()))
     with path.open("rb"):
-        assert restored.elsewhere(hosted.site) == [], "its disks are these"
-    other = tmp_path / "a0.qcow2"
-    other.write_bytes(b"")
-    with other.open("rb"):
-        assert restored.elsewhere(hosted.site) == ["g"]
-        other.unlink()
-        assert restored.elsewhere(hosted.site) == ["g"], "or of a folder that is gone"
+        rival.refuse(config)
+        with pytest.raises(Conflict, match="1 servers of this installation run here on disks"):
+            rival.refuse(copy)
+        path.unlink()
+        assert rival.guests_elsewhere(config) == ["guest"], "or the folder that they run in is gone"
+    rival.refuse(copy)

@@ -1,9 +1,7 @@
-"""What was restored of disks: made to fit where it lies now, and looked at."""
+"""What was restored of disks: made to fit where it lies now."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,25 +32,3 @@ def settle(site: Site) -> list[str]:
     for path in gone:
         path.unlink()
     return [path.name for path in gone]
-
-
-def elsewhere(site: Site) -> list[str]:
-    """Guests of this installation that run on this machine on disks of another folder: of the same installation in
-    another place, or of one whose folder was removed."""
-    found, mine = [], (site.config.data / DISKS).resolve()
-    for guest_id in site.hypervisor.known():
-        live = site.hypervisor.live(guest_id)
-        disks = _open_disks(live.pid) if live else []
-        if disks and not any(mine in path.parents and path.exists() for path in disks):
-            found.append(guest_id)
-    return found
-
-
-def _open_disks(pid: int) -> list[Path]:
-    """Files of disks that a process has open; one that was removed is called "PATH (deleted)"."""
-    found = []
-    with contextlib.suppress(OSError):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                found.append(os.readlink(link))
-    return [Path(name) for name in found if ".qcow2" in name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from andromede.app import hosting
 from andromede.app.base import Base
+from andromede.app.hosting import rival
 from andromede.app.hosting.site import Duties, Site
 from andromede.app.processes import ended
 from andromede.config import Config
@@ -43,6 +44,7 @@ def _host(config: Config, ready: Ready) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: ending.set())
     base = Base.open(config, running.take_name(Layout(config.data), "host-0"))
     site = Site(base)
+    rival.claim(config)
     duties = hosting.duties(site)
     steps = runner(site, duties)
     steps.free(ended)
