@@ -106,8 +106,7 @@ class Conf:
                 "pause", "suspend", "shelve", "rescue", "change_password", "vnc_console", "serial_console",
                 "attach_encrypted_volume", "volume_multiattach", "swap_volume", "stable_rescue",
                 "hostname_fqdn_sanitization")  # fmt: skip
-        absent = {"serial_console", "change_password", "volume_multiattach", "swap_volume",
-                  "hostname_fqdn_sanitization"}  # fmt: skip
+        absent = {"change_password", "volume_multiattach", "swap_volume"}
         self.parser["compute-feature-enabled"] = {
             **{name: str(name not in absent).lower() for name in able},
             **dict.fromkeys(NOT_HERE, "false"),

@@ -81,8 +81,11 @@ class LocalDisks:
         assert size > 0
         self.disks.setdefault(disk_id, (size, f"image {image_id}"))
 
-    def blank(self, server: Server, disk_id: str, size: int) -> None:
+    def blank(self, server: Server, disk_id: str, size: int, form: str = "") -> None:
         self.disks.setdefault(disk_id, (size, "blank"))
+        if form:
+            self._free(disk_id)
+            self.disks[disk_id] = (size, form)
 
     def copy(self, server: Server, source_id: str, target_id: str, size: int) -> None:
         self._free(source_id)
@@ -155,6 +158,11 @@ class ServerImages:
 
     def delete(self, image_id: str, server: Server) -> None:
         self.images.pop(image_id, None)
+
+    def rotate(self, server: Server, kind: str, keep: int) -> None:
+        assert not any(text == "queued" for text in self.images.values()), "backups are counted before the new one is"
+        for image_id in list(self.images)[: max(0, len(self.images) - keep)]:
+            del self.images[image_id]
 
 
 class ServerBooks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from andromede.compute import access
 from andromede.compute.checks import Fields, refuse
 from andromede.compute.core import Version, is_admin, project_of, version
-from andromede.compute.deeds import check
+from andromede.compute.deeds import DEEDS, check
+from andromede.compute.engine import RESCUE_BUSES, RESCUE_DEVICES
 from andromede.compute.model import Server, State
 from andromede.compute.planning import check_bytes
 from andromede.compute.server_bodies import reference as reference_of
@@ -82,11 +83,23 @@ def _rescue(call: ComputeCall, server: Server, value: Any) -> Reply:
         found_image = call.services.planner.image(image, project_of(call))
         check_bytes(found_image)
         facts = {"properties": dict(found_image.properties)}
-    if not server.root_gb:
-        raise Invalid("Cannot rescue a volume-backed instance", "rescue")
+    check(server, DEEDS["rescue"].word, DEEDS["rescue"].sources)
+    if not server.root_gb:  # from 2.87 on only
+        raise Invalid(f"Instance {server.id} cannot be rescued: Cannot rescue a volume-backed instance", "rescue")
+    _check_rescue(facts.get("properties") or {})
     wish = {"image_id": image or server.image_id, "image": facts}
     call.services.deeds.plain(call, server, "rescue", wish=wish, admin_pass=secret)
     return Reply({"adminPass": secret}, 200)
+
+
+def _check_rescue(properties: Mapping[str, Any]) -> None:
+    """Refuse a place for the rescue disk that no guest has here."""
+    for name, known in (("hw_rescue_bus", RESCUE_BUSES), ("hw_rescue_device", RESCUE_DEVICES)):
+        word = str(properties.get(name) or known[0])
+        if word not in known:
+            raise Invalid(f"{name} of the rescue image is {word[:80]!r}: {', '.join(known)} are known.", "rescue")
+    if properties.get("hw_rescue_device") == "cdrom" and properties.get("hw_rescue_bus") in ("virtio", "usb"):
+        raise Invalid("a CD of the rescue image stands on sata, ide or scsi; see its hw_rescue_bus", "rescue")
 
 
 def _resize(call: ComputeCall, server: Server, value: Any) -> None:
@@ -189,9 +202,9 @@ def _password(call: ComputeCall, server: Server, value: Any) -> None:
     fields.need("adminPass")
     fields.text("adminPass", 0, 255)
     check(server, "set_admin_password", frozenset({State.ACTIVE}))
-    raise Unsupported(
-        "Unable to set password on instance: the guests of this cloud run no agent that could; log in with a key, or "
-        "rebuild or rescue the server with a new adminPass.",
+    raise Conflict(
+        "QEMU guest agent is not enabled: guests of this cloud run none; log in with a key, or rebuild or rescue the "
+        "server with a new adminPass.",
         "password",
     )
 

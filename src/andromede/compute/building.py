@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from andromede.compute.model import Device, DeviceState, Server, State
+from andromede.compute.model import FORMS, Device, DeviceState, Server, State
 from andromede.compute.shape import GIB, derived, devices, is_root
 from andromede.compute.stage import SOON, Stage
 from andromede.compute.tables import DEVICES
@@ -12,6 +12,12 @@ from andromede.db import Tx
 from andromede.work.lifecycle import Next, Step
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def form_of(server: Server, row: Device) -> str:
+    """How a blank disk is formatted: as its mapping says, else with ext4; Windows formats its disks itself."""
+    windows = server.image.get("properties", {}).get("os_type") == "windows"
+    return row.guest_format or ("" if windows else FORMS[0])
 
 
 class Building(Stage):
@@ -63,7 +69,7 @@ class Building(Stage):
             image = row.source_id or server.image_id
             self.crew.disks.root(server, row.disk_id, size or self.crew.images.size(image), image)
         else:
-            self.crew.disks.blank(server, row.disk_id, max(row.size_gb, 1) * GIB)
+            self.crew.disks.blank(server, row.disk_id, max(row.size_gb, 1) * GIB, form_of(server, row))
 
     def _volume(self, server: Server, row: Device) -> Next | None:
         """A wait until a volume is attached, None when it is."""

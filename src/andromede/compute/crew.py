@@ -59,8 +59,9 @@ class HostDisks(Protocol):
     def root(self, server: Server, disk_id: str, size: int, image_id: str) -> None:
         """The disk shows the image until it is written to."""
 
-    def blank(self, server: Server, disk_id: str, size: int) -> None:
-        """The disk is there, empty if it is new."""
+    def blank(self, server: Server, disk_id: str, size: int, form: str = "") -> None:
+        """The disk is there, empty if it is new. With a `form` (`swap` or a file system) it is formatted, again if it
+        was: nobody has used it yet."""
 
     def copy(self, server: Server, source_id: str, target_id: str, size: int) -> None:
         """An independent copy of a disk that nobody uses, of at least `size`."""
@@ -106,6 +107,9 @@ class HostImages(Protocol):
 
     def delete(self, image_id: str, server: Server) -> None:
         """The image is not there."""
+
+    def rotate(self, server: Server, kind: str, keep: int) -> None:
+        """Of the server's backups of this kind no more are left than `keep`, the newest."""
 
 
 class Documents(Protocol):

@@ -14,7 +14,7 @@ from andromede.compute.neighbours import PortFacts
 from andromede.compute.server_bodies import tag
 from andromede.compute.server_routes import PATH, found, server_target
 from andromede.compute.service import Compute
-from andromede.errors import Invalid, NotFound, Unsupported
+from andromede.errors import Conflict, Invalid, NotFound
 from andromede.web.call import Call, Reply
 from andromede.web.routes import Routes
 
@@ -74,18 +74,16 @@ def attach_volume(call: ComputeCall, body: Body) -> Body:
 
 @routes.add("PUT", VOLUMES + "/{volume_id}", "compute:update_attachment", body=Body, target=server_target, status=202)
 def swap_volume(call: ComputeCall, body: Body) -> None:
-    """Exchange an attached volume for another."""
+    """Exchange an attached volume for another: what only a migration of a volume between backends may do, and there is
+    one backend here."""
     fields = Fields.of(body, "volumeAttachment")
     fields.only("volumeId")
     fields.need("volumeId")
-    server = found(call)
-    device = call.services.attaching.volume(server, call.params["volume_id"])
-    try:
-        call.services.core.volumes.find(fields.uuid("volumeId") or "", server.project_id)
-    except NotFound as error:
-        raise Invalid(f"Volume {fields.get('volumeId')} could not be found.", "volume") from error
-    raise Unsupported(
-        f"Volume {device.volume_id} cannot be exchanged while attached; detach it, copy it and attach the copy.",
+    fields.uuid("volumeId")
+    device = call.services.attaching.volume(found(call), call.params["volume_id"])
+    raise Conflict(
+        f"volume {device.volume_id} is not migrating this api should only be called by Cinder; detach it, copy it and "
+        "attach the copy.",
         "volume",
     )
 

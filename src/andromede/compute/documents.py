@@ -161,6 +161,19 @@ def _devices(devices: Sequence[Device]) -> list[dict[str, Any]]:
     return found
 
 
+def _mapped(devices: Sequence[Device]) -> dict[str, str]:
+    """Names of the disks beside the root, by what they are for (EC2)."""
+    found, count = {}, {"ephemeral": 0, "ebs": 0}
+    for device in devices:
+        if device.kind != "disk" or device.boot_index == 0:
+            continue
+        word = "swap" if device.guest_format == "swap" else "ebs" if device.volume_id else "ephemeral"
+        found[f"block-device-mapping/{word}" + (str(count[word]) if word in count else "")] = device.device_name
+        if word in count:
+            count[word] += 1
+    return found
+
+
 def _ec2(server: Server, zone: str, addresses: Sequence[AddressFacts], groups: Sequence[str]) -> dict[str, str]:
     fixed = [item.address for item in addresses if item.kind == "fixed" and item.version == 4]
     floating = [item.address for item in addresses if item.kind == "floating"]
@@ -215,6 +228,6 @@ def documents(
     vendor = {"cloud-init": "#cloud-config\nmanage_etc_hosts: true\n"}
     return Documents(
         server.id, server.project_id, meta, network_data(nics), vendor, {"static": vendor},
-        _plain(server.user_data) if server.user_data else None, _ec2(server, zone, addresses, groups), files,
-        server.guest_password,
+        _plain(server.user_data) if server.user_data else None,
+        {**_ec2(server, zone, addresses, groups), **_mapped(devices)}, files, server.guest_password,
     )  # fmt: skip

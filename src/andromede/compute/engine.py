@@ -13,6 +13,10 @@ from typing import Literal, Protocol
 SLOTS = 16
 """Disks and nics that a guest can have together: one hot-plug slot each."""
 
+RESCUE_BUSES = ("virtio", "scsi", "usb", "sata", "ide")
+RESCUE_DEVICES = ("disk", "cdrom")
+"""Where and as what a rescue disk may stand in a guest; the first is what it is without a word."""
+
 Power = Literal["running", "paused", "suspended", "off"]
 """What may be wished. `suspended`: the process is gone and the memory lies encrypted on the host's disk."""
 
@@ -29,13 +33,15 @@ Verb = Literal["powerdown", "reset", "nmi", "link-up", "link-down"]
 class DiskDevice:
     """A disk of a guest. `slot`: 0 to 15, its own in the guest for as long as it is attached; `serial`: what the guest
     sees, at most 20 characters; `boot`: order among what may be booted, 0 = never; `size_bytes`: grows a disk that is
-    attached, 0 = leave it."""
+    attached, 0 = leave it; `bus`: of RESCUE_BUSES, and `cdrom`: another than virtio, and a CD, only from the start."""
 
     id: str
     slot: int
     serial: str
     boot: int = 0
     size_bytes: int = 0
+    bus: str = "virtio"
+    cdrom: bool = False
 
 
 @dataclass(frozen=True, slots=True)

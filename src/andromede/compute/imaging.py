@@ -20,7 +20,7 @@ class Imaging(Stage):
         return {State.SNAPSHOTTING: self.snapshotting}
 
     def snapshotting(self, server: Server) -> Next:
-        """copy -> let go -> upload -> tidy."""
+        """copy -> let go -> upload -> rotate (backups) -> tidy."""
         try:
             if self.age(server) > IMAGE_SECONDS:
                 raise Error(f"the image of server {server.id} took more than {IMAGE_SECONDS:.0f} seconds", "image")
@@ -46,6 +46,9 @@ class Imaging(Stage):
             return self.go(server, "upload", task="image_uploading")
         if phase == "upload":
             self.crew.images.fill(image, str(server.guest.get("copy") or root), server)
+            return self.go(server, "rotate" if "rotation" in server.wish else "tidy")
+        if phase == "rotate":
+            self.crew.images.rotate(server, str(server.wish["backup_type"]), int(server.wish["rotation"]))
             return self.go(server, "tidy")
         return self._tidy(server)
 

@@ -141,6 +141,10 @@ class Server(Work):
     """Of the flavor (during a resize of the larger one), for quotas."""
 
 
+FORMS = ("ext4", "ext3", "ext2", "swap")
+"""What a blank disk of a server's own may be formatted as; the first without a word."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device(Work):
     """A disk or a nic of a server. Of disks: `source` image|volume|snapshot|blank with its `source_id`, `target`

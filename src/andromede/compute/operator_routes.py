@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from andromede.clock import US, utc
-from andromede.compute import server_store
-from andromede.compute.checks import Fields, metadata
+from andromede.compute import moves, server_store
+from andromede.compute.checks import Fields, metadata, truth
 from andromede.compute.core import fine, version
 from andromede.compute.listing import page, with_links
 from andromede.compute.model import Aggregate, Server
+from andromede.compute.moves import Move
+from andromede.compute.server_search import instant
 from andromede.compute.service import Compute
 from andromede.compute.states import view
 from andromede.errors import Conflict, Invalid, NotFound
@@ -277,8 +279,45 @@ def show_audit_log(call: ComputeCall) -> Body:
 
 @routes.add("GET", "/v2.1/os-migrations", "compute:list_migrations")
 def list_migrations(call: ComputeCall) -> Body:
-    """Migrations between hosts: none on one host."""
-    return {"migrations": []}
+    """Changes of size, the newest first: on one host there are no other migrations."""
+    asked, rows = version(call), moves.listed(call.services.core.desk.db)
+    more: list[Any] = []
+    if asked >= (2, 59) and (since := call.query.get("changes-since")) is not None:
+        rows = [row for row in rows if row.updated_us >= instant(since, "changes-since")]
+    rows = [row for row in rows if _fits(call, row)]
+    if asked >= (2, 59):
+        rows, more = page(call, rows, ("migrations", "migration"))
+    return with_links({"migrations": [_migration(row, asked) for row in rows]}, "migrations_links", more)
+
+
+def _fits(call: ComputeCall, row: Move) -> bool:
+    query, hosts = call.query, ("host", "source_compute", "source_node", "dest_compute", "dest_node")
+    shown = {"status": row.status, "instance_uuid": row.server.id, "migration_type": moves.KIND}
+    shown |= dict.fromkeys(hosts, row.server.host)
+    if "hidden" in query and truth("hidden", query.get("hidden")):
+        return False
+    return all(query.get(name) in (None, value) for name, value in shown.items())
+
+
+def _migration(row: Move, asked: tuple[int, int]) -> Body:
+    host = row.server.host or None
+    body: Body = {
+        "id": row.number,
+        "status": row.status,
+        "instance_uuid": row.server.id,
+        "source_node": host,
+        "source_compute": host,
+        "dest_node": host,
+        "dest_compute": host,
+        "dest_host": None,
+        "old_instance_type_id": None,
+        "new_instance_type_id": None,
+        "created_at": fine(row.created_us),
+        "updated_at": fine(row.updated_us),
+    }
+    if asked >= (2, 23):
+        body["migration_type"] = moves.KIND
+    return {**body, "uuid": row.id} if asked >= (2, 59) else body
 
 
 EVENTS = ("network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted")

@@ -13,7 +13,7 @@ from andromede.compute.flavors import Flavors
 from andromede.compute.groups import Groups
 from andromede.compute.hosts import Hosts
 from andromede.compute.keypairs import Keypairs
-from andromede.compute.model import Flavor, Keypair, ServerGroup
+from andromede.compute.model import FORMS, Flavor, Keypair, ServerGroup
 from andromede.compute.neighbours import ImageFacts, VolumeFacts
 from andromede.compute.quotas import Quotas
 from andromede.compute.server_bodies import DiskWish, NicWish, ServerWish
@@ -230,6 +230,12 @@ class Planner:
         if disk.source == "image":
             self.image(disk.source_id, project)
         if disk.target == "local":
+            if disk.guest_format not in ("", *FORMS):
+                raise Invalid(
+                    f"Block Device Mapping is Invalid: guest_format {disk.guest_format[:80]} is none of "
+                    f"{', '.join(FORMS)}.",
+                    "devices",
+                )
             most = math.ceil(flavor.swap / 1024) if disk.guest_format == "swap" else flavor.ephemeral
             if disk.size > most:
                 kind = "Swap drive" if disk.guest_format == "swap" else "Ephemeral disks"

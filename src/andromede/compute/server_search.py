@@ -36,7 +36,7 @@ EQUAL = {
     "uuid": "id",
 }
 """Filter -> column, None where it is looked at row by row."""
-ADMIN_ONLY = frozenset({"host", "node", "reservation_id", "launch_index", "progress", "root_device_name"})
+ADMIN_ONLY = frozenset({"host", "node", "launch_index", "progress", "root_device_name"})
 NUMERIC = frozenset({"launch_index", "progress"})
 TAGGED = ("tags", "tags-any", "not-tags", "not-tags-any")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from andromede.compute.crew import Crew
 from andromede.compute.engine import SLOTS, DiskDevice, Guest, Kernel, NicDevice, Power
@@ -90,9 +91,15 @@ def is_root(row: Device) -> bool:
 
 
 def _rescue(server: Server, rows: Sequence[Device], disks: tuple[DiskDevice, ...]) -> tuple[DiskDevice, ...]:
-    """The rescue disk stands in the first slot and boots; the server's own root comes after everything else."""
-    rescue = str(server.guest["rescue"])
+    """The rescue disk stands in the first slot and boots; the server's own root comes after everything else. Where the
+    rescue image says as what its disk is to stand there, the server's disks stay what they are ("stable device")."""
+    rescue, properties = str(server.guest["rescue"]), server.guest.get("rescue_properties", {})
     away = int(free_slot(rows))
+    kind, bus = properties.get("hw_rescue_device"), properties.get("hw_rescue_bus")
+    if kind or bus:
+        bus = bus or ("sata" if kind == "cdrom" else "virtio")
+        after = [replace(disk, boot=disk.boot + 1 if disk.boot else 0) for disk in disks]
+        return (*after, DiskDevice(rescue, away, rescue[:20], 1, bus=str(bus), cdrom=kind == "cdrom"))
     moved = [DiskDevice(d.id, away if d.slot == 0 else d.slot, d.serial, 0) for d in disks]
     return (DiskDevice(rescue, 0, rescue[:20], 1), *moved)
 

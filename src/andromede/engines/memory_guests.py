@@ -59,6 +59,9 @@ class MemoryGuests:
 
     def _tend(self, guest: Guest, had: _Running) -> None:
         self._police(guest)
+        special = [disk.id for disk in guest.disks if disk.bus != "virtio" or disk.cdrom]
+        if late := [disk for disk in special if disk not in had.disks]:
+            raise AssertionError(f"{late} of guest {guest.id} cannot be plugged in while it runs")
         wished, nics = {disk.id: disk.size_bytes for disk in guest.disks}, {nic.id for nic in guest.nics}
         if self.will and had.power == "running":
             had.disks = {disk: size for disk, size in had.disks.items() if disk in wished}

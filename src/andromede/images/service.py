@@ -73,6 +73,11 @@ class Images:
         actor = call.who
         return self.find(call.params["image_id"], actor.project_id or "", is_cloud_admin(actor))
 
+    def with_properties(self, project_id: str, properties: Mapping[str, str]) -> list[Image]:
+        """The project's own images with all these properties, the newest first."""
+        where = [("t.project_id = ?", (project_id,)), *(store.with_property(*pair) for pair in properties.items())]
+        return store.load(self.desk.db, store.ids(self.desk.db, store.Wanted(project_id, where=where)))
+
     def members(self, image_id: str) -> list[Member]:
         """With whom it is shared."""
         return MEMBERS.select(self.desk.db, {"image_id": image_id})

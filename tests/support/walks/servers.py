@@ -54,6 +54,7 @@ def wished(scene: Scene, hands: Hands) -> None:
         SERVERS.insert(tx, server(now, State.SCHEDULING))
         DEVICES.insert(tx, disk(now, "d-root", boot_index=0))
         DEVICES.insert(tx, disk(now, "d-blank", source="blank", position=1))
+        DEVICES.insert(tx, disk(now, "d-swap", source="blank", guest_format="swap", position=5))
         DEVICES.insert(tx, disk(now, "d-vol", source="volume", target="volume", volume_id="vol", position=2))
         DEVICES.insert(tx, disk(now, "d-new", source="blank", target="volume", position=3,
                                 delete_on_termination=True))  # fmt: skip
@@ -71,7 +72,7 @@ def standing(state: str, found: Any, **changes: Any) -> Callable[[Scene, Hands],
         if found != "none":
             hands.disks.disks["root"] = (GIB, "image img")
         hands.books.held[SERVER] = 128
-        hands.images.images["new"] = "queued"
+        hands.images.images |= {"former": "active 1", "new": "queued"}
         row = server(now, state, root_disk_id="root", **changes)
         with scene.db.write() as tx:
             SERVERS.insert(tx, row)
@@ -184,6 +185,9 @@ WALKS = [
     _walk("unshelve", State.ACTIVE, standing(State.UNSHELVING, "none", wish=_KEPT)),
     _walk("image of a running guest", State.ACTIVE,
           standing(State.SNAPSHOTTING, "running", wish=_KEPT, power="running", **_ACTIVE)),
+    _walk("backup of a running guest", State.ACTIVE,
+          standing(State.SNAPSHOTTING, "running", wish=_KEPT | {"backup_type": "daily", "rotation": 1}, power="running",
+                   **_ACTIVE)),
     _walk("image of a stopped guest", State.STOPPED,
           standing(State.SNAPSHOTTING, "off", wish=_KEPT, power="off", **_STOPPED)),
     Walk("server_device", "plug a volume in", DeviceState.ATTACHED,

@@ -88,9 +88,12 @@ def test_volumes(nova: Nova) -> None:
     )
     assert tagged.json["volumeAttachment"]["device"] == "/dev/vdx"
     put = {"volumeAttachment": {"volumeId": BOOT_VOLUME}}
-    assert nova.call("PUT", f"{path}/{VOLUME}", put).status == 501
+    answer = nova.call("PUT", f"{path}/{VOLUME}", put)
+    assert answer.status == 409
+    assert "should only be called by Cinder" in answer.json["conflictingRequest"]["message"]
+    assert nova.call("PUT", f"{path}/{VOLUME}", {"volumeAttachment": {"volumeId": "x"}}).status == 400
     assert nova.call("PUT", f"{path}/{NOTHING}", put).status == 404
-    assert nova.call("PUT", f"{path}/{VOLUME}", {"volumeAttachment": {"volumeId": NOTHING}}).status == 400
+    assert nova.call("PUT", f"{path}/{VOLUME}", {"volumeAttachment": {"volumeId": NOTHING}}).status == 409
     answer = nova.call("DELETE", f"{path}/{VOLUME}")
     assert (answer.status, nova.blocks.held[VOLUME]) == (202, "detaching")
     assert nova.call("DELETE", f"{path}/{NOTHING}").status == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,20 @@ def test_a_host_that_rebooted_rescues_again(world: World) -> None:
     assert world.turn().state == State.RESCUED and len(world.hands.guests.guests[SERVER].disks) == 2
     world.hands.guests.remove(SERVER)
     assert world.turn().state == State.RESCUED and world.power == "running"
+
+
+def test_a_rescue_disk_that_is_told_where_to_stand_leaves_the_others_where_they_are(world: World) -> None:
+    now = world.clock.now_us()
+    told = {"image_id": "img", "image": {"properties": {"hw_rescue_device": "cdrom"}}}
+    world.put(state=State.RESCUING, before=State.ACTIVE, due_us=now, since_us=now, wish=told)
+    row = world.turn()
+    assert row.state == State.RESCUED
+    root, rescue = guest_of(world.hands.crew(), row, "running").disks
+    assert (root.id, root.slot, root.boot, root.bus) == ("root", 0, 2, "virtio")
+    assert (rescue.slot, rescue.boot, rescue.bus, rescue.cdrom) == (2, 1, "sata", True)
+    late = replace(guest_of(world.hands.crew(), row, "running"), disks=(replace(rescue, id="late"), root))
+    with pytest.raises(AssertionError, match="cannot be plugged in while it runs"):
+        world.hands.guests.ensure(late)
 
 
 def test_a_server_whose_resize_waits_for_a_word_runs_again_too(world: World) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from andromede.app.hosting.crew import LiveDisks, Volumes
+from andromede.app.hosting.crew import Disks, Images, LiveDisks, Volumes
 from andromede.compute.model import Device, DeviceState
 from andromede.compute.tables import DEVICES, SERVERS
 from andromede.db import Database
+from andromede.engines.memory_disks import MemoryDisks
+from andromede.errors import Unavailable
+from andromede.images.model import NewImage
 from andromede.volumes.service import VolumeWish
-from andromede.volumes.tables import VOLUMES
+from andromede.volumes.tables import SNAPSHOTS, VOLUMES
 from tests.support.clock import FakeClock
 from tests.support.hosted_api import Hosted
 from tests.support.walks.servers import server
@@ -66,3 +69,45 @@ def test_a_volume_that_has_grown_is_in_the_history_of_its_server(hosted: Hosted)
     whole = hosted.call("GET", f"{path}/req-2", hosted.admin).json["instanceAction"]
     assert [(event["event"], event["result"]) for event in whole["events"]] == [("compute_extend_volume", "Success")]
     assert [row.size_gb for row in DEVICES.select(hosted.site.base.db, {"server_id": held.id})] == [3]
+
+
+def test_a_volume_is_made_of_a_snapshot_once_that_is_there(hosted: Hosted) -> None:
+    volumes, project = hosted.site.volumes, hosted.project_id
+    volume = volumes.create_for(project, "u", VolumeWish(size=1), "req-1")
+    with hosted.site.base.db.write() as tx:
+        VOLUMES.update(tx, {"id": volume.id}, state="in-use", due_us=None)
+        hosted.site.compute.core.volumes.take_snapshot(volume.id, ("u", "req-2"), "snapshot for x", tx)
+    (taken,) = SNAPSHOTS.select(hosted.db, {})
+    made, crew = server(1, "block_device_mapping", project_id=project), Volumes(hosted.site)
+    disk = Device(id="6f5902ac-0000-4000-8000-00000000000d", project_id=project, server_id=made.id, kind="disk",
+                  state=DeviceState.WISHED, since_us=1, target="volume", source="snapshot", source_id=taken.id,
+                  size_gb=1)  # fmt: skip
+    with pytest.raises(Unavailable):
+        crew.make(made, disk)
+    with hosted.site.base.db.write() as tx:
+        SNAPSHOTS.update(tx, {"id": taken.id}, state="available", due_us=None)
+    assert volumes.find(crew.make(made, disk), project).snapshot_id == taken.id
+
+
+def test_backups_of_a_server_are_rotated(hosted: Hosted) -> None:
+    images, project = hosted.site.images, hosted.project_id
+    own = server(1, "snapshotting", project_id=project)
+    ids = []
+    for number, (of, protected) in enumerate(((own.id, False), (own.id, True), ("other", False), (own.id, False))):
+        hosted.clock.advance(1)
+        told = {"image_type": "backup", "backup_type": "daily", "instance_uuid": of}
+        new = NewImage(name=f"b{number}", properties=told, protected=protected)
+        ids.append(images.create_from(project, "u", new, "req-1").id)
+    Images(hosted.site).rotate(own, "weekly", 0)
+    Images(hosted.site).rotate(own, "daily", 1)
+    assert [images.is_there(image) for image in ids] == [False, True, True, True]
+
+
+def test_a_disk_is_formatted_with_what_was_asked_for(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, disk_id = MemoryDisks(), "6f5902ac-0000-4000-8000-00000000000e"
+    monkeypatch.setattr(hosted.site.disks, "_make", lambda: engine)
+    own = server(1, "block_device_mapping", project_id=hosted.project_id)
+    for _ in range(2):
+        Disks(hosted.site).blank(own, disk_id, 4 << 20, "swap")
+    with hosted.site.disks.plain(disk_id) as raw:
+        assert raw.read(4086, 10) == b"SWAPSPACE2"

@@ -60,6 +60,26 @@ def test_no_secret_and_no_path_of_a_disk_stand_on_the_command_line(tmp_path: Pat
             os.fstat(fd)
 
 
+@pytest.mark.parametrize(
+    ("bus", "cdrom", "told"),
+    [
+        ("scsi", False, "virtio-scsi-pci,id=c3,bus=rp3 -device scsi-hd,bus=c3.0,"),
+        ("scsi", True, "virtio-scsi-pci,id=c3,bus=rp3 -device scsi-cd,bus=c3.0,"),
+        ("usb", False, "qemu-xhci,id=c3,bus=rp3 -device usb-storage,bus=c3.0,"),
+        ("sata", True, "-device ide-cd,bus=ide.0,"),
+        ("ide", False, "-device ide-hd,bus=ide.0,"),
+    ],
+)
+def test_a_rescue_disk_stands_where_its_image_says(bus: str, cdrom: bool, told: str, tmp_path: Path) -> None:
+    line = command.begin(GUEST, TCG, Place(tmp_path))
+    disk = DiskDevice("6f5902ac-0000-4000-8000-00000000000d", 3, "serial", 1, bus=bus, cdrom=cdrom)
+    command.add_disk(line, disk, [Layer(_fd(tmp_path / "top.qcow2"), "qcow2", True, SECRET)])
+    line.close()
+    text = " ".join(line.argv)
+    assert told in text and text.endswith("bootindex=1")
+    assert ("werror=stop" in text) is not cdrom
+
+
 def test_kinds_of_layers() -> None:
     raw = command.image("d", 0, Layer(0, "raw", True, SECRET), True)
     assert raw["driver"] == "raw" and "backing" not in raw and raw["key-secret"] == command.key_name("d", 0)

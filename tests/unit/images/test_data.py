@@ -321,6 +321,21 @@ def test_another_service_makes_and_fills_an_image(gallery: Gallery) -> None:
     assert not images.is_there(image.id)
 
 
+def test_images_of_a_project_are_found_by_their_properties(gallery: Gallery) -> None:
+    project, ids = gallery.cloud.project_id, []
+    for owner, kind in (
+        (project, "daily"),
+        (project, "daily"),
+        (project, "weekly"),
+        (gallery.cloud.other_project, "daily"),
+    ):
+        gallery.cloud.clock.advance(1)
+        told = {"image_type": "backup", "backup_type": kind}
+        ids.append(gallery.images.create_from(owner, "user", NewImage(name="b", properties=told), "req-9").id)
+    found = gallery.images.with_properties(project, {"image_type": "backup", "backup_type": "daily"})
+    assert [image.id for image in found] == [ids[1], ids[0]]
+
+
 def test_an_image_that_could_not_be_filled_says_why(gallery: Gallery) -> None:
     new = NewImage(name="snap", disk_format="qcow2", container_format="bare")
     image = gallery.images.create_from(gallery.cloud.project_id, "user", new, "req-9", keep=lambda tx: None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from andromede.app.hosting.volumes import pictures
-from andromede.errors import Conflict, NotFound
+from andromede.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from andromede.app.hosting.site import Site
@@ -90,8 +90,14 @@ class Disks:
         with images.source(image_id) as source:  # of an image that not everybody may read no copy in clear stays
             disks.create(server.project_id, disk_id, size, server.request_id, source)
 
-    def blank(self, server: Server, disk_id: str, size: int) -> None:
+    def blank(self, server: Server, disk_id: str, size: int, form: str = "") -> None:
+        from andromede.engines import formatting
+
         self._site.disks.create(server.project_id, disk_id, size, server.request_id)
+        if form:
+            with formatting.made(form, size, disk_id) as image, self._site.disks.plain(disk_id, writable=True) as raw:
+                for at, data in formatting.pieces(image):
+                    raw.write(at, data)
 
     def copy(self, server: Server, source_id: str, target_id: str, size: int) -> None:
         self._site.disks.copy(server.project_id, source_id, target_id, size, server.request_id)
@@ -112,6 +118,9 @@ class Volumes:
     def make(self, server: Server, disk: Device) -> str:
         from andromede.compute.shape import derived
         from andromede.volumes.service import VolumeWish
+
+        if disk.source == "snapshot" and self._site.volumes.find_snapshot(disk.source_id, None).state == "creating":
+            raise Unavailable(f"snapshot {disk.source_id} is not there yet", "snapshot")
 
         def origin(kind: str) -> str:
             return disk.source_id if disk.source == kind else ""
@@ -164,6 +173,12 @@ class Images:
 
     def delete(self, image_id: str, server: Server) -> None:
         self._site.images.remove(image_id, server.request_id)
+
+    def rotate(self, server: Server, kind: str, keep: int) -> None:
+        told = {"image_type": "backup", "backup_type": kind, "instance_uuid": server.id}
+        for image in self._site.images.with_properties(server.project_id, told)[keep:]:
+            if not image.protected:
+                self._site.images.remove(image.id, server.request_id)
 
 
 class LiveDisks:

@@ -85,11 +85,31 @@ def image(disk_id: str, layer: int, opened: Layer, top: bool) -> dict[str, objec
 
 def disk_device(disk: DiskDevice) -> dict[str, object]:
     """Properties of the guest's device, for -device and device_add."""
+    driver, bus = _DRIVERS[disk.bus]
     props: dict[str, object] = {
-        "driver": "virtio-blk-pci", "bus": f"rp{disk.slot}", "drive": node_name(disk.id), "id": disk_name(disk.id),
-        "serial": disk.serial[:20], "werror": "stop", "rerror": "stop",
+        "driver": driver[disk.cdrom], "bus": bus.format(slot=disk.slot), "drive": node_name(disk.id),
+        "id": disk_name(disk.id), "serial": disk.serial[:20], "rerror": "stop",
     }  # fmt: skip
+    props |= {} if disk.cdrom else {"werror": "stop"}
     return props | ({"bootindex": disk.boot} if disk.boot else {})
+
+
+_DRIVERS: dict[str, tuple[tuple[str, str], str]] = {
+    "virtio": (("virtio-blk-pci", "virtio-blk-pci"), "rp{slot}"),
+    "scsi": (("scsi-hd", "scsi-cd"), "c{slot}.0"),
+    "usb": (("usb-storage", "usb-storage"), "c{slot}.0"),
+    "sata": (("ide-hd", "ide-cd"), "ide.0"),
+    "ide": (("ide-hd", "ide-cd"), "ide.0"),
+}
+"""Bus -> drivers of a disk and of a CD on it, and where they are plugged in. q35 has a SATA controller of its own and
+no other IDE."""
+_CONTROLLERS = {"scsi": "virtio-scsi-pci", "usb": "qemu-xhci"}
+
+
+def _controller(disk: DiskDevice) -> dict[str, object] | None:
+    """What the disk is plugged into, where that is not there anyway: in the disk's own slot."""
+    driver = _CONTROLLERS.get(disk.bus)
+    return {"driver": driver, "id": f"c{disk.slot}", "bus": f"rp{disk.slot}"} if driver else None
 
 
 def nic_device(nic: NicDevice) -> dict[str, object]:
@@ -186,6 +206,8 @@ def add_disk(line: Line, disk: DiskDevice, layers: Sequence[Layer]) -> None:
         fdset = line.fdset(layer.fd, node_name(disk.id, at))
         line.add("-blockdev", json.dumps(protocol(disk.id, at, fdset, layer.writable)))
         line.add("-blockdev", json.dumps(image(disk.id, at, layer, at == len(layers) - 1)))
+    if (controller := _controller(disk)) is not None:
+        line.add("-device", _comma(controller))
     line.add("-device", _comma(disk_device(disk)))
 
 
