@@ -1,10 +1,11 @@
 """OpenStack Tempest against a fresh installation, or one that runs: `python -m tests.conformance.tempest [REGEX]`.
 
 Areas: identity (v3, 138 tests), object_storage (149), and, on an installation that hosts, image, network, volume,
-compute and scenario. Two lists go across them: the 58 tests of the InterOp guideline 2020.06 for object storage, and
-the 258 of SCS-0128. `--area` names areas or one of these lists. `--short` takes all that is promised of identity and
-object_storage, and of hosting what fits beside it into four minutes. Exit code 1 when a test of tempest/AREA.txt does
-not pass, or when something leaked. A class whose set-up fails counts as all its tests.
+compute and scenario, and the API tests of two plugins, barbican and octavia. Two lists go across them: the 58 tests of
+the InterOp guideline 2020.06 for object storage, and the 258 of SCS-0128. `--area` names areas or one of these lists.
+`--short` takes all that is promised of identity and object_storage, and of hosting what fits beside it into four
+minutes. Exit code 1 when a test of tempest/AREA.txt does not pass, or when something leaked. A class whose set-up fails
+counts as all its tests.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tests.support.hosted import Hosted
 from tests.support.installation import Installation
 
 VERSION = "47.0.0"
+PACKAGES = (f"tempest=={VERSION}", "barbican-tempest-plugin==4.6.0", "octavia-tempest-plugin==3.5.0", "junitxml")
 PLAIN = {
     "identity": r"^tempest\.api\.identity\.(v3|admin\.v3)",
     "object_storage": r"^tempest\.api\.object_storage",
@@ -42,7 +44,13 @@ HOSTING = {
     "scenario": r"^tempest\.scenario\.test_(server_basic_ops|network_basic_ops|security_groups_basic_ops"
     r"|volume_boot_pattern|minimum_basic|snapshot_pattern)\.",
 }
-AREAS = {**PLAIN, **HOSTING}
+PLUGINS = {
+    "barbican": r"^barbican_tempest_plugin\.tests\.(api|rbac)\.",
+    "octavia": r"^octavia_tempest_plugin\.tests\.api\.",
+}
+"""Areas of an installation that hosts, which are no part of the short run."""
+AREAS = {**PLAIN, **HOSTING, **PLUGINS}
+ROOTS = ("tempest.", "barbican_tempest_plugin.", "octavia_tempest_plugin.")
 ACROSS = {"interop": "InterOp 2020.06 object storage", "scs_0128": "SCS-0128"}
 SHORT_SECONDS = 240
 SETTINGS: dict[str, object] = {
@@ -89,7 +97,7 @@ class Suite:
     def listed(self) -> list[str]:
         """Ids of all tests, without the attributes in brackets."""
         lines = self.call("tempest", "run", "-l").splitlines()
-        return [line.partition("[")[0] for line in lines if line.startswith("tempest.")]
+        return [line.partition("[")[0] for line in lines if line.startswith(ROOTS)]
 
     def run(self, ids: list[str], workers: int) -> list[Result]:
         """Run tests by id; one result for each."""
@@ -140,7 +148,8 @@ def complete(found: Iterator[Result], expected: list[str]) -> Iterator[Result]:
 
 
 def group(test_id: str) -> str:
-    return test_id.removeprefix("tempest.api.").rpartition(".")[0].rpartition(".")[0]
+    plain = test_id.removeprefix("tempest.api.").replace("_tempest_plugin.tests", "")
+    return plain.rpartition(".")[0].rpartition(".")[0]
 
 
 def promised(area: str) -> list[str]:
@@ -230,7 +239,8 @@ def options() -> argparse.ArgumentParser:
 
 
 def needs_hosting(ids: list[str]) -> bool:
-    return any(re.search(pattern, name) for pattern in HOSTING.values() for name in ids)
+    hosting = (*HOSTING.values(), *PLUGINS.values())
+    return any(re.search(pattern, name) for pattern in hosting for name in ids)
 
 
 def tested(suite: Suite, choice: argparse.Namespace, areas: list[str]) -> tuple[list[Result], int]:
@@ -272,7 +282,7 @@ def with_cloud(
 
 def main(words: list[str]) -> int:
     choice = options().parse_args(words)
-    suite = Suite(environment("tempest-env", f"tempest=={VERSION}", "junitxml", existing=choice.venv))
+    suite = Suite(environment("tempest-env", *PACKAGES, existing=choice.venv))
     areas = [name for name in choice.area.split(",") if name] or list(AREAS)
     if unknown := [name for name in areas if name not in {**AREAS, **ACROSS}]:
         raise SystemExit(f"unknown areas: {', '.join(unknown)}")

@@ -11,7 +11,8 @@ from tests.support.hosted import Hosted
 from tests.support.installation import Installation
 from tests.support.keystone import Keystone
 
-SERVICES = {"nova": "compute", "glance": "image", "neutron": "network", "cinder": "block-storage"}
+SERVICES = {"nova": "compute", "glance": "image", "neutron": "network", "cinder": "block-storage",
+            "barbican": "key-manager", "load_balancer": "load-balancer"}  # fmt: skip
 NOT_HERE = ("live_migration", "live_migration_back_and_forth", "block_migration_for_live_migration", "cold_migration")
 """What one host cannot do."""
 
@@ -150,6 +151,7 @@ class Conf:
             "backup": "true",
             "snapshot": "true",
             "clone": "true",
+            "enable_volume_image_dep_tests": "true",
             "extend_attached_volume": "true",
             "extend_attached_encrypted_volume": "true",
             "manage_volume": "false",
@@ -175,5 +177,27 @@ class Conf:
             "dhcp_client": "udhcpc",
             "target_dir": f"/home/{hosted.user}",
         }
+        self._plugins(hosted)
         if newest := hosted.newest.get("placement"):
             self.parser["placement"] = {"min_microversion": "1.0", "max_microversion": newest}
+
+    def _plugins(self, hosted: Hosted) -> None:
+        """The key manager and load balancers, for their own plugins."""
+        self.parser["enforce_scope"] = {"barbican": "true"}
+        self.parser["key_manager"] = {
+            "min_microversion": "1.0",
+            "max_microversion": hosted.newest.get("key-manager", "1.0"),
+            "region": self.region,
+        }
+        told = ",".join(f"{name}:{text}" for name, text in hosted.providers.items())
+        self.parser["load_balancer"] = {
+            "region": self.region,
+            "RBAC_test_type": "keystone_default_roles",
+            "enabled_provider_drivers": told,
+            "build_interval": "0.5",
+            "check_interval": "0.3",
+            "lb_build_interval": "0.3",
+            "check_timeout": "60",
+            "lb_build_timeout": "120",
+        }
+        self.parser["loadbalancer-feature-enabled"] = {"prometheus_listener_enabled": "false"}

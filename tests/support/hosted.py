@@ -50,7 +50,8 @@ def why_not() -> str:
 
 @dataclass(slots=True)
 class Hosted:
-    """Ids and facts. `newest`: maximum microversions of compute, volume and placement; `file`: the guest's image."""
+    """Ids and facts. `newest`: maximum microversions by the services' names; `file`: the guest's image; `providers`: of
+    load balancers, with their descriptions."""
 
     image: str = ""
     image_alt: str = ""
@@ -61,6 +62,7 @@ class Hosted:
     user: str = "tiny"
     extensions: list[str] = field(default_factory=list)
     newest: dict[str, str] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
     file: Path = Path("tiny.qcow2")
     web: str = ""
 
@@ -89,7 +91,11 @@ class Preparer:
             self._flavors(made)
         if "network" in self.types:
             self._network(made)
-        made.newest = {name: found for name in ("compute", "volume", "placement") if (found := self._newest(name))}
+        if "load-balancer" in self.types:
+            found = self.ask("GET", "load-balancer", "/v2.0/lbaas/providers")["providers"]
+            made.providers = {row["name"]: row["description"] for row in found}
+        services = ("compute", "volume", "placement", "key-manager")
+        made.newest = {name: newest for name in services if (newest := self._newest(name))}
         return made
 
     def image(self, name: str) -> Mapping[str, Any]:
