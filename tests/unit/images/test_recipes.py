@@ -116,7 +116,7 @@ def test_the_tree_of_tiny_holds_what_was_wanted_and_no_more(told: Debian, tmp_pa
     ("-X POST http://x", "wget -q -Y off -O - --post-data  http://x", 0),
     ("-X PUT http://x", "curl: (1) this guest's curl knows GET and POST, not PUT", 1),
     ("-I http://x", "curl: (2) this guest's curl does not know -I", 2),
-    ("-s", "curl: (2) no URL specified", 2),
+    ("-s", "curl: (2) no URL specified", 2), ("-V", "curl of tiny, over wget of busybox", 0),
 ])  # fmt: skip
 def test_curl_of_tiny_is_wget(tmp_path: Path, words: str, told: str, code: int) -> None:
     box = tmp_path / "busybox"
