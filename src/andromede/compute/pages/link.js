@@ -5,7 +5,7 @@ export function open(status, received) {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/console/open?token=${encodeURIComponent(token)}`, ["binary"]);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { status.textContent = "connected"; };
+  socket.onopen = () => { status.textContent = status.dataset.open || "connected"; };
   socket.onclose = () => { status.textContent = "closed: the console was opened elsewhere, the server stopped, or the link was used already. Ask for a new one."; };
   socket.onmessage = (event) => received(new Uint8Array(event.data));
   return (bytes) => { if (socket.readyState === WebSocket.OPEN) socket.send(bytes); };
