@@ -96,6 +96,18 @@ def test_disks_are_plugged_into_a_guest_that_runs_and_grow(bench: Bench) -> None
     assert bench.reach(grown).disks[more.disks[1].id] == 48 * MIB
 
 
+@pytest.mark.parametrize(
+    ("bus", "cdrom"),
+    [("virtio", False), ("scsi", False), ("scsi", True), ("usb", False), ("sata", False), ("ide", True)],
+)
+def test_a_disk_stands_on_another_bus_from_the_start(bench: Bench, bus: str, cdrom: bool) -> None:
+    guest = bench.guest(bench.disk())
+    root = replace(guest.disks[0], boot=2)
+    other = DiskDevice(bench.disk(), 5, "rescue", 1, size_bytes=32 * MIB, bus=bus, cdrom=cdrom)
+    seen = bench.reach(replace(guest, disks=(root, other)))
+    assert seen.disks == {root.id: 32 * MIB, other.id: 32 * MIB}
+
+
 def test_a_copy_is_made_while_the_guest_runs(bench: Bench) -> None:
     root, target = bench.disk(), bench.disk()
     guest = bench.guest(root)
