@@ -106,7 +106,7 @@ class Conf:
         able = ("resize", "console_output", "snapshot", "interface_attach", "config_drive", "metadata_service",
                 "pause", "suspend", "shelve", "rescue", "change_password", "vnc_console", "serial_console",
                 "attach_encrypted_volume", "volume_multiattach", "swap_volume", "stable_rescue",
-                "hostname_fqdn_sanitization")  # fmt: skip
+                "hostname_fqdn_sanitization", "personality")  # fmt: skip
         absent = {"change_password", "volume_multiattach", "swap_volume"}
         self.parser["compute-feature-enabled"] = {
             **{name: str(name not in absent).lower() for name in able},

@@ -12,6 +12,7 @@ from andromede.compute.deeds import DEEDS, check
 from andromede.compute.engine import RESCUE_BUSES, RESCUE_DEVICES
 from andromede.compute.model import Server, State
 from andromede.compute.planning import check_bytes
+from andromede.compute.server_bodies import files
 from andromede.compute.server_bodies import reference as reference_of
 from andromede.compute.server_routes import PATH, changes_of, found, password, server_target, shown
 from andromede.compute.service import Compute
@@ -123,6 +124,9 @@ def _rebuild(call: ComputeCall, server: Server, value: Any) -> Reply:
     changes = changes_of(call, fields)
     secret = fields.text("adminPass", 0, 255) or password(call)
     changes["admin_pass"] = secret
+    if "personality" in fields:
+        changes["personality"] = list(files(fields))
+        call.services.planner.check_files(server.project_id, changes["personality"])
     if "metadata" in fields:
         changes["metadata"] = fields.metadata("metadata")
         call.services.quotas.check_items(

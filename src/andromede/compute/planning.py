@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ class Planner:
         """Raises `Invalid`, `Conflict`, `OverQuota` in the words of Nova."""
         project = project_of(call)
         self._quotas.check_items(project, "metadata_items", len(wish.metadata), "Metadata item")
-        self._check_files(project, wish)
+        self.check_files(project, wish.personality)
         flavor = self.flavor(call, wish.flavor_ref)
         image = self.image(wish.image_ref, project) if wish.image_ref else None
         disks, image, root_gb = self._disks(wish, flavor, image, project)
@@ -116,10 +117,11 @@ class Planner:
         except NotFound as error:
             raise Invalid(f"Image {image_id} could not be found.", "image") from error
 
-    def _check_files(self, project: str, wish: ServerWish) -> None:
+    def check_files(self, project: str, files: Sequence[Mapping[str, str]]) -> None:
+        """Raise `OverQuota` or `Invalid` for more files, or larger ones, than a server may be given."""
         limits = self._quotas.of(project)
-        self._quotas.check_items(project, "injected_files", len(wish.personality), "Personality file")
-        for item in wish.personality:
+        self._quotas.check_items(project, "injected_files", len(files), "Personality file")
+        for item in files:
             size = len(item["contents"]) * 3 // 4 - item["contents"].count("=")
             if size > limits["injected_file_content_bytes"] >= 0:
                 raise Invalid("Personality file content too long", "personality")

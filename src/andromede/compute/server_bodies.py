@@ -221,7 +221,8 @@ def _counts(fields: Fields) -> tuple[int, int]:
     return least, most
 
 
-def _files(fields: Fields) -> tuple[dict[str, str], ...]:
+def files(fields: Fields) -> tuple[dict[str, str], ...]:
+    """Files for the guest: `{"path", "contents" (base64)}`."""
     found = []
     for item in fields.objects("personality"):
         item.only("path", "contents")
@@ -263,8 +264,8 @@ def parse(body: Any, version: Version) -> ServerWish:
     outer = Fields(body, "body")
     outer.only("server", "os:scheduler_hints", "OS-SCH-HNT:scheduler_hints")
     fields = Fields.of(body, "server", "os:scheduler_hints", "OS-SCH-HNT:scheduler_hints")
-    files = ("personality",) if version < (2, 57) else ()
-    fields.only(*PLAIN, *files, *(name for name, since in SINCE if version >= since))
+    personal = ("personality",) if version < (2, 57) else ()
+    fields.only(*PLAIN, *personal, *(name for name, since in SINCE if version >= since))
     fields.need("name", "flavorRef")
     hints = Fields(
         outer.get("os:scheduler_hints") or outer.get("OS-SCH-HNT:scheduler_hints") or {}, "os:scheduler_hints"
@@ -284,7 +285,7 @@ def parse(body: Any, version: Version) -> ServerWish:
         groups=_groups(fields),
         key_name=fields.text("key_name", 1, 255, null=True) or "",
         user_data=fields.base64("user_data") or "",
-        personality=_files(fields) if files else (),
+        personality=files(fields) if personal else (),
         config_drive=_bool(fields, "config_drive"),
         zone=fields.text("availability_zone", 1, 255, null=True) or "",
         admin_pass=fields.text("adminPass", 0, 255) or "",

@@ -119,6 +119,12 @@ def test_rebuild(nova: Nova) -> None:
     row = nova.row(server)
     assert (row.state, row.before, row.image_id) == ("rebuilding", "active", IMAGE)
     nova.arrive(server)
+    given = [{"path": "/etc/x", "contents": "YQ=="}]
+    assert nova.act(server, "rebuild", {"imageRef": IMAGE, "personality": given}).status == 202
+    assert nova.row(server).personality == given
+    nova.arrive(server)
+    assert nova.act(server, "rebuild", {"imageRef": IMAGE, "personality": given * 6}).status == 403
+    assert nova.act(server, "rebuild", {"imageRef": IMAGE, "personality": given}, "2.57").status == 400
     key = {"keypair": {"name": "k"}}
     assert nova.call("POST", "/os-keypairs", key).status == 200
     answer = nova.act(server, "rebuild", {"imageRef": IMAGE, "key_name": "k", "user_data": "YQ=="}, "2.57")

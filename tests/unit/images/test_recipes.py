@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import tarfile
@@ -128,6 +129,29 @@ def test_curl_of_tiny_is_wget(tmp_path: Path, words: str, told: str, code: int) 
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
     )  # fmt: skip
     assert (sorted((done.stdout + done.stderr).split()), done.returncode) == (sorted(told.split()), code)
+
+
+def test_files_that_came_along_are_written_once_for_each_server(tmp_path: Path) -> None:
+    drive, root = tmp_path / "drive", tmp_path / "root"
+    (drive / "openstack" / "content").mkdir(parents=True)
+    contents = {"/etc/a b.conf": "one\n", "two": "no end of line"}
+    for number, text in enumerate(contents.values()):
+        (drive / "openstack" / "content" / f"{number:04d}").write_text(text)
+    script = resources.files("andromede.images.recipes") / "guest" / "given"
+
+    def boot(uuid: str) -> None:
+        files = [{"path": path, "content_path": f"/content/{n:04d}"} for n, path in enumerate(contents)]
+        (tmp_path / "meta").write_text(json.dumps({"uuid": uuid, "name": "x", "files": files, "keys": []}))
+        words = ["/bin/sh", "-s", "--", str(tmp_path / "meta"), str(drive), str(root)]
+        subprocess.run(words, input=script.read_text(), text=True, check=True)
+
+    boot("first")
+    assert [(root / path.lstrip("/")).read_text() for path in contents] == list(contents.values())
+    (root / "two").write_text("changed in the guest")
+    boot("first")
+    assert (root / "two").read_text() == "changed in the guest"
+    boot("second")
+    assert (root / "two").read_text() == "no end of line"
 
 
 def test_debian_is_laid_out(told: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

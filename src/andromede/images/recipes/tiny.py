@@ -45,7 +45,7 @@ BINARIES = {
 applets in the place of programs of the same name."""
 GUEST = {
     "init": "init", "boot": "sbin/boot", "leased": "sbin/leased", "still": "sbin/still", "sudo": "bin/sudo",
-    "nc": "bin/nc", "curl": "bin/curl", "mkfs": "sbin/mkfs", "power": "etc/acpi/PWRF/00000080",
+    "nc": "bin/nc", "curl": "bin/curl", "given": "sbin/given", "mkfs": "sbin/mkfs", "power": "etc/acpi/PWRF/00000080",
 }  # fmt: skip
 COMMAND = "console=tty0 console=ttyS0 quiet panic=-1"
 SIGNATURE = b"TINY"
