@@ -23,6 +23,9 @@ from andromede.ops.rolling import Handover
 ENDING_SECONDS = 10.0
 """How long a detached start that failed may take to end."""
 
+KILLED_SECONDS = 2.0
+"""How long the kernel may take to close the files of a cloud that was killed."""
+
 
 def up(args: argparse.Namespace, out: Output) -> int:
     """`andromede up`: returns after the stop, or with --detach when ready."""
@@ -35,6 +38,7 @@ def up(args: argparse.Namespace, out: Output) -> int:
     began = clock.monotonic()
     place, config = common.layout(args), common.load(args)
     layout.prepare(place, clock, RandomIds())
+    running.wait_killed(place, clock, KILLED_SECONDS)
     try:
         lock = running.acquire(place)
     except Conflict as error:

@@ -84,6 +84,13 @@ def wait_free(layout: Layout, clock: Clock, seconds: float) -> None:
         clock.sleep(0.02)
 
 
+def wait_killed(layout: Layout, clock: Clock, seconds: float) -> None:
+    """The same when the last supervisor ended without a word: the kernel may still be closing a killed one's files."""
+    running = read(layout)
+    if running is not None and not is_ours(running.pid):
+        wait_free(layout, clock, seconds)
+
+
 def read(layout: Layout) -> Running | None:
     """The last written state, whether or not that supervisor still lives."""
     try:
@@ -163,11 +170,12 @@ def take_name(layout: Layout, role: str) -> str:
 
 
 def is_ours(pid: int) -> bool:
-    """Whether a supervisor or role has this id now: they carry our name, a recycled id does not."""
+    """Whether a supervisor or role has this id now: they carry our name, a recycled id does not. One that was killed
+    does nothing any more once its memory is given back, of which its command line is a part."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat") as file, open(f"/proc/{pid}/cmdline") as words:
             name, _, rest = file.read().partition("(")[2].rpartition(") ")
-            return name.startswith("andromede") and not rest.startswith("Z")
+            return name.startswith("andromede") and not rest.startswith("Z") and words.read(1) != ""
     except OSError:
         return False
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 import yaml
 
+from andromede.clock import SystemClock
 from andromede.errors import Conflict, Invalid, NotFound
 from andromede.ops import clientfiles, layout, logfile, running, tls
 from andromede.ops.clientfiles import AccessKey, Login, Places
@@ -107,6 +110,26 @@ def test_one_supervisor_per_directory(place: Layout, clock: FakeClock) -> None:
         running.acquire(place)
     assert caught.value.reason == "running"
     assert running.is_locked(place)
+
+
+def test_a_start_waits_for_what_was_killed_and_not_for_what_runs(place: Layout) -> None:
+    clock = SystemClock()
+    fd = running.acquire(place)
+    state = running.Running(pid=2**22 + 1, started_us=0, api_url="", objects_url="", tls=False, region="", roles=[])
+    running.write(place, state)
+    freeing = threading.Timer(0.2, os.close, [fd])
+    freeing.start()
+    running.wait_killed(place, clock, 60.0)
+    assert not running.is_locked(place)
+    freeing.join()
+    fd = running.acquire(place)
+    begun = clock.monotonic()
+    running.wait_killed(place, clock, 0.1)
+    assert running.is_locked(place) and clock.monotonic() - begun >= 0.1
+    running.clear(place)
+    running.wait_killed(place, clock, 60.0)
+    assert running.is_locked(place) and clock.monotonic() - begun < 60.0
+    os.close(fd)
 
 
 def test_logs_turn_over_and_keep_a_few(tmp_path: Path) -> None:
