@@ -8,9 +8,11 @@ import select
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from andromede.errors import Conflict, NotFound, Unavailable
-from andromede.network.engine import NONE, TAP, NetworkPart, OutsidePart, Part, RouterPart, Wired
+from andromede.network.engine import NONE, TAP, NetworkChange, NetworkPart, OutsidePart, Part, RouterPart, Wired
+from andromede.network.picture import Picture
 
 
 def _once(what: str, values: Iterable[str]) -> None:
@@ -56,11 +58,37 @@ def _router(part: RouterPart) -> None:
         assert one.protocol in ("tcp", "udp"), f"{one} has a protocol without ports"
 
 
+class _Parts(dict[str, Any]):
+    """Parts by id. A network that was changed is its picture until somebody asks for the whole."""
+
+    def __getitem__(self, part_id: str) -> Any:
+        found = super().__getitem__(part_id)
+        return found.part() if isinstance(found, Picture) else found
+
+    def get(self, part_id: str, default: Any = None) -> Any:
+        found = super().get(part_id, default)
+        return found.part() if isinstance(found, Picture) else found
+
+    def pop(self, part_id: str, *default: Any) -> Any:
+        found = super().pop(part_id, *default)
+        return found.part() if isinstance(found, Picture) else found
+
+    def values(self) -> Any:
+        return [self[part_id] for part_id in self]
+
+    def picture(self, part_id: str) -> Picture | None:
+        """A network to be changed."""
+        found = super().get(part_id)
+        if isinstance(found, NetworkPart):
+            found = self[part_id] = Picture(found)
+        return found if isinstance(found, Picture) else None
+
+
 class MemoryFabric:
     """`faults(verb, when)` may raise to simulate a failure; `when` is before or after the effect."""
 
     def __init__(self, faults: Callable[[str, str], None] | None = None) -> None:
-        self.parts: dict[str, Part] = {}
+        self.parts = _Parts()
         self.calls: list[tuple[str, str]] = []
         self._faults = faults
         self._taps: dict[str, int] = {}
@@ -84,6 +112,22 @@ class MemoryFabric:
             self._step("ensure", part.id, "before")
             self.parts[part.id] = part
             self._step("ensure", part.id, "after")
+
+    def change(self, change: NetworkChange) -> bool:
+        with self._lock:
+            assert change.generation > change.base, f"{change} leads nowhere"
+            _once("a port", (*(port.id for port in change.ports), *change.gone))
+            _once("a member", (f"{group} {text}" for group, text, _ in change.members))
+            _known("a security group", (group for port in change.ports for group in port.groups),
+                   (group.id for group in change.groups))  # fmt: skip
+            picture = self.parts.picture(change.id)
+            plan = picture.plan(change) if picture is not None else None
+            if picture is None or plan is None:
+                return False
+            self._step("change", change.id, "before")
+            picture.take(plan)
+            self._step("change", change.id, "after")
+            return True
 
     def _reaches(self, part: RouterPart) -> None:
         wanted = [leg.network_id for leg in part.legs]

@@ -15,7 +15,8 @@ from andromede.network.tables import ADDRESSES, SUBNETS
 
 SMALL = 256
 """Pools of at most so many addresses are filled from their beginning, others at random."""
-TRIES = 8
+TRIES, NEAR = 8, 64
+"""How often an address is taken by chance, and how many are looked at together then."""
 L3 = (ROUTER, GATEWAY)
 
 
@@ -143,6 +144,12 @@ def free(job: Job, subnet: SubnetRow, want: Wanted) -> str | None:
             ip = addressing.at(subnet.pools, int(job.core.desk.ids.uniform() * count))
             if ip not in chosen and not links_store.taken(job.tx, subnet.id, ip):
                 return ip
+        for _ in range(TRIES):  # nearly full: a few places, each with its neighbours
+            start = int(job.core.desk.ids.uniform() * count)
+            near = [addressing.at(subnet.pools, (start + step) % count) for step in range(NEAR)]
+            used = chosen | links_store.taken_among(job.tx, subnet.id, near)
+            if (hit := next((ip for ip in near if ip not in used), None)) is not None:
+                return hit
     used = links_store.used_addresses(job.tx, subnet.id) | chosen
     return next((ip for ip in addressing.every(subnet.pools) if ip not in used), None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from dataclasses import field as column
@@ -49,7 +49,8 @@ class Core:
 
 @dataclass(slots=True)
 class Job:
-    """A piece of work under way. `touched`: parts whose wishes it changed; `gone`: parts to take away."""
+    """A piece of work under way. `touched`: parts whose wishes it changed; `gone`: parts to take away; `shifts`:
+    networks of which it changed ports alone, with each port's members of security groups before and after."""
 
     core: Core
     change: Change
@@ -57,6 +58,7 @@ class Job:
     request_id: str
     touched: set[str] = column(default_factory=set)
     gone: set[str] = column(default_factory=set)
+    shifts: dict[str, dict[str, set[tuple[str, str]]]] = column(default_factory=dict)
 
     @property
     def tx(self) -> Tx:
@@ -70,10 +72,17 @@ class Job:
         """The wishes of these networks and routers changed."""
         self.touched.update(part for part in parts if part)
 
+    def shift(self, network_id: str, port_id: str, members: Iterable[tuple[str, str]]) -> None:
+        """The wishes of this network changed by one port; `members`: (group, address) that it had or has."""
+        self.shifts.setdefault(network_id, {}).setdefault(port_id, set()).update(members)
+
     def finish(self) -> None:
         """Raise generations and leave the wishes, once for each part."""
-        for part in sorted(self.touched - self.gone):
+        for part in sorted((self.touched | self.shifts.keys()) - self.gone):
             work_store.bump(self.tx, part, self.now_us, self.request_id)
+            if part not in self.touched:
+                for port_id, members in self.shifts[part].items():
+                    work_store.shifted(self.tx, part, port_id, members)
         for part in sorted(self.gone):
             work_store.end(self.tx, part, self.now_us, self.request_id)
 
@@ -83,7 +92,8 @@ class Job:
 
     def as_admin(self) -> Job:
         """The same work, with every right: for what the service does by itself in its course."""
-        return replace(self, who=Who(self.who.project_id, True), touched=self.touched, gone=self.gone)
+        return replace(self, who=Who(self.who.project_id, True), touched=self.touched, gone=self.gone,
+                       shifts=self.shifts)  # fmt: skip
 
     def insert(self, shape: Shape, values: Mapping[str, Any], **extra: Any) -> Any:
         """A new row from attributes and further fields; within the quota of its project."""

@@ -152,6 +152,22 @@ class NetworkPart:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkChange:
+    """How a network of generation `base` becomes one of `generation`, where nothing but ports has changed. `ports`:
+    those that are new or differ. `gone`: ids of ports that are not there any more, if they were. `groups`: the security
+    groups of `ports` with their rules and no members. `members`: group, address or range, and whether it is one of the
+    group's members now; of groups that no rule names, nothing follows."""
+
+    id: str
+    base: int
+    generation: int
+    ports: tuple[PortPart, ...] = ()
+    gone: tuple[str, ...] = ()
+    groups: tuple[GroupPart, ...] = ()
+    members: tuple[tuple[str, str, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LegPart:
     """A router's port on a network. `addresses`: with prefix (`10.0.0.1/24`). `subnets`: those of the network that
     the router has an address in; it advertises the ones that have an `ra_mode`."""
@@ -257,6 +273,11 @@ class Fabric(Protocol):
         """Make it so, and nothing else of that id. Connections that the rules let through go on; what they do not
         let through any more ends. Raises `Unavailable` while a network that a leg needs is not there, and when a
         program or the kernel refuses."""
+
+    def change(self, change: NetworkChange) -> bool:
+        """Make of a network what `ensure` would make of the whole that the change leads to, with work for the change
+        alone. False, and nothing is changed, where that way is not known to be safe: the network is not known to stand
+        at the change's base, or more than ports would have to follow. Then, and after any error, `ensure` is due."""
 
     def remove(self, part_id: str) -> None:
         """Take it away, with everything in it. Harmless when it is not there."""

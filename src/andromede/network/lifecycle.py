@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from andromede.clock import US, Clock
 from andromede.db import Database, Reach, Tx
 from andromede.log import Log
-from andromede.network import parts, work_store
+from andromede.network import changes, parts, work_store
 from andromede.network.engine import Fabric, Part
 from andromede.network.model import PartRow
 from andromede.network.parts import Place
@@ -36,37 +36,57 @@ class Wiring:
         return Lifecycle(
             kind="network_part",
             table=PARTS,
-            steps={"loading": self.loading, "deleting": self.deleting},
+            steps={"loading": self.loading, "mending": self.mending, "deleting": self.deleting},
             moves={
-                "loaded": frozenset({"loading", "deleting"}),
-                "loading": frozenset({"loading", "loaded", "error", "deleting"}),
-                "error": frozenset({"loading", "deleting"}),
+                "loaded": frozenset({"loading", "mending", "deleting"}),
+                "loading": frozenset({"loading", "mending", "loaded", "error", "deleting"}),
+                "mending": frozenset({"mending", "loaded", "error", "deleting"}),
+                "error": frozenset({"loading", "mending", "deleting"}),
                 "deleting": frozenset({"deleting", "deleted", "error"}),
             },
-            deadlines={"loading": Deadline(120.0), "deleting": Deadline(600.0)},
-            interrupts={work_store.DELETE: "deleting", work_store.LOAD: "loading"},
+            deadlines={"loading": Deadline(120.0), "mending": Deadline(120.0), "deleting": Deadline(600.0)},
+            interrupts={
+                work_store.DELETE: "deleting", work_store.MEND: "mending", work_store.LOAD: "loading",
+            },
             undo=_refused,
-        )
+        )  # fmt: skip
 
     def loading(self, row: PartRow) -> Next:
-        """Render the newest wishes and have them carried."""
+        """Have the newest wishes carried: by their difference from those in force, where ports alone differ and the
+        fabric knows what it carries; else whole. Who is ended between the two begins anew from the same rows."""
+        with self.db.read() as tx:
+            now = PARTS.find(tx, id=row.id)
+            change = changes.difference(tx, now, self.place) if now is not None else None
+        if now is None or change is None or not self.fabric.change(change):
+            return self.mending(row)
+        ports = [port.id for port in change.ports]
+        return self._loaded(row, now, lambda tx: work_store.ports_in_force(tx, ports, now.wished))
+
+    def mending(self, row: PartRow) -> Next:
+        """Render the newest wishes whole and have them carried, whatever there is."""
         with self.db.read() as tx:
             now = PARTS.find(tx, id=row.id)
             wished = parts.render(tx, now, self.place) if now is not None else None
         if now is None:
-            return Next("loading", AGAIN_SECONDS)
+            return Next(row.state, AGAIN_SECONDS)
         if wished is not None:
             self.fabric.ensure(wished)
         elif not self._cleared(now):
-            return Next("loading", AGAIN_SECONDS)
+            return Next(row.state, AGAIN_SECONDS)
         if now.kind == "network":
             self.neighbours(row.id, wished is not None)
-        words = " ".join(word for word in row.signals.split() if word != work_store.LOAD)
+        return self._loaded(row, now, lambda tx: _in_force(tx, now, wished))
+
+    def _loaded(self, row: PartRow, now: PartRow, tell: Callable[[Tx], None]) -> Next:
+        """The wishes that `now` had are in force; `tell` shows it."""
+        met = (work_store.LOAD, work_store.MEND) if row.state == "mending" else (work_store.LOAD,)
+        words = " ".join(word for word in row.signals.split() if word not in met)
 
         def then(tx: Tx) -> None:
             if work_store.wished(tx, row.id) > now.wished:  # wishes that came in meanwhile: one word stands for all
                 signal(tx, PARTS.name, row.id, work_store.LOAD, self.clock.now_us())
-            _in_force(tx, now, wished)
+            work_store.settled(tx, row.id, now.wished)
+            tell(tx)
 
         return Next("loaded", changes={"loaded": now.wished, "signals": words}, then=then)
 
@@ -121,7 +141,7 @@ class Watch:
         if lost:
             with wiring.db.write(Reach.EVENTS) as tx:
                 for row in lost:
-                    signal(tx, PARTS.name, row.id, work_store.LOAD, self._clock.now_us())
+                    signal(tx, PARTS.name, row.id, work_store.MEND, self._clock.now_us())
         return False
 
     def _strangers(self, there: set[str]) -> None:

@@ -78,10 +78,13 @@ def groups_of(tx: Reader, ports: Sequence[str]) -> dict[str, list[str]]:
     return _lists(_each(tx, sql, ports))
 
 
-def set_groups(tx: Tx, port_id: str, groups: Sequence[str]) -> None:
+def set_groups(tx: Tx, port: PortRow, groups: Sequence[str]) -> None:
     """The security groups of a port, instead of those it had."""
-    tx.run("DELETE FROM network_port_group WHERE port_id = ?", (port_id,))
-    tx.many("INSERT INTO network_port_group (port_id, group_id) VALUES (?, ?)", [(port_id, one) for one in groups])
+    tx.run("DELETE FROM network_port_group WHERE port_id = ?", (port.id,))
+    tx.many(
+        "INSERT INTO network_port_group (port_id, group_id, network_id) VALUES (?, ?, ?)",
+        [(port.id, one, port.network_id) for one in groups],
+    )
 
 
 def group_ports(tx: Reader, group_id: str) -> int:
@@ -127,6 +130,12 @@ def taken(tx: Reader, subnet_id: str, address: str) -> bool:
     return tx.one(sql, (subnet_id, address)) is not None
 
 
+def taken_among(tx: Reader, subnet_id: str, addresses: Sequence[str]) -> set[str]:
+    """Those of the addresses that ports hold."""
+    sql = f"SELECT address FROM network_address WHERE subnet_id = ? AND address IN ({', '.join('?' * len(addresses))})"
+    return {str(row[0]) for row in tx.all(sql, [subnet_id, *addresses])}
+
+
 def hold(tx: Tx, row: AddressRow) -> bool:
     """Give an address to a port, unless it is taken; whether it was free."""
     sql = (
@@ -167,6 +176,48 @@ def networks_at(tx: Reader, routers: Sequence[str]) -> list[str]:
         "AND device_owner = 'network:router_interface'"
     )
     return [str(row[0]) for row in _each(tx, sql, list(routers))]
+
+
+def networks_seeing(tx: Reader, network_id: str, groups: Sequence[str]) -> list[str]:
+    """The networks among which ports of a network are members of groups, itself and those that its routers join, and
+    which have ports in any of these groups."""
+    sql = (
+        "SELECT DISTINCT o.network_id FROM network_port o JOIN network_port leg ON o.device_id = leg.device_id "
+        "WHERE leg.network_id = ? AND leg.device_owner = 'network:router_interface' "
+        "AND o.device_owner IN ('network:router_interface', 'network:router_gateway')"
+    )
+    near = sorted({network_id, *(str(row[0]) for row in tx.all(sql, (network_id,)))})
+    marks, places = ", ".join("?" * len(groups)), ", ".join("?" * len(near))
+    found = f"SELECT 1 FROM network_port_group g WHERE g.group_id IN ({marks}) AND g.network_id = n.id"
+    rows = tx.all(f"SELECT n.id FROM network_network n WHERE n.id IN ({places}) AND EXISTS ({found})", [*near, *groups])
+    return [str(row[0]) for row in rows]
+
+
+def members_among(
+    tx: Reader, asked: Sequence[tuple[str, str]], networks: Sequence[str]
+) -> set[tuple[str, str]]:  # fmt: skip
+    """Those of (group, address or range) that are members of their group by a bound port on these networks."""
+    groups, texts = sorted({group for group, _ in asked}), sorted({text for _, text in asked})
+    subnets = [one for found in subnets_of(tx, networks).values() for one in found]
+    if not asked:
+        return set()
+    listed = {name: ", ".join("?" * len(found)) for name, found in
+              (("s", subnets), ("t", texts), ("g", groups), ("n", networks))}  # fmt: skip
+    own = tx.all(
+        "SELECT g.group_id, a.address FROM network_address a JOIN network_port p ON p.id = a.port_id "
+        f"JOIN network_port_group g ON g.port_id = p.id WHERE a.subnet_id IN ({listed['s'] or 'NULL'}) "
+        f"AND a.address IN ({listed['t']}) AND g.group_id IN ({listed['g']}) AND p.host <> ''",
+        [*subnets, *texts, *groups],
+    )
+    pairs = tx.all(
+        "SELECT g.group_id, p.pairs FROM network_port p JOIN network_port_group g ON g.port_id = p.id "
+        f"WHERE p.network_id IN ({listed['n']}) AND p.pairs <> '[]' AND g.group_id IN ({listed['g']}) "
+        "AND p.host <> ''",
+        [*networks, *groups],
+    )
+    found = {(str(group), str(text)) for group, text in own}
+    found |= {(str(group), pair["ip_address"]) for group, text in pairs for pair in json.loads(text)}
+    return found & set(asked)
 
 
 def availability(tx: Reader, network_ids: Sequence[str]) -> dict[str, int]:

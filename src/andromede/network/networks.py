@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from andromede.network import links_store, work_store
+from andromede.network import links_store, quota_store, work_store
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash
 from andromede.network.model import NetworkRow, RbacRow
@@ -120,8 +120,11 @@ def delete(job: Job, row: NetworkRow) -> None:
         links_store.untag(job.tx, one.id)
         FLOATING_IPS.remove(job.tx, id=one.id)
     ADDRESSES.remove(job.tx, network_id=row.id)
-    for gone in (*PORTS.select(job.tx, {"network_id": row.id}), *SUBNETS.select(job.tx, {"network_id": row.id})):
+    left = PORTS.select(job.tx, {"network_id": row.id})
+    for gone in (*left, *SUBNETS.select(job.tx, {"network_id": row.id})):
         links_store.untag(job.tx, gone.id)
+    for port in left:
+        quota_store.counted(job.tx, port.project_id, -1)
     PORTS.remove(job.tx, network_id=row.id)
     SUBNETS.remove(job.tx, network_id=row.id)
     RBAC.remove(job.tx, object_id=row.id)

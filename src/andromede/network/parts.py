@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from andromede.config import Hosting
 from andromede.db.table import Reader
@@ -102,7 +102,7 @@ def is_outside(row: NetworkRow) -> bool:
 
 def _network(tx: Reader, row: NetworkRow, generation: int, place: Place) -> NetworkPart | None:
     ports = PORTS.select(tx, {"network_id": row.id})
-    guests = [port for port in ports if port.host and port.device_owner not in OWN]
+    guests = sorted((port for port in ports if port.host and port.device_owner not in OWN), key=lambda port: port.id)
     legs = any(port.device_owner == ROUTER for port in ports)
     gateways = any(port.device_owner == GATEWAY for port in ports) and not is_outside(row)
     if not legs and not gateways and all(port.host != place.host for port in guests):
@@ -110,8 +110,9 @@ def _network(tx: Reader, row: NetworkRow, generation: int, place: Place) -> Netw
     dhcp = next((port for port in ports if port.device_owner == DHCP), None)
     addresses = links_store.addresses(tx, [port.id for port in ports])
     subnets = SUBNETS.select(tx, {"network_id": row.id})
-    groups = links_store.groups_of(tx, [port.id for port in guests])
-    shown, ranges = _groups(tx, row, {group for held in groups.values() for group in held})
+    held = links_store.groups_of(tx, [port.id for port in guests])
+    shown, named = groups(tx, {group for own in held.values() for group in own})
+    members = _members(tx, row.id, sorted(rule.group for group in shown for rule in group.rules if rule.group))
     return NetworkPart(
         row.id,
         dhcp.mac_address if dhcp else computed_mac(row.id),
@@ -120,9 +121,9 @@ def _network(tx: Reader, row: NetworkRow, generation: int, place: Place) -> Netw
         row.dns_domain.rstrip("."),
         is_outside(row),
         tuple(_subnet(one, addresses.get(dhcp.id, []) if dhcp else []) for one in subnets),
-        tuple(_port(one, addresses.get(one.id, []), groups.get(one.id, []), place) for one in guests),
-        shown,
-        ranges,
+        tuple(port(one, addresses.get(one.id, []), held.get(one.id, []), place) for one in guests),
+        tuple(replace(group, members=tuple(members.get(group.id, ()))) for group in shown),
+        named,
         generation,
     )
 
@@ -137,7 +138,8 @@ def _subnet(row: SubnetRow, serving: Sequence[AddressRow] = ()) -> SubnetPart:
     )  # fmt: skip
 
 
-def _port(row: PortRow, addresses: Sequence[AddressRow], groups: Sequence[str], place: Place) -> PortPart:
+def port(row: PortRow, addresses: Sequence[AddressRow], groups: Sequence[str], place: Place) -> PortPart:
+    """A guest's port, or one that is a namespace of the cloud's own."""
     kind = NONE if row.host != place.host else HOUSE if row.device_owner in HOUSES else TAP
     options = tuple(
         OptionPart(one.get("ip_version", 4), one["opt_name"], one["opt_value"])
@@ -159,15 +161,12 @@ def _port(row: PortRow, addresses: Sequence[AddressRow], groups: Sequence[str], 
     )
 
 
-def _groups(
-    tx: Reader, row: NetworkRow, used: set[str]
-) -> tuple[tuple[GroupPart, ...], tuple[AddressGroupPart, ...]]:  # fmt: skip
-    """The groups of a network's ports with their rules, and those that the rules name with their members."""
-    rules = RULES.select(tx, {"group_id": sorted(used)})
+def groups(tx: Reader, used: set[str]) -> tuple[tuple[GroupPart, ...], tuple[AddressGroupPart, ...]]:
+    """The groups of ports with their rules, and those that the rules name; all without members."""
+    rules = RULES.select(tx, {"group_id": sorted(used)}) if used else []
     named = {one.remote_group for one in rules if one.remote_group}
     ranges = {one.remote_addresses for one in rules if one.remote_addresses}
-    members = _members(tx, row, sorted(named))
-    rows = {one.id: one for one in GROUPS.select(tx, {"id": sorted(used | named)})}
+    rows = {one.id: one for one in GROUPS.select(tx, {"id": sorted(used | named)})} if used else {}
     shown = []
     for group_id in sorted(rows):
         own = tuple(
@@ -177,17 +176,22 @@ def _groups(
             )
             for rule in rules if rule.group_id == group_id
         )  # fmt: skip
-        shown.append(GroupPart(group_id, own, tuple(members.get(group_id, ())), rows[group_id].stateful))
-    held = ADDRESS_GROUPS.select(tx, {"id": sorted(ranges)})
+        shown.append(GroupPart(group_id, own, (), rows[group_id].stateful))
+    held = ADDRESS_GROUPS.select(tx, {"id": sorted(ranges)}) if ranges else []
     return tuple(shown), tuple(AddressGroupPart(one.id, tuple(one.addresses)) for one in held)
 
 
-def _members(tx: Reader, row: NetworkRow, groups: Sequence[str]) -> dict[str, list[str]]:
+def reached(tx: Reader, network_id: str) -> list[str]:
+    """The networks whose ports are members of groups on this one: itself and those that its routers reach."""
+    return sorted({network_id, *links_store.networks_at(tx, links_store.routers_on(tx, [network_id]))})
+
+
+def _members(tx: Reader, network_id: str, groups: Sequence[str]) -> dict[str, list[str]]:
     """Group -> the addresses of its bound ports on this network and on those that its routers reach."""
     if not groups:
         return {}
-    reached = sorted({row.id, *links_store.networks_at(tx, links_store.routers_on(tx, [row.id]))})
-    return {group: sorted(texts) for group, texts in links_store.members(tx, groups, reached).items()}
+    found = links_store.members(tx, sorted(set(groups)), reached(tx, network_id))
+    return {group: sorted(texts) for group, texts in found.items()}
 
 
 def _router(tx: Reader, row: RouterRow, generation: int) -> RouterPart:

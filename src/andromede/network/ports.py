@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from andromede.network import allocation, floating_store, groups, links_store
+from andromede.network import allocation, floating_store, groups, links_store, quota_store
 from andromede.network.allocation import Wanted
 from andromede.network.core import Job
 from andromede.network.faults import bad, clash, forbidden
@@ -34,9 +34,10 @@ def create(job: Job, values: dict[str, Any]) -> PortRow:
     status = "BUILD" if bound and values["admin_state_up"] else "DOWN"
     extra = {"status": status, "generation": job.generation(network.id) if bound else 0, "uid": 0, "fault": ""}
     row: PortRow = job.insert(PORT, values, **extra)
+    quota_store.counted(job.tx, row.project_id, 1)
     want = Wanted(network, row.id, row.mac_address, row.device_owner, values["fixed_ips"])
     allocation.settle(job, want)
-    links_store.set_groups(job.tx, row.id, wanted)
+    links_store.set_groups(job.tx, row, wanted)
     job.concern(row.project_id)
     affect(job, row)
     return row
@@ -130,22 +131,32 @@ def internal(
         job.core.host if bound else "", "normal", {}, False, [], [], "",
         job.generation(network.id) if bound else 0, 0, "",
     ))  # fmt: skip
+    quota_store.counted(job.tx, row.project_id, 1)
     allocation.settle(job, Wanted(network, row.id, row.mac_address, owner, asked))
     affect(job, row)
     return row
 
 
-def affect(job: Job, row: PortRow, more_groups: list[str] | None = None) -> None:
-    """What a port changes by coming, going or changing: its network where it has a place there, and every network
-    whose rules name its security groups."""
-    if row.host and row.device_owner not in (FLOATING, GATEWAY):
-        job.touch(row.network_id)
+def affect(job: Job, row: PortRow) -> None:
+    """What a port changes by coming, going or changing, called before and after: its network where it has a place
+    there, and the networks around it whose rules name its security groups."""
     if row.device_owner in (ROUTER, GATEWAY):
         job.touch(row.device_id)
-    members = set(links_store.groups_of(job.tx, [row.id]).get(row.id, [])) | set(more_groups or ())
-    if row.host and members:
-        naming = links_store.groups_naming(job.tx, "remote_group", sorted(members))
-        job.touch(*links_store.networks_of_groups(job.tx, naming))
+    if not row.host:
+        return
+    if row.device_owner in (DHCP, ROUTER):
+        job.touch(row.network_id)
+    groups = links_store.groups_of(job.tx, [row.id]).get(row.id, [])
+    naming = links_store.groups_naming(job.tx, "remote_group", groups)
+    members: set[tuple[str, str]] = set()
+    if naming:
+        texts = {one.address for one in ADDRESSES.select(job.tx, {"port_id": row.id})}
+        texts |= {pair["ip_address"] for pair in row.pairs}
+        members = {(group, text) for group in groups for text in texts}
+        for network_id in links_store.networks_seeing(job.tx, row.network_id, naming):
+            job.shift(network_id, row.id, members)
+    if row.device_owner not in (DHCP, ROUTER, GATEWAY, FLOATING):
+        job.shift(row.network_id, row.id, members)
 
 
 def update(job: Job, row: PortRow, values: dict[str, Any]) -> PortRow:
@@ -154,6 +165,7 @@ def update(job: Job, row: PortRow, values: dict[str, Any]) -> PortRow:
     assert network is not None
     _allowed(job, network, values, "update")
     _device(job, row.project_id, values, row)
+    affect(job, row)
     before = links_store.groups_of(job.tx, [row.id]).get(row.id, [])
     secured = values.get("port_security_enabled")
     secured = row.port_security_enabled if secured is None else secured
@@ -179,8 +191,7 @@ def update(job: Job, row: PortRow, values: dict[str, Any]) -> PortRow:
     if "fixed_ips" in values:
         _readdress(job, network, new, owner, values["fixed_ips"])
     if wanted != before:
-        links_store.set_groups(job.tx, row.id, wanted)
-    affect(job, row, before)
+        links_store.set_groups(job.tx, row, wanted)
     affect(job, new)
     return new
 
@@ -238,6 +249,6 @@ def erase(job: Job, row: PortRow) -> None:
     job.touch(*floating_store.routers_for(job.tx, row.id))
     floating_store.leave(job.tx, row.id, None, job.now_us)
     ADDRESSES.remove(job.tx, port_id=row.id)
-    links_store.set_groups(job.tx, row.id, [])
+    links_store.set_groups(job.tx, row, [])
     links_store.untag(job.tx, row.id)
-    PORTS.remove(job.tx, id=row.id)
+    quota_store.counted(job.tx, row.project_id, -PORTS.remove(job.tx, id=row.id))

@@ -50,7 +50,24 @@ def projects(tx: Reader) -> list[str]:
 
 def used(tx: Reader, table: str, project_id: str) -> int:
     """How many rows a project has in a table."""
+    if table == tables.PORTS.name:
+        return ports(tx, project_id)
     row = tx.one(f"SELECT count(*) FROM {table} WHERE project_id = ?", (project_id,))
+    return int(row[0]) if row else 0
+
+
+def counted(tx: Tx, project_id: str, step: int) -> None:
+    """A project has so many ports more, or fewer: kept, since projects may have many."""
+    sql = (
+        "INSERT INTO network_count (project_id, ports) VALUES (?, ?) "
+        "ON CONFLICT (project_id) DO UPDATE SET ports = network_count.ports + excluded.ports"
+    )
+    tx.run(sql, (project_id, step))
+
+
+def ports(tx: Reader, project_id: str) -> int:
+    """How many ports a project has."""
+    row = tx.one("SELECT ports FROM network_count WHERE project_id = ?", (project_id,))
     return int(row[0]) if row else 0
 
 

@@ -221,7 +221,7 @@ def _by_port(job: Job, row: RouterRow, port_id: str) -> PortRow:
     if sum(one.ip_version == 4 for one in subnets) > 1:
         bad("Bad router request: Cannot have multiple IPv4 subnets on router port.", "BadRequest")
     _no_overlap(job, row, subnets)
-    links_store.set_groups(job.tx, port.id, [])
+    links_store.set_groups(job.tx, port, [])
     new: PortRow = job.update(
         PORT, port, device_id=row.id, device_owner=LEG, host=job.core.host, status="BUILD",
         generation=job.generation(port.network_id), pairs=[], port_security_enabled=True,

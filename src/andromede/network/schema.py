@@ -231,8 +231,33 @@ _DEFAULT_RULES = "".join(
 )
 """What new security groups let through, until an administrator says otherwise (SCS-0115)."""
 
+_SHIFTS = """
+CREATE TABLE network_shift (
+  part_id {text} NOT NULL,
+  generation {int} NOT NULL,
+  port_id {text} NOT NULL,
+  members {text} NOT NULL,
+  PRIMARY KEY (part_id, generation, port_id)
+) {norowid};
+CREATE INDEX network_port_owner ON network_port (network_id, device_owner);
+CREATE INDEX network_port_host ON network_port (network_id, host);
+CREATE INDEX network_port_pairs ON network_port (network_id) WHERE pairs <> '[]';
+ALTER TABLE network_port_group ADD COLUMN network_id {text} NOT NULL DEFAULT '';
+UPDATE network_port_group SET network_id =
+  (SELECT p.network_id FROM network_port p WHERE p.id = network_port_group.port_id);
+CREATE INDEX network_port_group_network ON network_port_group (group_id, network_id);
+CREATE TABLE network_count (
+  project_id {text} PRIMARY KEY,
+  ports {int} NOT NULL
+) {norowid};
+INSERT INTO network_count (project_id, ports) SELECT project_id, count(*) FROM network_port GROUP BY project_id;
+"""
+"""`network_shift`: which port a generation of a network differs by, and which members of security groups may have come
+or gone with it; generations without a row differ in more. `network_count`: how many ports projects have."""
+
 MIGRATIONS = (
     Migration(
         "network", 1, "networks, routers, security groups", _LAYER_2 + _LAYER_3 + _GROUPS + _REST + _DEFAULT_RULES
     ),
+    Migration("network", 2, "changes of single ports", _SHIFTS),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 
 from andromede.db import Tx
@@ -10,7 +11,8 @@ from andromede.network.model import PartRow
 from andromede.network.tables import PARTS
 from andromede.work.lifecycle import signal
 
-LOAD, DELETE = "load", "delete"
+LOAD, DELETE, MEND = "load", "delete", "mend"
+"""Wishes: the newest wishes in force, the part gone, and the whole of it made anew."""
 
 
 def add(tx: Tx, part_id: str, project_id: str, kind: str, now_us: int) -> None:
@@ -36,9 +38,35 @@ def bump(tx: Tx, part_id: str, now_us: int, request_id: str) -> None:
     signal(tx, PARTS.name, part_id, LOAD, now_us)
 
 
+def shifted(tx: Tx, part_id: str, port_id: str, members: Collection[tuple[str, str]]) -> None:
+    """The newest generation of a network differs by this port, and members of groups that may have come or gone."""
+    text = json.dumps(sorted(members))
+    tx.run(
+        "INSERT INTO network_shift (part_id, generation, port_id, members) "
+        "SELECT id, wished, ?, ? FROM network_part WHERE id = ?",
+        (port_id, text, part_id),
+    )
+
+
+def shifts(tx: Reader, part_id: str, after: int, most: int) -> list[tuple[int, str, list[tuple[str, str]]]]:
+    """(generation, port, members) of the generations after one, so many at most."""
+    rows = tx.all(
+        "SELECT generation, port_id, members FROM network_shift WHERE part_id = ? AND generation > ? "
+        "ORDER BY generation, port_id LIMIT ?",
+        (part_id, after, most),
+    )
+    return [(int(row[0]), str(row[1]), [(group, text) for group, text in json.loads(row[2])]) for row in rows]
+
+
+def settled(tx: Tx, part_id: str, generation: int) -> None:
+    """What differed up to a generation is in force."""
+    tx.run("DELETE FROM network_shift WHERE part_id = ? AND generation <= ?", (part_id, generation))
+
+
 def end(tx: Tx, part_id: str, now_us: int, request_id: str) -> None:
     """The network or router is deleted."""
     tx.run("UPDATE network_part SET wished = wished + 1, request_id = ? WHERE id = ?", (request_id, part_id))
+    settled(tx, part_id, wished(tx, part_id))
     signal(tx, PARTS.name, part_id, DELETE, now_us)
 
 
@@ -62,6 +90,16 @@ def in_force(tx: Tx, part_id: str, kind: str, generation: int) -> None:
             "UPDATE network_floating SET status = 'ACTIVE' WHERE router_id = ? AND generation <= ? "
             "AND (port_id <> '' OR id IN (SELECT floating_id FROM network_forwarding))",
             (part_id, generation),
+        )
+
+
+def ports_in_force(tx: Tx, ports: Sequence[str], generation: int) -> None:
+    """The same of a few ports of a network."""
+    if ports:
+        tx.run(
+            "UPDATE network_port SET status = 'ACTIVE', fault = '' WHERE host <> '' AND admin_state_up = 1 "
+            f"AND generation <= ? AND status <> 'ACTIVE' AND id IN ({', '.join('?' * len(ports))})",
+            (generation, *ports),
         )
 
 
@@ -103,6 +141,17 @@ def resting(tx: Reader, after: str, most: int) -> list[PartRow]:
     """Parts that nobody works on, by id."""
     sql = "WHERE t.id > ? AND t.state IN ('loaded', 'error') AND t.due_us IS NULL ORDER BY t.id LIMIT ?"
     return PARTS.query(tx, sql, (after, most))
+
+
+def inhabited(tx: Reader, network_id: str, host: str) -> bool:
+    """Whether a network has a router's leg or a guest's port on a host."""
+    found = tx.one(
+        "SELECT 1 FROM network_port WHERE network_id = ? AND device_owner = 'network:router_interface' UNION ALL "
+        "SELECT 1 FROM network_port WHERE network_id = ? AND host = ? "
+        "AND device_owner NOT IN ('network:dhcp', 'network:router_gateway', 'network:floatingip') LIMIT 1",
+        (network_id, network_id, host),
+    )
+    return found is not None
 
 
 def known(tx: Reader, ids: Sequence[str]) -> set[str]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from andromede.audit.changes import Desk
 from andromede.config import Hosting
-from andromede.db import Tx
 from andromede.engines.memory_network import MemoryFabric
 from andromede.network import networks, ports, routers, subnets, work_store
 from andromede.network.core import Core, Job
@@ -17,6 +16,7 @@ from andromede.network.shape import Who, created
 from andromede.network.shapes import NETWORK, PORT, SUBNET
 from andromede.network.shapes_more import ROUTER
 from andromede.network.tables import NETWORKS, PARTS, PORTS, ROUTERS
+from andromede.work.lifecycle import signal
 from tests.support.lifecycles import Scene, Stage, Walk
 
 OWNER, HOST = "0wner", "here"
@@ -59,7 +59,8 @@ def _outside(job: Job) -> str:
     return "outside"
 
 
-def _deleted(tx: Tx, job: Job, part_id: str) -> None:
+def _deleted(job: Job, part_id: str) -> None:
+    tx = job.tx
     network = NETWORKS.find(tx, id=part_id)
     if network is not None:
         for port in PORTS.select(tx, {"network_id": part_id}):
@@ -73,7 +74,24 @@ def _deleted(tx: Tx, job: Job, part_id: str) -> None:
     routers.delete(job, router)
 
 
-def _stage(made: Made, carried: bool = False, then_delete: bool = False) -> Callable[[Scene], Stage]:
+def _more(job: Job, part_id: str) -> None:
+    """A port comes, and the one that was there gets another address."""
+    (there,) = PORTS.select(job.tx, {"network_id": part_id, "device_owner": "compute:nova"})
+    body = {"network_id": part_id, "device_owner": "compute:nova", "binding:host_id": HOST}
+    ports.create(job, created(PORT, body, Who(OWNER, True)))
+    ports.update(job, there, {"fixed_ips": [{"ip_address": "10.0.0.77"}]})
+
+
+def _lost(job: Job, part_id: str) -> None:
+    """Somebody found that it is not as it was loaded."""
+    signal(job.tx, PARTS.name, part_id, work_store.MEND, job.now_us)
+
+
+def _stage(
+    made: Made, carried: bool = False, then: Callable[[Job, str], None] | None = None
+) -> Callable[[Scene], Stage]:
+    """`then`: what is wished of a part that is in force, if it is `carried`."""
+
     def stage(scene: Scene) -> Stage:
         core = core_of(scene)
         fabric = MemoryFabric()
@@ -86,12 +104,14 @@ def _stage(made: Made, carried: bool = False, then_delete: bool = False) -> Call
                 wished = render(tx, row, place)
             if wished is not None and (not mine or carried):
                 fabric.ensure(wished)
-            if not mine:
+            if not mine or carried:
                 with scene.db.write() as tx:
                     PARTS.update(tx, {"id": row.id}, loaded=row.wished, signals="", due_us=None)
-        if then_delete:
+                    if mine:
+                        work_store.in_force(tx, row.id, row.kind, row.wished)
+        if then is not None:
             with core.errand("test", "test", OWNER, "req-2") as job:
-                _deleted(job.tx, job, part_id)
+                then(job, part_id)
         wiring = Wiring(scene.db, scene.wrap(fabric), place, scene.clock)
 
         def looks() -> Any:
@@ -113,6 +133,8 @@ WALKS = [
     Walk("network_part", "a router is made", "loaded", _stage(_router)),
     Walk("network_part", "a router joins a network", "loaded", _stage(_joined)),
     Walk("network_part", "the way outside is made", "loaded", _stage(_outside)),
-    Walk("network_part", "a network goes", "", _stage(_network, True, True)),
-    Walk("network_part", "a router goes", "", _stage(_joined, True, True)),
+    Walk("network_part", "a network goes", "", _stage(_network, True, _deleted)),
+    Walk("network_part", "a network gets another port", "loaded", _stage(_network, True, _more)),
+    Walk("network_part", "a network is mended", "loaded", _stage(_network, True, _lost)),
+    Walk("network_part", "a router goes", "", _stage(_joined, True, _deleted)),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -88,22 +89,29 @@ def test_many_changes_are_one_call(neutron: Neutron) -> None:
     assert len(neutron.part(mine).ports) == 30
 
 
-def test_a_wish_during_the_work_is_not_lost(neutron: Neutron, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("verb", ["ensure", "change"])
+def test_a_wish_during_the_work_is_not_lost(neutron: Neutron, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     mine = neutron.network()
     neutron.subnet(mine)
     neutron.guest(mine, "one")
-    ensure = neutron.fabric.ensure
     late: list[str] = []
 
-    def meanwhile(part: Any) -> None:
-        ensure(part)
-        if len(late) < 2:
-            late.append(neutron.guest(mine, f"late-{len(late)}")["id"])
+    def meanwhile(done: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def act(wish: Any) -> Any:
+            answer = done(wish)
+            if len(late) < 2:
+                late.append(neutron.guest(mine, f"late-{len(late)}")["id"])
+            return answer
 
-    monkeypatch.setattr(neutron.fabric, "ensure", meanwhile)
+        return act
+
+    if verb == "change":
+        neutron.settle()
+        neutron.guest(mine, "two")
+    monkeypatch.setattr(neutron.fabric, verb, meanwhile(getattr(neutron.fabric, verb)))
     neutron.settle()
-    assert len(neutron.part(mine).ports) == 3
-    assert {port["status"] for port in neutron.get(f"ports?id={late[0]}&id={late[1]}")} == {"ACTIVE"}
+    assert late and len(neutron.part(mine).ports) == len(late) + (1 if verb == "ensure" else 2)
+    assert {port["status"] for port in neutron.get(f"ports?id={'&id='.join(late)}")} == {"ACTIVE"}
 
 
 def test_what_the_fabric_refuses_is_told(neutron: Neutron, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from andromede.engines.linux import names
@@ -70,9 +70,26 @@ def _six(subnet: SubnetPart) -> Iterator[str]:
         yield f"dhcp-option=tag:{tag},option6:dns-server,{','.join(servers)}"
 
 
-def _host(part: NetworkPart, port: PortPart, tags: dict[str, int]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What the files hold of one port."""
+
+    hosts: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def lines(port: PortPart, subnets: frozenset[str]) -> Lines:
+    """The lines of a port; `subnets`: those whose addresses the daemon hands out."""
+    if not port.up:
+        return Lines()
+    called = tuple(f"{fixed.address} {host_name(port, fixed.address)}" for fixed in port.fixed)
+    return Lines(tuple(_host(port, subnets)), tuple(_options(port)), called)
+
+
+def _host(port: PortPart, subnets: frozenset[str]) -> Iterator[str]:
     """The line of a port: its MAC address, and one address for each subnet that is handed out."""
-    addresses = [fixed.address for fixed in port.fixed if fixed.subnet_id in tags]
+    addresses = [fixed.address for fixed in port.fixed if fixed.subnet_id in subnets]
     if not addresses:
         return
     name = host_name(port, addresses[0])
@@ -92,12 +109,11 @@ def _options(port: PortPart) -> Iterator[str]:
         yield f"tag:p{names.short(port.id)},{word}:{name},{option.value.translate({10: None, 13: None})}"
 
 
-def network_files(part: NetworkPart) -> Files | None:
-    """What a network's daemon is told, None when there is nothing to hand out."""
+def network_conf(part: NetworkPart) -> str | None:
+    """What a network's daemon is told whatever ports there are, None when there is nothing to hand out."""
     subnets = served(part)
     if not subnets or not part.up:
         return None
-    tags = {subnet.id: subnet.version for subnet in subnets}
     conf = ["no-resolv", "no-hosts", "no-poll", f"interface={names.BRIDGE}", "except-interface=lo", "bind-interfaces",
             "dhcp-authoritative", "leasefile-ro", "dhcp-lease-max=65536", "quiet-dhcp", "quiet-dhcp6", "quiet-ra",
             "dhcp-no-override", "dhcp-rapid-commit"]  # fmt: skip
@@ -106,32 +122,52 @@ def network_files(part: NetworkPart) -> Files | None:
         conf += [f"domain={domain}", f"local=/{domain}/", "expand-hosts"]
     for subnet in subnets:
         conf += _four(part, subnet) if subnet.version == 4 else _six(subnet)
-    ports = [port for port in part.ports if port.up]
-    hosts = [line for port in ports for line in _host(part, port, tags)]
-    options = [line for port in ports for line in _options(port)]
-    called = [f"{fixed.address} {host_name(port, fixed.address)}" for port in ports for fixed in port.fixed]
-    return Files("\n".join(conf) + "\n", tuple(hosts), tuple(options), tuple(called))
+    return "\n".join(conf) + "\n"
+
+
+def handed_out(part: NetworkPart) -> frozenset[str]:
+    """The ids of the subnets whose addresses a network's daemon hands out."""
+    return frozenset(subnet.id for subnet in served(part))
+
+
+def files(conf: str | None, found: Mapping[str, Lines]) -> Files | None:
+    """What a daemon is told of ports, in the order of their ids."""
+    if conf is None:
+        return None
+    listed = [found[port_id] for port_id in sorted(found)]
+    return Files(
+        conf,
+        tuple(line for one in listed for line in one.hosts),
+        tuple(line for one in listed for line in one.options),
+        tuple(line for one in listed for line in one.names),
+    )
+
+
+def network_files(part: NetworkPart) -> Files | None:
+    """What a network's daemon is told, None when there is nothing to hand out."""
+    subnets = handed_out(part)
+    return files(network_conf(part), {port.id: lines(port, subnets) for port in part.ports})
 
 
 def router_files(part: RouterPart) -> Files | None:
     """What a router's daemon is told: which prefixes to advertise on which leg (RFC 4861). It hands out nothing."""
-    lines: list[str] = []
+    told: list[str] = []
     for leg in part.legs:
         link = names.leg(leg.port_id)[1]
         own = [subnet for subnet in leg.subnets if subnet.version == 6 and subnet.ra_mode]
         if not own:
             continue
-        lines += [f"interface={link}", f"ra-param={link},mtu:{leg.mtu},30,600"]
+        told += [f"interface={link}", f"ra-param={link},mtu:{leg.mtu},30,600"]
         for subnet in own:
             network, tag = ipaddress.IPv6Network(subnet.cidr), _tag(subnet)
             mode = _MODES[subnet.ra_mode]
-            lines.append(f"dhcp-range=set:{tag},{network[0]},{mode},{network.prefixlen},{LEASE_SECONDS}")
+            told.append(f"dhcp-range=set:{tag},{network[0]},{mode},{network.prefixlen},{LEASE_SECONDS}")
             if mode == "static":
-                lines.append(f"dhcp-ignore=tag:{tag}")  # the network's own daemon answers
+                told.append(f"dhcp-ignore=tag:{tag}")  # the network's own daemon answers
             servers = [f"[{server}]" for server in subnet.servers if ":" in server]
             if servers:
-                lines.append(f"dhcp-option=tag:{tag},option6:dns-server,{','.join(servers)}")
-    if not lines or not part.up:
+                told.append(f"dhcp-option=tag:{tag},option6:dns-server,{','.join(servers)}")
+    if not told or not part.up:
         return None
     head = ["port=0", "no-resolv", "no-hosts", "except-interface=lo", "bind-interfaces", "enable-ra", "leasefile-ro"]
-    return Files("\n".join([*head, "quiet-dhcp6", "quiet-ra", *lines]) + "\n")
+    return Files("\n".join([*head, "quiet-dhcp6", "quiet-ra", *told]) + "\n")

@@ -11,8 +11,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from andromede.engines.linux import daemon, kernel, names, network, outside, router, taps
 from andromede.engines.linux.host import Host
+from andromede.engines.linux.standing import Standing
 from andromede.errors import Unavailable
-from andromede.network.engine import OUTSIDE, NetworkPart, OutsidePart, Part, Wired
+from andromede.network.engine import OUTSIDE, NetworkChange, NetworkPart, OutsidePart, Part, Wired
 
 
 class LinuxFabric:
@@ -23,7 +24,8 @@ class LinuxFabric:
         self._host = host
         self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
         self._guard = threading.Lock()
-        self._ports: dict[str, frozenset[str]] = {}
+        self._networks: dict[str, NetworkPart | Standing] = {}
+        self._places: dict[str, str] = {}
 
     @contextmanager
     def _alone(self, part_id: str) -> Iterator[None]:
@@ -41,12 +43,29 @@ class LinuxFabric:
     def ensure(self, part: Part) -> None:
         with self._alone(part.id):
             if isinstance(part, NetworkPart):
+                self._networks.pop(part.id, None)
                 network.ensure(self._host, part)
-                self._ports[part.id] = frozenset(port.id for port in part.ports)
+                self._networks[part.id] = part
+                others = {port: place for port, place in self._places.items() if place != part.id}
+                self._places = others | dict.fromkeys((port.id for port in part.ports), part.id)
             elif isinstance(part, OutsidePart):
                 outside.ensure(self._host, part)
             else:
                 router.ensure(self._host, part)
+
+    def change(self, change: NetworkChange) -> bool:
+        with self._alone(change.id):
+            known = self._networks.pop(change.id, None)
+            if known is None:
+                return False
+            standing = Standing(known) if isinstance(known, NetworkPart) else known
+            if not network.change(self._host, standing, change):
+                return False
+            self._networks[change.id] = standing
+            self._places.update(dict.fromkeys((port.id for port in change.ports), change.id))
+            for port_id in change.gone:
+                self._places.pop(port_id, None)
+            return True
 
     def remove(self, part_id: str) -> None:
         with self._alone(part_id):
@@ -57,7 +76,8 @@ class LinuxFabric:
                 (router if kind == "r" else network).remove(self._host, part_id)
             if not there:
                 daemon.stop(self._host, part_id)
-            self._ports.pop(part_id, None)
+            self._networks.pop(part_id, None)
+            self._places = {port: place for port, place in self._places.items() if place != part_id}
             for kind in names.KINDS:
                 self._host.forget(names.namespace(self._host.installation, kind, part_id))
             return None
@@ -75,7 +95,7 @@ class LinuxFabric:
 
     def plug(self, port_id: str) -> int:
         with self._alone(port_id):
-            own = next((part_id for part_id, ports in list(self._ports.items()) if port_id in ports), None)
+            own = self._places.get(port_id)
             return taps.plug(self._host, port_id, network.place(self._host, own) if own is not None else None)
 
     def listing(self) -> list[str]:

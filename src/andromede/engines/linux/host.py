@@ -31,7 +31,7 @@ class Host:
     installation: str
     runtime: Path
     step: Callable[[str], None] = _nothing
-    loaded: dict[str, Ruleset] = field(default_factory=dict)
+    loaded: dict[str, Callable[[], Ruleset]] = field(default_factory=dict)
     """What this process has loaded last, by namespace: only to know a shorter way, and believed only if the kernel
     bears its marks."""
 
@@ -58,14 +58,15 @@ class Host:
         the one with the marks."""
         marks = chains(table)
         if set(rules.marks) <= marks:
-            self.loaded[place] = rules
+            self.loaded[place] = lambda: rules
             return False
         self.step("rules")
-        former = self.loaded.pop(place, None)
+        known = self.loaded.pop(place, None)
+        former = known() if known is not None else None
         way = rules.after(former) if former is not None and set(former.marks) <= marks else None
         if way is None or not run(way, strict=False):
             run(rules.whole(), strict=True)
-        self.loaded[place] = rules
+        self.loaded[place] = lambda: rules
         return True
 
 

@@ -79,6 +79,16 @@ def _read(name: str | None = None) -> list[Link]:
         return [_link(payload) for payload in netlink.ask(_GET_LINK, DUMP if name is None else 0, body)]
 
 
+def sight(name: str) -> Link | None:
+    """One link of the calling thread's namespace, found by its name however many there are."""
+    try:
+        return _read(name)[0]
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        return None
+
+
 @contextlib.contextmanager
 def peer_namespace(name: str) -> Iterator[int]:
     """A descriptor of a namespace, for the other end of a pair."""
@@ -90,11 +100,14 @@ def peer_namespace(name: str) -> Iterator[int]:
 
 
 class Links:
-    """One namespace's links; a context manager. What it lists is read once and kept true by its own changes."""
+    """One namespace's links; a context manager. What it lists is read once and kept true by its own changes. `only`:
+    names besides which it knows none."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: Sequence[str] | None = None) -> None:
         self._ip: Any = IPRoute()
         self._known: dict[str, Link] | None = None
+        if only is not None:
+            self._known = {name: link for name in only if (link := sight(name)) is not None}
 
     def __enter__(self) -> Links:
         return self

@@ -7,13 +7,15 @@ import subprocess
 from typing import Any
 
 from andromede.engines.linux import daemon, dhcp, house, kernel, names, network_rules
-from andromede.engines.linux.host import Host, generation
+from andromede.engines.linux.host import Host, generation, run
 from andromede.engines.linux.links import Link, Links, peer_namespace
 from andromede.engines.linux.netfilter import chains, counters
 from andromede.engines.linux.network_rules import METADATA
-from andromede.engines.linux.sweeping import sweep
+from andromede.engines.linux.standing import Standing, Way
+from andromede.engines.linux.sweeping import sweep, sweep_after
 from andromede.errors import Unavailable
-from andromede.network.engine import HOUSE, NONE, TAP, NetworkPart, PortPart, Wired
+from andromede.network.engine import HOUSE, NONE, TAP, NetworkChange, NetworkPart, PortPart, Wired
+from andromede.network.picture import Move
 
 _SYSCTL: dict[str, str | int] = {
     "net/ipv4/ip_forward": 0,
@@ -54,6 +56,59 @@ def _within(host: Host, part: NetworkPart, own: str, fresh: bool) -> None:
         _ports(host, part, links, bridge)
         sweep(host, links, own, (rules, part), fresh)
     daemon.ensure(host, part.id, own, dhcp.network_files(part))
+
+
+def change(host: Host, standing: Standing, wish: NetworkChange) -> bool:
+    """Lead a network from where it stands to where a change leads, if there is a short way; whether there was."""
+    way = standing.way(wish)
+    own = place(host, wish.id)
+    if way is None or kernel.inode(own) is None:
+        return False
+    houses = [move.new for move in way.plan.moves if move.new is not None and move.new.kind == HOUSE]
+    for port in houses:
+        house.create(host, port)
+    if not kernel.inside(own, lambda: _differ(host, own, (standing, way))):
+        return False
+    for port in houses:
+        house.settle(host, standing.picture.bare, port)
+    return True
+
+
+def _differ(host: Host, own: str, wish: tuple[Standing, Way]) -> bool:
+    standing, way = wish
+    if not set(standing.marks) <= chains("sg"):
+        return False
+    bare, moves = standing.picture.bare, way.plan.moves
+    with Links(["lo", names.BRIDGE, *(names.tap(move.port_id) for move in moves)]) as links:
+        lo, bridge = links.find("lo"), links.find(names.BRIDGE)
+        if bridge is None or lo is None or lo.alias != standing.sum:
+            return False
+        host.step("rules")  # before the ports: none is ever open
+        if not run(way.text, strict=False):
+            return False
+        for move in moves:
+            _move(host, bare, (links, bridge), move)
+        sweep_after(host, links, own, wish)
+    standing.take(way)
+    host.loaded[own] = standing.whole
+    if way.files:
+        daemon.ensure(host, bare.id, own, standing.files())
+    return True
+
+
+def _move(host: Host, bare: NetworkPart, at: tuple[Links, Link], move: Move) -> None:
+    links, bridge = at
+    name, port = names.tap(move.port_id), move.new
+    if port is not None and port.kind == NONE:
+        port = None
+    link = links.find(name)
+    if link is not None and (port is None or not _fits(link, port)):
+        if link.kind == "veth" and port is None:
+            house.remove(host, link.alias)
+        host.step("unplug")
+        links.remove(name)
+    if port is not None:
+        _port(host, bare, links, bridge, (name, port))
 
 
 def _bridge(host: Host, part: NetworkPart, links: Links) -> Link:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from andromede.engines.linux import names
@@ -44,9 +46,14 @@ def _is_range(text: str) -> bool:
     return "/" in text and ipaddress.ip_network(text, strict=False).num_addresses > 1
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """An address without the prefix of a range of one."""
     return text if _is_range(text) else text.split("/")[0]
+
+
+def natural(port_id: str) -> int:
+    """The number that a port has unless another one has it."""
+    return int(names.short(port_id, 7), 16) or 1
 
 
 def marks(ports: Iterable[PortPart]) -> dict[str, int]:
@@ -55,7 +62,7 @@ def marks(ports: Iterable[PortPart]) -> dict[str, int]:
     numbers: dict[str, int] = {}
     taken: set[int] = set()
     for port in sorted(ports, key=lambda port: port.id):
-        number = int(names.short(port.id, 7), 16) or 1
+        number = natural(port.id)
         while number in taken:
             number += 1
         taken.add(number)
@@ -85,7 +92,7 @@ def _claims(port: PortPart) -> tuple[tuple[str, frozenset[str]], ...]:
     for mac, addresses in _pairs(port).items():
         key = f"{device} . {mac}"
         found["okm"].add(key)
-        for text in ("::", link_local(mac), *(_plain(text) for text in addresses if not _is_range(text))):
+        for text in ("::", link_local(mac), *(plain(text) for text in addresses if not _is_range(text))):
             found["ok6" if ":" in text else "ok4"].add(f"{key} . {text}")
             if ":" in text and text != "::":
                 found["nd"].add(f"{device} . {_number(text)}")
@@ -109,7 +116,7 @@ _SETS = {
 }
 """The sets of `ps`: devices, what MAC addresses and what addresses they may send from, singly and as ranges, and what
 they may say they are in a neighbour advertisement (RFC 4861 4.4)."""
-_RANGES = ("okr4", "okr6", "ndr")
+RANGES = ("okr4", "okr6", "ndr")
 
 
 def _ranges(addresses: Iterable[str]) -> dict[int, list[str]]:
@@ -127,14 +134,40 @@ def _number(address: str) -> str:
     return f"{int(ipaddress.IPv6Address(address)):#x}"
 
 
-def _ps_sets(ports: list[PortPart], numbers: dict[str, int]) -> dict[str, Set]:
-    found: dict[str, set[str]] = {name: set() for name in _SETS}
-    for port in ports:
-        for name, elements in _claims(port):
-            found[name] |= elements
-    sets = {name: Set(head, frozenset(found[name]), name in _RANGES) for name, head in _SETS.items()}
-    number = frozenset(f'"{names.tap(port.id)}" : {numbers[port.id]:#x}' for port in ports)
-    return {**sets, "number": Set("type ifname : mark", number)}
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one port adds to the rules: elements by table and set, and what they add to their sum."""
+
+    elements: Mapping[tuple[str, str], frozenset[str]]
+    digest: int
+
+
+def digest(*words: str) -> int:
+    """What tells a piece of the rules from others. Those of all pieces are added up."""
+    return int.from_bytes(hashlib.sha256("\n".join(words).encode()).digest()[:16], "big")
+
+
+@lru_cache(maxsize=16384)
+def piece(port: PortPart, number: int, loose: bool) -> Piece:
+    """The elements of one port, known by `number`; `loose`: in a group that is not stateful."""
+    found = {("ps", name): elements for name, elements in _claims(port)}
+    found["ps", "number"] = frozenset((f'"{names.tap(port.id)}" : {number:#x}',))
+    for way in ("in", "out"):
+        found["sg", f"to_{way}"] = frozenset((f"{number:#x} : goto {way}_{kind_of(port.groups)}",))
+    if loose:
+        found["sg", "stateless"] = frozenset((f"{number:#x}",))
+    words = [f"{table} {name} {text}" for (table, name), texts in found.items() for text in sorted(texts)]
+    return Piece(found, digest(*words))
+
+
+def is_loose(port: PortPart, stateful: Mapping[str, bool]) -> bool:
+    """Whether a port is in a group that is not stateful."""
+    return any(not stateful.get(group, True) for group in port.groups)
+
+
+def _ps_sets(found: Mapping[tuple[str, str], set[str]]) -> dict[str, Set]:
+    sets = {name: Set(head, frozenset(found["ps", name]), name in RANGES) for name, head in _SETS.items()}
+    return {**sets, "number": Set("type ifname : mark", frozenset(found["ps", "number"]))}
 
 
 def _foreign(field: str, version: int) -> str:
@@ -143,7 +176,7 @@ def _foreign(field: str, version: int) -> str:
     return f"{key} != @ok{version} {key} != @okr{version}"
 
 
-def _ps(ports: list[PortPart], numbers: dict[str, int]) -> Table:
+def _ps(found: Mapping[tuple[str, str], set[str]]) -> Table:
     pre = (
         "meta mark set 0",
         "iifname != @dev accept",
@@ -168,7 +201,7 @@ def _ps(ports: list[PortPart], numbers: dict[str, int]) -> Table:
         "pre": Chain(pre, "type filter hook prerouting priority -300; policy accept;"),
         "out": Chain(out, "type filter hook forward priority -10; policy accept;"),
     }
-    return Table("bridge", "ps", tuple(f"c_{reason}" for reason in REASONS), _ps_sets(ports, numbers), chains)
+    return Table("bridge", "ps", tuple(f"c_{reason}" for reason in REASONS), _ps_sets(found), chains)
 
 
 def rule_text(rule: RulePart) -> str:
@@ -179,9 +212,9 @@ def rule_text(rule: RulePart) -> str:
     if rule.prefix and ipaddress.ip_network(rule.prefix, strict=False).prefixlen:
         words.append(f"{family} {side} {rule.prefix}")
     if rule.group:
-        words.append(f"{family} {side} @{_name('m', rule.version, rule.group)}")
+        words.append(f"{family} {side} @{set_name('m', rule.version, rule.group)}")
     if rule.addresses:
-        words.append(f"{family} {side} @{_name('a', rule.version, rule.addresses)}")
+        words.append(f"{family} {side} @{set_name('a', rule.version, rule.addresses)}")
     if protocol == ICMP[rule.version] and rule.low is not None:
         word = "icmp" if rule.version == 4 else "icmpv6"
         words.append(f"{word} type {rule.low}" + (f" {word} code {rule.high}" if rule.high is not None else ""))
@@ -194,7 +227,7 @@ def rule_text(rule: RulePart) -> str:
     return " ".join(words)
 
 
-def _name(kind: str, version: int, group_id: str) -> str:
+def set_name(kind: str, version: int, group_id: str) -> str:
     return f"{kind}{version}_{names.short(group_id, 32)}"
 
 
@@ -205,32 +238,34 @@ def _range_sets(part: NetworkPart) -> dict[str, Set]:
     sets = {}
     for kind, group_id, addresses in lists:
         for version in (4, 6):
-            own = frozenset(_plain(text) for text in addresses if (":" in text) == (version == 6))
+            own = frozenset(plain(text) for text in addresses if (":" in text) == (version == 6))
             ranges = kind == "a" or any(map(_is_range, own))
-            sets[_name(kind, version, group_id)] = Set(f"type ipv{version}_addr", own, ranges)
+            sets[set_name(kind, version, group_id)] = Set(f"type ipv{version}_addr", own, ranges)
     return sets
 
 
-def _group_chains(group: GroupPart) -> Iterator[tuple[str, Chain]]:
+def group_chains(group: GroupPart) -> Iterator[tuple[str, Chain]]:
     for inward, word in ((True, "gi"), (False, "go")):
         rules = sorted({rule_text(rule) for rule in group.rules if rule.inward is inward})
         yield f"{word}_{names.short(group.id, 32)}", Chain(tuple(f"{rule} accept" for rule in rules))
 
 
-def _sg(part: NetworkPart, ports: list[PortPart], numbers: dict[str, int]) -> Table:
+def kind_chains(kind: tuple[str, ...]) -> Iterator[tuple[str, Chain]]:
+    """The chains of all ports that are in the same groups."""
+    for way, word in (("in", "gi"), ("out", "go")):
+        jumps = tuple(f"jump {word}_{names.short(group_id, 32)}" for group_id in kind)
+        yield f"{way}_{kind_of(kind)}", Chain((*jumps, "counter name c_closed drop"))
+
+
+def _sg(part: NetworkPart, ports: list[PortPart], found: Mapping[tuple[str, str], set[str]]) -> Table:
     sets = _range_sets(part)
     kinds = sorted({port.groups for port in ports})
     used = {group_id for kind in kinds for group_id in kind}
-    chains = dict(chain for group in part.groups if group.id in used for chain in _group_chains(group))
-    for way, word in (("in", "gi"), ("out", "go")):
-        for kind in kinds:
-            jumps = tuple(f"jump {word}_{names.short(group_id, 32)}" for group_id in kind)
-            chains[f"{way}_{_kind(kind)}"] = Chain((*jumps, "counter name c_closed drop"))
-        verdicts = frozenset(f"{numbers[port.id]:#x} : goto {way}_{_kind(port.groups)}" for port in ports)
-        sets[f"to_{way}"] = Set("type mark : verdict", verdicts)
-    stateless = {group.id for group in part.groups if not group.stateful}
-    loose = frozenset(f"{numbers[port.id]:#x}" for port in ports if stateless & set(port.groups))
-    sets["stateless"] = Set("type mark", loose)
+    chains = dict(chain for group in part.groups if group.id in used for chain in group_chains(group))
+    chains |= dict(chain for kind in kinds for chain in kind_chains(kind))
+    for way in ("in", "out"):
+        sets[f"to_{way}"] = Set("type mark : verdict", frozenset(found["sg", f"to_{way}"]))
+    sets["stateless"] = Set("type mark", frozenset(found["sg", "stateless"]))
     known = "meta mark != @stateless ct state established,related accept"
     odd = "meta mark != @stateless ct state invalid counter name c_closed drop"
     hooks = {"egress": "prerouting", "ingress": "forward"}
@@ -260,13 +295,48 @@ def _sg(part: NetworkPart, ports: list[PortPart], numbers: dict[str, int]) -> Ta
     return Table("inet", "sg", ("c_closed",), sets, chains)
 
 
-def _kind(groups: tuple[str, ...]) -> str:
+def kind_of(groups: tuple[str, ...]) -> str:
     """A name for ports of the same groups: they share their chains."""
     return hashlib.sha256(" ".join(groups).encode()).hexdigest()[:16] if groups else "none"
+
+
+def chain_digest(table: str, name: str, chain: Chain) -> int:
+    """What a chain adds to the sum of the rules."""
+    return digest(table, name, chain.hook, *chain.rules)
+
+
+@lru_cache(maxsize=32768)
+def member_digest(name: str, address: str) -> int:
+    """What an element of a set of addresses adds to it."""
+    return digest("sg", name, address)
+
+
+def _digest(tables: Iterable[Table], pieces: Iterable[Piece]) -> int:
+    """What the rules are, as a number to which each piece of them adds its own."""
+    total = sum(one.digest for one in pieces)
+    for table in tables:
+        total += digest(table.place, *table.counters)
+        total += sum(chain_digest(table.name, name, chain) for name, chain in table.chains.items())
+        for name, one in table.sets.items():
+            total += digest(table.name, name, one.head, *one.flags)
+            if name[:2] in _ADDRESSES:
+                total += sum(member_digest(name, element) for element in one.elements)
+    return total
+
+
+_ADDRESSES = ("m4", "m6", "a4", "a6")
+"""What the names of sets of addresses begin with."""
 
 
 def render(part: NetworkPart) -> Ruleset:
     """All rules of a network's namespace."""
     ports = filtered(part)
     numbers = marks(ports)
-    return Ruleset((_sg(part, ports, numbers), _ps(ports, numbers)), part.generation)
+    stateful = {group.id: group.stateful for group in part.groups}
+    pieces = [piece(port, numbers[port.id], is_loose(port, stateful)) for port in ports]
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in pieces:
+        for place, elements in one.elements.items():
+            found[place] |= elements
+    tables = (_sg(part, ports, found), _ps(found))
+    return Ruleset(tables, part.generation, _digest(tables, pieces))

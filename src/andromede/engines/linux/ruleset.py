@@ -74,20 +74,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Ruleset:
-    """The tables of one namespace. The first one bears the marks of `generation`."""
+    """The tables of one namespace. The first one bears the marks of `generation`. `digest`: a number that stands for
+    all in them, where whoever made them has one; else their text does."""
 
     tables: tuple[Table, ...]
     generation: int
+    digest: int | None = None
 
     @cached_property
     def sum(self) -> str:
         """What tells these rules from others: 16 hex digits."""
+        if self.digest is not None:
+            return sum_of(self.generation, self.digest)
         lines = (line for table in self.tables for line in table.lines())
         return hashlib.sha256("\n".join((str(self.generation), *lines)).encode()).hexdigest()[:16]
 
     @property
     def marks(self) -> tuple[str, str]:
-        return f"{GENERATION}{self.generation}", f"{SUM}{self.sum}"
+        return marks_of(self.generation, self.sum)
 
     def _marked(self) -> Iterator[Table]:
         first, *others = self.tables
@@ -113,6 +117,16 @@ class Ruleset:
         return "\n".join(lines) + "\n"
 
 
+def sum_of(generation: int, digest: int) -> str:
+    """The sum of rules whose pieces add up to `digest`."""
+    return hashlib.sha256(f"{generation} {digest:x}".encode()).hexdigest()[:16]
+
+
+def marks_of(generation: int, own: str) -> tuple[str, str]:
+    """The names of the chains that tell the generation and the sum."""
+    return f"{GENERATION}{generation}", f"{SUM}{own}"
+
+
 def _same_heads(new: Table, old: Table) -> bool:
     sets = all((old.sets[name].head, old.sets[name].ranges) == (new.sets[name].head, new.sets[name].ranges)
                for name in new.sets.keys() & old.sets.keys())  # fmt: skip
@@ -120,8 +134,9 @@ def _same_heads(new: Table, old: Table) -> bool:
     return sets and hooks == {name: chain.hook for name, chain in old.chains.items() if chain.hook}
 
 
-def _elements(verb: str, place: str, name: str, elements: Iterable[str]) -> Iterator[str]:
-    listed = sorted(elements)
+def elements(verb: str, place: str, name: str, found: Iterable[str]) -> Iterator[str]:
+    """Lines that add elements to a set, or delete them."""
+    listed = sorted(found)
     for start in range(0, len(listed), _PIECE):
         yield f"{verb} element {place} {name} {{ {', '.join(listed[start : start + _PIECE])} }}"
 
@@ -146,8 +161,8 @@ def _between(old: Table, new: Table) -> Iterator[str]:
             yield f"flush {one.word} {place} {name}"
             had = frozenset()
         if not one.ranges:
-            yield from _elements("delete", place, name, had - one.elements)
-        yield from _elements("add", place, name, one.elements - had)
+            yield from elements("delete", place, name, had - one.elements)
+        yield from elements("add", place, name, one.elements - had)
     for name in old.chains.keys() - new.chains.keys():
         yield f"flush chain {place} {name}"
     for name in old.sets.keys() - new.sets.keys():

@@ -9,7 +9,7 @@ import struct
 
 from andromede.engines.linux import kernel, names
 from andromede.engines.linux.host import Host
-from andromede.engines.linux.links import Links
+from andromede.engines.linux.links import sight
 from andromede.errors import Conflict, NotFound
 
 _TUNSETIFF = 0x400454CA
@@ -31,8 +31,7 @@ def plug(host: Host, port_id: str, hint: str | None) -> int:
 
 
 def _open(port_id: str) -> int | None:
-    with Links() as links:
-        link = links.find(names.tap(port_id))
+    link = sight(names.tap(port_id))
     if link is None or link.alias != port_id or link.kind != "tun":
         return None
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
