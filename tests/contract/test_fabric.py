@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import threading
@@ -57,13 +58,15 @@ def real() -> Iterator[Made]:
         yield Made(fabric, lambda parts: leaks(host, parts), host)
 
 
-@pytest.fixture(params=["twin", "real"])
+@pytest.fixture(params=["twin", "real", "twin by difference", "real by difference"])
 def made(request: pytest.FixtureRequest) -> Iterator[Made]:
-    if request.param == "real":
-        yield request.getfixturevalue("real")
+    steps = f.Stepwise if request.param.endswith("difference") else lambda fabric: fabric
+    if request.param.startswith("real"):
+        real = request.getfixturevalue("real")
+        yield dataclasses.replace(real, fabric=steps(real.fabric))
         return
     twin = MemoryFabric()
-    yield Made(twin, lambda parts: sorted(set(twin.parts) - {part.id for part in parts}))
+    yield Made(steps(twin), lambda parts: sorted(set(twin.parts) - {part.id for part in parts}))
     twin.close()
 
 
@@ -223,7 +226,7 @@ def _links() -> list[str]:
     return [f"{k.name} {k.kind} {k.mtu} {k.up} {k.alias} {named.get(k.master or 0)}" for k in settled]
 
 
-def _picture(host: Host) -> list[str]:
+def picture(host: Host) -> list[str]:
     """The kernel's state of an installation, less what differs from one making to the next."""
     lines = []
     for name in kernel.names(names.prefix(host.installation)):
@@ -261,7 +264,7 @@ def test_an_engine_that_is_ended_at_any_step_mends_it_at_the_next(real: Made) ->
     clean = LinuxFabric(host)
     build(first)(clean)
     build(second)(clean)
-    aim = _picture(host)
+    aim = picture(host)
     clear(clean)
     at = 0
     while _killed(host, build(first), at := at + 1):
@@ -271,7 +274,7 @@ def test_an_engine_that_is_ended_at_any_step_mends_it_at_the_next(real: Made) ->
             break
         build(second)(LinuxFabric(host))
         if at % 5 == 0:
-            assert _picture(host) == aim, f"after the end at step {at}"
+            assert picture(host) == aim, f"after the end at step {at}"
         _killed(host, clear, at)
         clear(LinuxFabric(host))
         assert leaks(host, []) == [], f"after the end at step {at}"
@@ -283,7 +286,7 @@ def test_what_a_stranger_broke_is_mended(real: Made) -> None:
     assert host is not None
     first, second = _everything()
     real.ensure(*first, *second)
-    aim = _picture(host)
+    aim = picture(host)
     network, router = second[1], second[2]
     own = names.namespace(host.installation, "n", network.id)
     away = names.namespace(host.installation, "r", router.id)
@@ -301,11 +304,11 @@ def test_what_a_stranger_broke_is_mended(real: Made) -> None:
         assert f.run_in(space, *words.split()).returncode == 0
         for part in second:
             real.fabric.ensure(part)
-        assert _picture(host) == aim, words
+        assert picture(host) == aim, words
     subprocess.run(["umount", "-l", f"/run/netns/{own}"], check=True)
     for part in second:
         real.fabric.ensure(part)
-    assert _picture(host) == aim
+    assert picture(host) == aim
     pid = int((host.folder(network.id) / "pid").read_text())
     ended = os.pidfd_open(pid)
     os.kill(pid, 9)

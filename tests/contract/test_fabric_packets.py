@@ -41,7 +41,7 @@ TCP, UDP = 6, 17
 class Cloud:
     """A fabric with an external range that nobody else on this machine has."""
 
-    fabric: LinuxFabric
+    fabric: LinuxFabric | f.Stepwise
     host: Host
     base: str
 
@@ -68,10 +68,11 @@ class Cloud:
         return wired.counters[why]
 
 
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
+@pytest.fixture(params=["whole", "difference"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     with f.real() as (fabric, host):
-        yield Cloud(fabric, host, f"10.{random.randrange(64, 128)}.{random.randrange(256)}")
+        base = f"10.{random.randrange(64, 128)}.{random.randrange(256)}"
+        yield Cloud(fabric if request.param == "whole" else f.Stepwise(fabric), host, base)
 
 
 SIX = f.subnet("six", "fd00:a::/64", dhcp_address="fd00:a::2", gateway="fd00:a::1")

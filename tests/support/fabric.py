@@ -24,6 +24,7 @@ from andromede.network.engine import (
     GatewayPart,
     GroupPart,
     LegPart,
+    NetworkChange,
     NetworkPart,
     OutsidePart,
     PortPart,
@@ -108,6 +109,54 @@ def real() -> Iterator[tuple[LinuxFabric, Host]]:
                 kernel.destroy(name)
         assert left == [], left
         assert known == [], f"remembered of what is gone: {known}"
+
+
+def difference(old: NetworkPart, new: NetworkPart) -> NetworkChange | None:
+    """What leads from one whole to another, if ports and members alone differ."""
+    before, after = ({group.id: group for group in part.groups} for part in (old, new))
+    bare = [dataclasses.replace(part, ports=(), groups=(), generation=0) for part in (old, new)]
+    rules = [{key: dataclasses.replace(group, members=()) for key, group in part.items()} for part in (before, after)]
+    if bare[0] != bare[1] or rules[0] != rules[1] or new.generation <= old.generation:
+        return None
+    there = {(key, text) for key, group in after.items() for text in group.members}
+    asked = there ^ {(key, text) for key, group in before.items() for text in group.members}
+    former = {port.id: port for port in old.ports}
+    ports = tuple(port for port in new.ports if former.get(port.id) != port)
+    used = {group for port in ports for group in port.groups}
+    return NetworkChange(
+        new.id, old.generation, new.generation, ports, tuple(sorted(former.keys() - {port.id for port in new.ports})),
+        tuple(dataclasses.replace(group, members=()) for key, group in after.items() if key in used),
+        tuple((*member, member in there) for member in sorted(asked)),
+    )  # fmt: skip
+
+
+class Stepwise:
+    """A fabric that is led to each whole by a difference, where there is one; networks begin without ports."""
+
+    def __init__(self, fabric: Any) -> None:
+        self.fabric, self.short = fabric, 0
+        self._known: dict[str, NetworkPart] = {}
+
+    def ensure(self, part: Any) -> None:
+        if not isinstance(part, NetworkPart):
+            self.fabric.ensure(part)
+            return
+        if part.id not in self._known and part.ports:
+            self.ensure(dataclasses.replace(part, ports=(), generation=part.generation - 1))
+        former = self._known.get(part.id)
+        change = difference(former, part) if former is not None else None
+        if change is not None and self.fabric.change(change):
+            self.short += 1
+        else:
+            self.fabric.ensure(part)
+        self._known[part.id] = part
+
+    def remove(self, part_id: str) -> None:
+        self.fabric.remove(part_id)
+        self._known.pop(part_id, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.fabric, name)
 
 
 def run_in(
