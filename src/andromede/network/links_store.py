@@ -197,27 +197,25 @@ def members_among(
     tx: Reader, asked: Sequence[tuple[str, str]], networks: Sequence[str]
 ) -> set[tuple[str, str]]:  # fmt: skip
     """Those of (group, address or range) that are members of their group by a bound port on these networks."""
-    groups, texts = sorted({group for group, _ in asked}), sorted({text for _, text in asked})
+    texts = sorted({text for _, text in asked})
     subnets = [one for found in subnets_of(tx, networks).values() for one in found]
-    if not asked:
-        return set()
-    listed = {name: ", ".join("?" * len(found)) for name, found in
-              (("s", subnets), ("t", texts), ("g", groups), ("n", networks))}  # fmt: skip
-    own = tx.all(
-        "SELECT g.group_id, a.address FROM network_address a JOIN network_port p ON p.id = a.port_id "
-        f"JOIN network_port_group g ON g.port_id = p.id WHERE a.subnet_id IN ({listed['s'] or 'NULL'}) "
-        f"AND a.address IN ({listed['t']}) AND g.group_id IN ({listed['g']}) AND p.host <> ''",
-        [*subnets, *texts, *groups],
+    held: dict[str, set[str]] = {}
+    if asked and subnets:
+        marks = ", ".join("?" * len(subnets)), ", ".join("?" * len(texts))
+        sql = (
+            f"SELECT port_id, address FROM network_address WHERE subnet_id IN ({marks[0]}) AND address IN ({marks[1]})"
+        )
+        for port, text in tx.all(sql, [*subnets, *texts]):
+            held.setdefault(str(port), set()).add(str(text))
+    sql = "SELECT id, pairs FROM network_port WHERE network_id IN ({ids}) AND pairs <> '[]'"
+    for port, pairs in _each(tx, sql, list(networks)):
+        held.setdefault(str(port), set()).update(pair["ip_address"] for pair in json.loads(pairs))
+    sql = (
+        "SELECT g.port_id, g.group_id FROM network_port_group g JOIN network_port p ON p.id = g.port_id "
+        "WHERE g.port_id IN ({ids}) AND p.host <> ''"
     )
-    pairs = tx.all(
-        "SELECT g.group_id, p.pairs FROM network_port p JOIN network_port_group g ON g.port_id = p.id "
-        f"WHERE p.network_id IN ({listed['n']}) AND p.pairs <> '[]' AND g.group_id IN ({listed['g']}) "
-        "AND p.host <> ''",
-        [*networks, *groups],
-    )
-    found = {(str(group), str(text)) for group, text in own}
-    found |= {(str(group), pair["ip_address"]) for group, text in pairs for pair in json.loads(text)}
-    return found & set(asked)
+    groups = _lists(_each(tx, sql, sorted(held)))
+    return {(group, text) for port, own in groups.items() for group in own for text in held[port]} & set(asked)
 
 
 def availability(tx: Reader, network_ids: Sequence[str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from andromede.engines.linux.ruleset import Ruleset
 from andromede.engines.linux.standing import Standing
 from andromede.engines.linux.sweeping import lost
 from andromede.engines.linux.verdict import Verdicts
-from andromede.network import parts, quota_store
+from andromede.network import links_store, parts, quota_store
 from andromede.network.engine import (
     NONE,
     TAP,
@@ -29,9 +29,11 @@ from andromede.network.engine import (
     PortPart,
     RulePart,
 )
+from andromede.network.model import AddressRow
 from andromede.network.picture import Picture
 from andromede.network.tables import PARTS, PORTS
 from tests.support import fabric as f
+from tests.support.meter import Meter
 from tests.support.neutron import Neutron
 from tests.support.rules import Tables
 
@@ -296,3 +298,55 @@ def test_rows_lead_to_the_same_by_difference(neutron: Neutron, db: Database, see
     verbs = [verb for verb, part in neutron.fabric.calls if part in town.networks]
     assert verbs.count("ensure") == 0 and verbs.count("change") > 60
     assert {port["status"] for port in neutron.get("ports")} == {"ACTIVE", "DOWN"}
+
+
+def _one_port(neutron: Neutron, meter: Meter, network: str, wish: dict[str, Any]) -> None:
+    """All that happens to a port in its life."""
+    port = meter("create", lambda: neutron.port(network))["id"]
+    meter("bind", lambda: neutron.networks.bind(port, "late", neutron.core.host, "req", 1))
+    meter("load", neutron.runner.settle)
+    assert neutron.networks.is_wired(port)
+    meter("update", lambda: neutron.put("ports", port, **wish))
+    meter("load again", neutron.runner.settle)
+    meter("delete", lambda: neutron.ok("DELETE", f"ports/{port}"))
+    meter("forget", neutron.runner.settle)
+
+
+def test_what_one_port_costs_does_not_grow_with_the_network(neutron: Neutron, db: Database) -> None:
+    if db.dialect != "sqlite":
+        pytest.skip("steps of SQLite's machine are counted")
+    neutron.hosted.base.ids.uniform = random.Random(1).random  # type: ignore[method-assign]
+    network = neutron.network()
+    subnet = neutron.subnet(network, "10.0.0.0/20")["id"]
+    other = neutron.make("security-groups", name="web")["id"]
+    found = []
+    for count in (5, 150):
+        for number in range(count):
+            neutron.guest(network, f"server-{number}", **({"security_groups": [other]} if number % 5 == 0 else {}))
+        neutron.settle()
+        neutron.settle()
+        meter = Meter(db)
+        for _ in range(3):
+            _one_port(neutron, meter, network, {"security_groups": [other], "fixed_ips": [{"subnet_id": subnet}] * 2})
+        found.append(meter.figures)
+    few, many = found
+    for what, figures in few.items():
+        assert {one[1] for one in figures} == {one[1] for one in many[what]}, f"statements of {what}"
+        steps = [max(one[2] for one in side[what]) for side in found]
+        assert steps[1] < 1.1 * steps[0] + 100, f"{what} reads more in a network of many ports: {steps}"
+
+
+def test_a_free_address_is_found_where_few_are_left(neutron: Neutron, db: Database) -> None:
+    network = neutron.network()
+    pool = [{"start": "10.0.0.10", "end": "10.0.1.14"}]
+    subnet = neutron.subnet(network, "10.0.0.0/23", allocation_pools=pool, enable_dhcp=False)["id"]
+    port = neutron.port(network)
+    with db.write() as tx:
+        held = port["fixed_ips"][0]["ip_address"]
+        every = [f"10.0.{number >> 8}.{number & 255}" for number in range(10, 271)]
+        left = [one for one in every if one != held][::100]
+        for text in every:
+            if text not in (held, *left):
+                links_store.hold(tx, AddressRow(subnet, text, port["id"], network, 1))
+    assert {neutron.port(network)["fixed_ips"][0]["ip_address"] for _ in left} == set(left)
+    neutron.no(409, "IpAddressGenerationFailure", "POST", "ports", {"port": {"network_id": network}})
