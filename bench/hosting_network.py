@@ -4,13 +4,15 @@
 
 Each round makes one network, one port, one router with a leg and a gateway, and one floating IP, once by the engine and
 once by a shell script of `ip`, `sysctl`, `nft` and `dnsmasq` with the same rules, in turns. Then: what one more port
-costs in a network of 10 and of 1,000 ports, in rendering alone and in the kernel. As root.
+costs in networks of 10, 100 and 1,000 ports, by its difference and by rendering the whole, for us alone and in the
+kernel; of these also the CPU time, that of the programs which are run among it. As root.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -25,10 +27,12 @@ from andromede.engines.linux import kernel, names, network_rules, router_rules
 from andromede.engines.linux.fabric import LinuxFabric
 from andromede.engines.linux.host import Host
 from andromede.engines.linux.ruleset import Ruleset
+from andromede.engines.linux.standing import Standing
 from andromede.network.engine import (
     TAP,
     FloatingPart,
     GatewayPart,
+    NetworkChange,
     NetworkPart,
     OutsidePart,
     RouterPart,
@@ -158,26 +162,47 @@ def crowd(count: int, subnet: SubnetPart) -> NetworkPart:
     return f.network("crowd", (subnet,), ports)
 
 
+def spent() -> float:
+    """CPU seconds of this process and of those that it has waited for."""
+    found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in found)
+
+
+def both(figures: Figures, what: str, act: Callable[[], object]) -> None:
+    begun = spent()
+    timed(figures, what, act)
+    figures[f"{what}, CPU"].append((spent() - begun) * 1000)
+
+
 def one_more(fabric: LinuxFabric, count: int, times: int = 9) -> Figures:
     """Milliseconds for one more port in a network of `count`."""
     figures: Figures = defaultdict(list)
     subnet = f.subnet("crowd", "10.0.0.0/16")
     part = crowd(count, subnet)
-    timed(figures, "first rendering", lambda: network_rules.render(part).whole())
     timed(figures, "whole network at once", partial(fabric.ensure, part))
+    assert fabric.change(NetworkChange(part.id, part.generation, part.generation + 1))  # what it knows is built once
+    part = f.changed(part)
     for number in range(times):
         late = f.port(f"late {number}", f"10.0.200.{number}", subnet, kind=TAP)
+        here = Standing(part)
+        change = NetworkChange(part.id, part.generation, part.generation + 1, (late,), (), (f.OPEN,))
+        back = NetworkChange(part.id, part.generation + 1, part.generation + 2, (), (late.id,))
+        both(figures, "rules by difference", partial(here.way, change))
+        both(figures, "port by difference", partial(fabric.change, change))
+        both(figures, "its end by difference", partial(fabric.change, back))
+        part = f.changed(f.changed(part))
+    for number in range(times):
+        late = f.port(f"later {number}", f"10.0.201.{number}", subnet, kind=TAP)
         more = f.changed(part, ports=(*part.ports, late))
-        old = network_rules.render(part)
-        timed(figures, "rendering", partial(way, old, more))
-        timed(figures, "port", partial(fabric.ensure, more))
+        both(figures, "rules as a whole", partial(way, network_rules.render(part), more))
+        both(figures, "port by the whole", partial(fabric.ensure, more))
         part = more
     fabric.remove(part.id)
     return figures
 
 
 def median(values: list[float]) -> str:
-    return f"{statistics.median(values):.1f}"
+    return f"{statistics.median(values):.2f}"
 
 
 def main() -> None:
@@ -196,10 +221,10 @@ def main() -> None:
             other = bare.get(what, [])
             ratio = f"{statistics.median(values) / statistics.median(other):.2f}" if other else ""
             print(f"| {what} | {median(values)} | {median(other) if other else ''} | {ratio} |")
-        few, many = one_more(fabric, 10), one_more(fabric, 1000, 5)
-        print("\n| one more port | of 10, ms | of 1,000, ms |\n|---|---|---|")
-        for what in few:
-            print(f"| {what} | {median(few[what])} | {median(many[what])} |")
+        found = [one_more(fabric, 10), one_more(fabric, 100), one_more(fabric, 1000, 5)]
+        print("\n| one more port | of 10, ms | of 100, ms | of 1,000, ms |\n|---|---|---|---|")
+        for what in found[0]:
+            print(f"| {what} | {' | '.join(median(one[what]) for one in found)} |")
     finally:
         for part_id in sorted(fabric.listing(), key=lambda one: one == "outside"):
             fabric.remove(part_id)

@@ -188,7 +188,7 @@ def networks_seeing(tx: Reader, network_id: str, groups: Sequence[str]) -> list[
     )
     near = sorted({network_id, *(str(row[0]) for row in tx.all(sql, (network_id,)))})
     marks, places = ", ".join("?" * len(groups)), ", ".join("?" * len(near))
-    found = f"SELECT 1 FROM network_port_group g WHERE g.group_id IN ({marks}) AND g.network_id = n.id"
+    found = f"SELECT 1 FROM network_port_group g WHERE g.group_id IN ({marks}) AND g.network_id IN (n.id, '')"
     rows = tx.all(f"SELECT n.id FROM network_network n WHERE n.id IN ({places}) AND EXISTS ({found})", [*near, *groups])
     return [str(row[0]) for row in rows]
 

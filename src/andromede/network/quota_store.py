@@ -65,6 +65,13 @@ def counted(tx: Tx, project_id: str, step: int) -> None:
     tx.run(sql, (project_id, step))
 
 
+def recount(tx: Tx) -> None:
+    """Count the ports of every project anew: a former release, which keeps no count, may have been at work."""
+    tx.run("DELETE FROM network_count")
+    tx.run("INSERT INTO network_count (project_id, ports) SELECT project_id, count(*) FROM network_port "
+           "GROUP BY project_id")  # fmt: skip
+
+
 def ports(tx: Reader, project_id: str) -> int:
     """How many ports a project has."""
     row = tx.one("SELECT ports FROM network_count WHERE project_id = ?", (project_id,))

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from andromede.db import Tx
+from andromede.db import Reach, Tx
 from andromede.errors import NotFound
 from andromede.network import (
     first,
@@ -17,6 +17,7 @@ from andromede.network import (
     listing_store,
     neighbours,
     ports,
+    quota_store,
     views,
     work_store,
 )
@@ -45,7 +46,10 @@ class Networks:
         self.core = core
 
     def begin(self, owner: str, request_id: str) -> bool:
-        """Make what a new installation has: the way outside and the network `public`, owned by a project. Once."""
+        """Make what a new installation has: the way outside and the network `public`, owned by a project. Once. Counts
+        are made true each time."""
+        with self.core.desk.db.write(Reach.EVENTS) as tx:
+            quota_store.recount(tx)
         return first.begin(self.core, owner, request_id)
 
     # --- networks

@@ -350,3 +350,20 @@ def test_a_free_address_is_found_where_few_are_left(neutron: Neutron, db: Databa
                 links_store.hold(tx, AddressRow(subnet, text, port["id"], network, 1))
     assert {neutron.port(network)["fixed_ips"][0]["ip_address"] for _ in left} == set(left)
     neutron.no(409, "IpAddressGenerationFailure", "POST", "ports", {"port": {"network_id": network}})
+
+
+def test_ports_are_counted_anew_at_a_start(neutron: Neutron, db: Database) -> None:
+    network = neutron.network()
+    neutron.subnet(network)
+    for _ in range(3):
+        neutron.port(network)
+    owner = neutron.hosted.project_id
+    with db.write() as tx:
+        tx.run("UPDATE network_count SET ports = 70 WHERE project_id = ?", (owner,))
+    neutron.networks.begin(owner, "req-start")
+    assert quota_store.ports(db, owner) == 4
+    neutron.ok("PUT", f"quotas/{owner}", {"quota": {"port": 5}}, "admin")
+    last = neutron.port(network)
+    neutron.no(409, "OverQuota", "POST", "ports", {"port": {"network_id": network}})
+    neutron.ok("DELETE", f"ports/{last['id']}")
+    neutron.port(network)
