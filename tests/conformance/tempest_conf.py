@@ -167,7 +167,7 @@ class Conf:
             "image_ssh_password": "",
             "image_alt_ssh_user": hosted.user,
             "ssh_key_type": "ecdsa",
-            "ssh_shell_prologue": "",
+            "ssh_shell_prologue": "PATH=$$PATH:/sbin;",
             "ping_timeout": "120",
             "ssh_timeout": "180",
         }
