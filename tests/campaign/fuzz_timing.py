@@ -35,6 +35,7 @@ from andromede.ids import RandomIds
 from andromede.objects.s3 import sigv2, sigv4
 from andromede.objects.s3.chunked import ChunkSigner
 from andromede.objects.swift.access import matches as signed_url
+from andromede.volumes.transfers import matches as transfer_key
 from andromede.web.stream.body import BufferedBody
 from andromede.web.stream.message import Headers, Request
 from tests.support.clock import FakeIds
@@ -105,6 +106,7 @@ def checks() -> list[Check]:
     found.append(_chunk(claimed))
     found.append(_token())
     found.append(_password())
+    found.append(_transfer())
     return found
 
 
@@ -121,6 +123,17 @@ def _password() -> Check:
 
     assert run(right)
     return Check("password", run, wrong_at(right, 0), wrong_at(right, 41))
+
+
+def _transfer() -> Check:
+    """What the key of an offered volume comes to, against what is kept of it."""
+    right = hmac.digest(b"salt", b"key", "sha256").hex().encode()
+
+    def run(kept: bytes) -> bool:
+        return transfer_key("salt", kept.decode(), "key")
+
+    assert run(right)
+    return Check("key of an offered volume", run, wrong_at(right, 0), wrong_at(right, 63))
 
 
 def _v4() -> tuple[Request, Callable[[str], sigv4.Claimed], bytes]:

@@ -18,10 +18,11 @@ MAKERS = frozenset({"sign", "totp", "hmac.digest", "hmac.new", "hmac.HMAC", "sig
 COMPARED = {
     "identity/login.py": 1, "identity/passwords.py": 1, "objects/s3/chunked.py": 2, "objects/s3/digest.py": 1,
     "objects/s3/post.py": 1, "objects/s3/express.py": 1, "objects/s3/sigv2.py": 1, "objects/s3/sigv4.py": 1,
-    "objects/s3/sse.py": 1, "objects/swift/access.py": 1,
+    "objects/s3/sse.py": 1, "objects/swift/access.py": 1, "volumes/archive.py": 2, "volumes/transfers.py": 1,
 }  # fmt: skip
 """Where `hmac.compare_digest` stands: TOTP, hashes of passwords, chunk and payload hashes, checksums, POST policies,
-both versions of signatures, the MD5 of customers' keys, temporary URLs and forms. Tokens and TOTP seeds are Fernet, and
+both versions of signatures, the MD5 of customers' keys, temporary URLs and forms, pieces of backups, keys of
+offered volumes. Tokens and TOTP seeds are Fernet, and
 argon2 hashes of other parameters than ours are left to its library; both compare inside."""
 
 

@@ -175,16 +175,16 @@ def update(job: Job, row: PortRow, values: dict[str, Any]) -> PortRow:
         wanted = groups.named(job, row.project_id, asked or [])
     pairs = values.pop("allowed_address_pairs", None)
     _secured(secured, wanted, row.pairs if pairs is None else pairs)
-    mac = row.mac_address
-    if values.get("mac_address", mac) != mac:
+    hardware = row.mac_address
+    if values.get("mac_address", hardware) != hardware:
         if row.host:
             clash(
                 f"Unable to complete operation on port {row.id}, port is already bound, host: {row.host}.", "PortBound"
             )
-        mac = _mac(job, network, values["mac_address"], row.id)
+        hardware = _mac(job, network, values["mac_address"], row.id)
     if pairs is not None:
-        values["pairs"] = _pairs(pairs, mac)
-    changes = _columns(values) | {"mac_address": mac, "port_security_enabled": secured}
+        values["pairs"] = _pairs(pairs, hardware)
+    changes = _columns(values) | {"mac_address": hardware, "port_security_enabled": secured}
     _place(job, row, changes)
     owner = changes.get("device_owner", row.device_owner)
     new: PortRow = job.update(PORT, row, **changes)

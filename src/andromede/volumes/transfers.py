@@ -25,6 +25,11 @@ def _digest(salt: str, key: str) -> str:
     return hmac.new(salt.encode(), key.encode(), hashlib.sha256).hexdigest()
 
 
+def matches(salt: str, digest: str, key: str) -> bool:
+    """Whether this is the key of the offer of which salt and digest are kept."""
+    return hmac.compare_digest(_digest(salt, key), digest)
+
+
 class Transfers:
     """Offers of volumes."""
 
@@ -70,7 +75,7 @@ class Transfers:
         transfer = TRANSFERS.find(self._desk.db, id=transfer_id, accepted=False)
         if transfer is None:
             raise NotFound(f"Transfer {transfer_id} could not be found.", "transfer")
-        if not hmac.compare_digest(_digest(transfer.salt, key), transfer.digest):
+        if not matches(transfer.salt, transfer.digest, key):
             raise Invalid(f"Attempt to transfer {transfer_id} with invalid auth key.", "key")
         name = f"volume/{transfer.volume_id}"
         with self._desk.change(call, name, project_id, Reach.EVERYTHING) as change:
