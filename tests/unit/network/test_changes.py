@@ -150,6 +150,7 @@ def test_any_sequence_of_differences_ends_as_the_whole(seed: int) -> None:
         tables.run(way.text)
         assert tables == Tables(rules.whole())
         _same_verdicts(chance, standing, part, way)
+        assert standing.files(way) == network_files(part)
         standing.take(way)
         assert standing.picture.part() == part
         assert (standing.digest, standing.sum, standing.marks) == (rules.digest, rules.sum, rules.marks)

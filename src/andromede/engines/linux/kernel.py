@@ -77,6 +77,28 @@ def apart(call: Callable[[], None]) -> None:
     threading.Thread(target=call, name="apart", daemon=True).start()
 
 
+@contextlib.contextmanager
+def beside(call: Callable[[], object]) -> Iterator[None]:
+    """Have something done in the calling thread's namespace while the block runs, and wait for it at the block's end.
+    Its failure is raised there, unless the block has one of its own."""
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="beside")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failure:
+        raise failure[0]
+
+
 def inode(name: str) -> int | None:
     """What tells a namespace from any other, None when there is none of that name."""
     try:

@@ -83,17 +83,22 @@ def _differ(host: Host, own: str, wish: tuple[Standing, Way]) -> bool:
         lo, bridge = links.find("lo"), links.find(names.BRIDGE)
         if bridge is None or lo is None or lo.alias != standing.sum:
             return False
-        host.step("rules")  # before the ports: none is ever open
-        if not run(way.text, strict=False):
-            return False
-        for move in moves:
-            _move(host, bare, (links, bridge), move)
-        sweep_after(host, links, own, wish)
+        with kernel.beside(lambda: _tell(host, own, wish)) if way.files else contextlib.nullcontext():
+            host.step("rules")  # before the ports: none is ever open
+            if not run(way.text, strict=False):
+                return False
+            for move in moves:
+                _move(host, bare, (links, bridge), move)
+            sweep_after(host, links, own, wish)
     standing.take(way)
     host.loaded[own] = standing.whole
-    if way.files:
-        daemon.ensure(host, bare.id, own, standing.files())
     return True
+
+
+def _tell(host: Host, own: str, wish: tuple[Standing, Way]) -> None:
+    """The daemon's lines, which take as long as the rules and wait for nothing of them."""
+    standing, way = wish
+    daemon.ensure(host, standing.picture.bare.id, own, standing.files(way))
 
 
 def _move(host: Host, bare: NetworkPart, at: tuple[Links, Link], move: Move) -> None:

@@ -67,9 +67,11 @@ class Standing:
         """All rules."""
         return network_rules.render(self.picture.part())
 
-    def files(self) -> dhcp.Files | None:
-        """What the daemon is told."""
-        return dhcp.files(self._conf, self._lines)
+    def files(self, way: Way | None = None) -> dhcp.Files | None:
+        """What the daemon is told, or will be at the end of a way."""
+        moved = way.lines if way is not None else {}
+        kept = {port_id: lines for port_id, lines in self._lines.items() if port_id not in moved}
+        return dhcp.files(self._conf, kept | {key: lines for key, lines in moved.items() if lines is not None})
 
     def way(self, change: NetworkChange) -> Way | None:
         """The way to where a change leads; None where the whole is to be rendered: numbers of ports collide, or ranges
