@@ -63,6 +63,8 @@ def counted(tx: Tx, project_id: str, step: int) -> None:
         "ON CONFLICT (project_id) DO UPDATE SET ports = network_count.ports + excluded.ports"
     )
     tx.run(sql, (project_id, step))
+    if step < 0:
+        tx.run("DELETE FROM network_count WHERE project_id = ? AND ports = 0", (project_id,))
 
 
 def recount(tx: Tx) -> None:

@@ -74,13 +74,16 @@ def attach(volumes: Volumes, call: AnyCall, volume: Volume, where: tuple[str, st
 
 
 def detach(volumes: Volumes, call: AnyCall, volume: Volume, attachment_id: str, force: bool = False) -> None:
-    """os-detach and os-force_detach: a client tells that it has let go."""
+    """os-detach and os-force_detach: a client tells that it has let go; of a volume that is free that says nothing
+    new."""
     with volumes.desk.change(call, name_of(volume), volume.project_id) as change:
         volume = attaching.locked(change.tx, volume.id)
         found = ATTACHMENTS.select(change.tx, {"volume_id": volume.id})
         chosen = [item for item in found if attachment_id in ("", item.id)]
         if attachment_id and not chosen:
             raise NotFound(f"Volume {volume.id} has no attachment {attachment_id}.", "attachment")
+        if not found and volume.state == "available":
+            return
         if not force:
             attaching.refuse(volume, "detached", "in-use", "detaching", "attaching")
         if len(chosen) > 1:

@@ -379,3 +379,10 @@ def test_ports_are_counted_anew_at_a_start(neutron: Neutron, db: Database) -> No
     neutron.no(409, "OverQuota", "POST", "ports", {"port": {"network_id": network}})
     neutron.ok("DELETE", f"ports/{last['id']}")
     neutron.port(network)
+
+
+def test_the_count_of_a_project_without_ports_goes(db: Database) -> None:
+    with db.write() as tx:
+        for step in (2, -1, -1):
+            quota_store.counted(tx, "p", step)
+        assert tx.one("SELECT count(*) FROM network_count WHERE project_id = ?", ("p",)) == (0,)

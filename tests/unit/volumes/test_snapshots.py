@@ -435,10 +435,16 @@ def test_clients_that_attach_by_themselves(cinder: Cinder) -> None:
     cinder.act(volume["id"], "os-detach", {"attachment_id": "x"}, status=404)
     cinder.act(volume["id"], "os-detach", {"attachment_id": shown["attachments"][0]["attachment_id"]}, status=202)
     assert cinder.state(path) == "available"
+    cinder.act(volume["id"], "os-detach", status=202)  # said twice
+    cinder.act(volume["id"], "os-detach", {"attachment_id": "x"}, status=404)
+    assert cinder.state(path) == "available"
+    cinder.act(volume["id"], "os-reset_status", {"status": "error"}, who="admin", status=202)
+    cinder.act(volume["id"], "os-detach", status=400)
+    cinder.act(volume["id"], "os-reset_status", {"status": "available"}, who="admin", status=202)
     for bad in ({}, {"instance_uuid": SERVER, "host_name": "h", "mountpoint": "x"}, {"instance_uuid": SERVER},
                 {"host_name": "h", "mountpoint": "x", "mode": "odd"}):  # fmt: skip
         cinder.act(volume["id"], "os-attach", bad, status=400)
-    for action in ("os-detach", "os-unreserve", "os-begin_detaching", "os-roll_detaching"):
+    for action in ("os-unreserve", "os-begin_detaching", "os-roll_detaching"):
         cinder.act(volume["id"], action, status=400)
     cinder.act(volume["id"], "os-initialize_connection", {"connector": {}}, status=400)
     cinder.act(volume["id"], "os-initialize_connection", {}, status=400)
