@@ -381,7 +381,7 @@ def test_ports_are_counted_anew_at_a_start(neutron: Neutron, db: Database) -> No
     neutron.port(network)
 
 
-def test_the_count_of_a_project_without_ports_goes(db: Database) -> None:
+def test_the_count_of_a_project_without_ports_goes(neutron: Neutron, db: Database) -> None:
     with db.write() as tx:
         for step in (2, -1, -1):
             quota_store.counted(tx, "p", step)
