@@ -7,7 +7,7 @@ from collections.abc import Callable
 from andromede.compute.model import FORMS, Device, DeviceState, Server, State
 from andromede.compute.shape import GIB, derived, devices, is_root
 from andromede.compute.stage import SOON, Stage
-from andromede.compute.tables import DEVICES
+from andromede.compute.tables import CONSOLES, DEVICES
 from andromede.db import Tx
 from andromede.work.lifecycle import Next, Step
 
@@ -109,6 +109,7 @@ class Building(Stage):
 
         def then(tx: Tx) -> None:
             self.crew.books.release(tx, server, self.crew.clock.now_us())
+            CONSOLES.remove(tx, server_id=server.id)
 
         now = self.crew.clock.now_us()
         return self.rest(server, State.DELETED, "none", then, terminated_us=now)

@@ -13,9 +13,9 @@ import pytest
 from andromede.app.base import migrations
 from andromede.audit import Recorder
 from andromede.compute import actions, device_lifecycle, lifecycle
-from andromede.compute.model import DeviceState, Server, State
+from andromede.compute.model import ConsoleToken, DeviceState, Server, State
 from andromede.compute.shape import guest_of
-from andromede.compute.tables import ACTIONS, DEVICES, EVENTS, SERVERS
+from andromede.compute.tables import ACTIONS, CONSOLES, DEVICES, EVENTS, SERVERS
 from andromede.compute.watching import Watching
 from andromede.db import Database, migrate
 from andromede.log import Log
@@ -112,6 +112,17 @@ def test_a_host_that_rebooted_starts_what_was_running(world: World, state: str) 
     world.put(state=state)
     world.hands.guests.remove(SERVER)
     assert world.turn().state == State.ACTIVE and world.power == "running"
+
+
+def test_a_server_that_goes_takes_its_consoles_along(world: World) -> None:
+    with world.db.write() as tx:
+        for mark, of in (("a", SERVER), ("b", "another")):
+            CONSOLES.insert(tx, ConsoleToken(mark, of, "p", "u", "novnc", 0, 1 << 60, False))
+    now = world.clock.now_us()
+    world.put(state=State.DELETING, due_us=now, since_us=now)
+    world.runner.settle()
+    assert world.row().state == State.DELETED
+    assert [row.server_id for row in CONSOLES.select(world.db)] == ["another"]
 
 
 def test_a_host_that_rebooted_rescues_again(world: World) -> None:
