@@ -67,7 +67,7 @@ postgres: $(VENV)/.dev  ## the same tests on PostgreSQL, where one can be starte
 	$(BIN)/python tools/postgres $(BIN)/python -m pytest tests/e2e/test_kill.py tests/e2e/test_garbage.py tests/e2e/test_workers.py
 
 e2e: $(VENV)/.dev  ## the installed program: start, stop, real requests, kill -9 under load; counted for coverage
-	$(BIN)/coverage run -m pytest tests/e2e --ignore tests/e2e/clients --ignore tests/e2e/third_party
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile tests/e2e --ignore tests/e2e/clients --ignore tests/e2e/third_party
 
 coverage: $(VENV)/.dev  ## lines and branches that `make unit e2e` reached, child processes included
 	$(BIN)/coverage combine --quiet
