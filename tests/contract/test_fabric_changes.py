@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from andromede.engines.linux import names
+from andromede.engines.linux import names, nft
 from andromede.engines.linux.fabric import LinuxFabric
 from andromede.engines.linux.host import Host
 from andromede.engines.linux.leaks import leaks
@@ -187,3 +187,23 @@ def test_connections_end_with_the_port_that_they_were_let_to(real: tuple[LinuxFa
             assert c.connect("10.0.0.12", 80, 0.3) is None
         assert fabric.change(_change(second, _network(3, houses)))
         assert answer(c, "10.0.0.12", 80) == "B"
+
+
+@pytest.mark.parametrize("library", [nft.LIBRARY, "no-such-library.so"])
+def test_rules_that_nft_refuses_are_for_the_whole(
+    real: tuple[LinuxFabric, Host], monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """By the library, and by the program where there is no library."""
+    monkeypatch.setattr(nft, "LIBRARY", library)
+    nft._library.cache_clear()
+    fabric, host = real
+    first, second, third = _network(1, {11: {}, 12: {}}), _network(2, {12: {}, 13: {}}), _network(3, {13: {}})
+    fabric.ensure(first)
+    assert fabric.change(_change(first, second))
+    own, tap = names.namespace(host.installation, "n", first.id), names.tap(f.ident("t12"))
+    assert f.run_in(own, "nft", "delete", "element", "bridge", "ps", "dev", f'{{ "{tap}" }}').returncode == 0
+    assert not fabric.change(_change(second, third))
+    fabric.ensure(third)
+    assert fabric.change(_change(third, dataclasses.replace(second, generation=4)))
+    monkeypatch.undo()
+    nft._library.cache_clear()

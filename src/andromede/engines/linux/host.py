@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from andromede.engines.linux import names
 from andromede.engines.linux.netfilter import chains
+from andromede.engines.linux.nft import run
 from andromede.engines.linux.ruleset import GENERATION, SUM, Ruleset
-from andromede.errors import Unavailable
 
 if TYPE_CHECKING:
     from andromede.engines.linux.sweeping import Swept
-
-NFT_SECONDS = 30
 
 
 def _nothing(step: str) -> None:
@@ -75,12 +72,3 @@ def generation(marks: set[str]) -> int | None:
     found = [mark.removeprefix(GENERATION) for mark in marks if mark.startswith(GENERATION)]
     whole = len(found) == 1 and sum(mark.startswith(SUM) for mark in marks) == 1
     return int(found[0]) if whole and found[0].isdigit() else None
-
-
-def run(text: str, strict: bool) -> bool:
-    """Load a transaction in the calling thread's namespace."""
-    ran = subprocess.run(["nft", "-f", "-"], input=text.encode(), capture_output=True, timeout=NFT_SECONDS, check=False)
-    if ran.returncode and strict:
-        why = ran.stderr.decode(errors="replace")
-        raise Unavailable(f"nft refused the rules: {why.strip().partition(chr(10))[0]}", "nft", cause=why[:2000])
-    return ran.returncode == 0

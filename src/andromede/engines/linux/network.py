@@ -7,10 +7,11 @@ import subprocess
 from typing import Any
 
 from andromede.engines.linux import daemon, dhcp, house, kernel, names, network_rules
-from andromede.engines.linux.host import Host, generation, run
+from andromede.engines.linux.host import Host, generation
 from andromede.engines.linux.links import Link, Links, peer_namespace
 from andromede.engines.linux.netfilter import chains, counters
 from andromede.engines.linux.network_rules import METADATA
+from andromede.engines.linux.nft import quick
 from andromede.engines.linux.standing import Standing, Way
 from andromede.engines.linux.sweeping import sweep, sweep_after
 from andromede.errors import Unavailable
@@ -85,7 +86,7 @@ def _differ(host: Host, own: str, wish: tuple[Standing, Way]) -> bool:
             return False
         with kernel.beside(lambda: _tell(host, own, wish)) if way.files else contextlib.nullcontext():
             host.step("rules")  # before the ports: none is ever open
-            if not run(way.text, strict=False):
+            if not quick(way.text):
                 return False
             for move in moves:
                 _move(host, bare, (links, bridge), move)

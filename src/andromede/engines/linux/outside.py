@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from andromede.engines.linux import kernel, names
-from andromede.engines.linux.host import Host, generation, run
+from andromede.engines.linux.host import Host, generation
 from andromede.engines.linux.links import Link, Links
 from andromede.engines.linux.netfilter import chains
+from andromede.engines.linux.nft import run
 from andromede.engines.linux.router_rules import LINK_LOCAL
 from andromede.engines.linux.ruleset import Chain, Ruleset, Table
 from andromede.errors import Unavailable
