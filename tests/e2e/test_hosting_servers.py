@@ -63,11 +63,13 @@ class Site:
         asked = {} if lines is None else {"length": lines}
         return str(self.ask("POST", f"/servers/{self.server}/action", {"os-getConsoleOutput": asked})["output"])
 
-    def type(self, line: str) -> None:
-        """A line for the shell on the serial port."""
+    def type(self, line: str, shown: str) -> None:
+        """A line for the shell on the serial port, until that shows something: what is still on its way when the
+        connection ends is lost."""
         with socket.socket(socket.AF_UNIX) as port:
             port.connect(str(self.place / "s" / "ser"))
             port.sendall(b"\n" + line.encode() + b"\n")
+            wait_until(f"the guest shows {shown}", lambda: shown in self.console(), 30.0)
 
     def answers(self) -> bool:
         """Whether the guest's ssh port says so through the floating IP."""
@@ -282,15 +284,16 @@ def _disk(data: Path, disk_id: str) -> Any:
 
 @pytest.mark.skipif("__import__('os').environ.get('ANDROMEDE_TEST_POSTGRES')", reason="restores into SQLite")
 def test_a_backup_of_the_running_cloud_holds_its_disks(site: Site, tmp_path: Path) -> None:
-    site.type("echo word-$((40 + 2)) > /saved; sync; echo done-$((40 + 2))")
-    wait_until("the guest has written", lambda: "done-42" in site.console(), 30.0)
-    second = Installation(tmp_path / "second")
+    site.type("echo word-$((40 + 2)) > /saved; sync; echo done-$((40 + 2))", "done-42")
+    second = Installation(tmp_path / "second", settings=site.installation.settings)
     site.installation.run("backup", str(tmp_path / "copy"))
     told = json.loads((tmp_path / "copy" / "backup.json").read_text())
     live = [Path(one["file"]).stem for one in told["holds"] if one["how"] == "running"]
     assert len(live) == 1 and told["lacks"] == [] and site.answers()
     said = second.run("restore", str(tmp_path / "copy")).stdout
     assert "checked: no errors" in said and "run on this machine on other disks than these" in said
+    refused = second.run("up", "--listen", second.api, "--objects", second.objects, "--detach", check=False)
+    assert refused.returncode == 1 and "only one of them can host on this machine" in refused.stdout
     disk = _disk(second.data, live[0])
     assert disk.base.path.parent == second.data / "volumes" / "bases" and disk.base.path.exists()
     assert b"word-42" in _checked(site, second.data, disk)
