@@ -169,6 +169,16 @@ def refuse_second_host(config: Config) -> None:
     rival.refuse(config)
 
 
+def guests_left(config: Config) -> int:
+    """How many servers of this installation run on this machine, its program or not."""
+    from andromede.app.hosting import rival
+
+    try:
+        return rival.guests_left(config)
+    except OSError:
+        return 0  # of somebody else's, who may look
+
+
 def check_store(config: Config, deep: bool, step: Callable[[], None], host: bool = False) -> list[dict[str, Any]]:
     """Findings over the stored data, as `objects.fsck.Finding` has them; no errors when all of it agrees. `host`: also
     what hosting has left on this machine."""

@@ -145,9 +145,21 @@ def supervise(start: Start) -> tuple[Supervisor, Log, Callable[[str], None]]:
     return supervisor, log, notice
 
 
+def servers_left(config: Config) -> str:
+    """What to say of servers that go on when the program has ended; empty if there are none."""
+    from andromede import app
+
+    count = app.guests_left(config)
+    if not count:
+        return ""
+    them = "one server goes on running" if count == 1 else f"{count} servers go on running"
+    return f"{them}: the next up finds them again, andromede host clear --data {config.data} ends them"
+
+
 def run(start: Start, supervisor: Supervisor, log: Log, notice: Callable[[str], None]) -> int:
     supervisor.run()
     running.clear(start.place)
     log.event("up.stopped")
-    notice("stopped")
+    left = servers_left(start.config)
+    notice("stopped" + (f"; {left}" if left else ""))
     return table.OK

@@ -129,5 +129,9 @@ def down(args: argparse.Namespace, out: Output) -> int:
     place.require()
     stopped = running.stop(place, SystemClock(), args.timeout)
     out.say("stopped" if stopped else f"nothing runs on {place.data}")
+    with contextlib.suppress(Error):  # settings that cannot be read keep nobody from a stop
+        left = starting.servers_left(common.load(args))
+        if left:
+            out.say(left)
     out.result({"stopped": stopped})
     return table.OK

@@ -13,6 +13,7 @@ import pytest
 
 from andromede import app
 from andromede.app.hosting import guests, restored, rival, saved
+from andromede.cli.starting import servers_left
 from andromede.compute.engine import Copy, DiskDevice, Guest, Job, Layer, Observed
 from andromede.compute.model import Device, DeviceState
 from andromede.compute.tables import DEVICES, SERVERS
@@ -362,7 +363,11 @@ def test_one_of_two_copies_hosts_on_a_machine(hosted: Hosted, tmp_path: Path) ->
     os.close(lock)
     place = Place(next((tmp_path / "run").iterdir()) / "g" / "guest")
     place.folder.mkdir(parents=True)
-    place.write(Record(1, boot_id(), os.getpid()))
+    place.write(Record(os.getuid(), boot_id(), os.getpid()))
+    assert servers_left(config).startswith("one server goes on running") and servers_left(copy)
+    place.write(Record(os.getuid() + 1, boot_id(), os.getpid()))
+    assert servers_left(config) == "", "the process is another's by now"
+    place.write(Record(os.getuid(), boot_id(), os.getpid()))
     with path.open("rb"):
         rival.refuse(config)
         with pytest.raises(Conflict, match="1 servers of this installation run here on disks"):

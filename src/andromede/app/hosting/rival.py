@@ -57,6 +57,15 @@ def _owner(config: Config) -> str:
         return ""
 
 
+def guests_left(config: Config) -> int:
+    """How many guests of this installation run on this machine, its program or not."""
+    from andromede.engines.qemu.place import Place
+
+    places = [Place(folder) for folder in (_seat(config) / "g").glob("*")]
+    records = [(place, place.record()) for place in places]
+    return sum(record is not None and place.process(record) is not None for place, record in records)
+
+
 def guests_elsewhere(config: Config) -> list[str]:
     """Guests of this installation that run on this machine and have no disk in this data directory open."""
     from andromede.engines.qemu.place import Place
