@@ -23,8 +23,13 @@ TABLES = ("compute_", "placement_", "network_", "volume", "block_", "image", "ba
 HISTORY = ("compute_action", "compute_action_event", "volume_message", "compute_usage", "image_task", "volume_quota",
            "compute_quota", "network_quota")  # fmt: skip
 """Tables of what has been, and of limits that were set, which are kept on purpose."""
-PRESENT = {"compute_server": "state <> 'deleted'", "image": "state <> 'queued'"}
-"""Which rows count: servers are remembered for a while; a suite leaves the image whose import it made fail."""
+_BACKUP = """properties LIKE '%"image_type": "backup"%'"""
+PRESENT = {
+    "compute_server": "state <> 'deleted'", "image": f"state <> 'queued' AND NOT {_BACKUP}",
+    "image_word": f"image_id NOT IN (SELECT id FROM image WHERE {_BACKUP})",
+}  # fmt: skip
+"""Which rows count: servers are remembered for a while; a suite leaves the image whose import it made fail, and a
+backup of a server, which is its owner's as long as there is one."""
 
 
 @dataclass(slots=True)
