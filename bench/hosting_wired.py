@@ -35,7 +35,9 @@ class Cloud:
 
     def __init__(self, installation: Installation) -> None:
         self.installation, self.admin = installation, Keystone.admin(installation)
-        self.network = self.make("network", name="bench")["id"]
+        made = self.make("network", name="bench")
+        self.network = str(made["id"])
+        self.call("PUT", f"quotas/{made['project_id']}", {"quota": {"port": -1}})
         self.make("subnet", network_id=self.network, ip_version=4, cidr="10.0.0.0/16")
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
