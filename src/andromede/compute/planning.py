@@ -147,7 +147,8 @@ class Planner:
         elif image is not None:
             same = [d for d in wanted if d.source == "image" and d.target == "local" and d.source_id == image.id]
             wanted = [disk for disk in wanted if disk not in same]
-            wanted.insert(0, DiskWish("image", image.id, "local", 0, 0, True))
+            if not any(disk.boot_index == 0 for disk in wanted):  # else the client says itself what is booted
+                wanted.insert(0, DiskWish("image", image.id, "local", 0, 0, True))
         boots = sorted(disk.boot_index for disk in wanted if disk.boot_index >= 0)
         if not wanted or (not boots and image is None):
             raise Invalid("Invalid imageRef provided.", "image")

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from andromede.compute.neighbours import ImageFacts
-from tests.support.nova import BIG_IMAGE, BOOT_VOLUME, IMAGE, Nova
+from andromede.compute.tables import DEVICES
+from tests.support.nova import BIG_IMAGE, BOOT_VOLUME, IMAGE, VOLUME, Nova
 
 BOOT = {"boot_index": 0, "uuid": BOOT_VOLUME, "source_type": "volume", "destination_type": "volume"}
+
+
+def test_a_volume_may_be_booted_beside_an_image(nova: Nova) -> None:
+    made = nova.server(imageRef=IMAGE, block_device_mapping_v2=[BOOT, {**BOOT, "uuid": VOLUME, "boot_index": 1}])
+    rows = [row for row in DEVICES.select(nova.db, {"server_id": made["id"]}) if row.kind == "disk"]
+    assert [(row.volume_id, row.boot_index) for row in rows] == [(BOOT_VOLUME, 0), (VOLUME, 1)]
+    assert (nova.row(made["id"]).root_gb, nova.row(made["id"]).image_id) == (0, "")
 
 
 def test_formats_of_disks_are_known_ones(nova: Nova) -> None:

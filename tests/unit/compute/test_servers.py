@@ -179,7 +179,7 @@ DISKS: list[tuple[dict[str, Any], int]] = [
         {"boot_index": 0, "uuid": IMAGE, "source_type": "image", "destination_type": "local"},
         {"uuid": VOLUME, "source_type": "volume", "destination_type": "volume"}]}, 202),
     ({"block_device_mapping_v2": [
-        {"boot_index": 0, "uuid": BOOT_VOLUME, "source_type": "volume", "destination_type": "volume"}]}, 400),
+        {"boot_index": 0, "uuid": BOOT_VOLUME, "source_type": "volume", "destination_type": "volume"}]}, 202),
     ({"imageRef": "", "block_device_mapping_v2": [
         {"boot_index": 0, "uuid": VOLUME, "source_type": "volume", "destination_type": "volume"}]}, 400),
     ({"imageRef": "", "block_device_mapping_v2": [
