@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from andromede.engines import formatting
 from andromede.engines.memory_disks import MemoryDisks
 from andromede.engines.qcow2 import layout
 from andromede.engines.qcow2.engine import Qcow2Engine
@@ -324,3 +325,27 @@ def test_a_reader_that_cannot_start_is_said(real: Qcow2Engine, tmp_path: Path, m
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(Unavailable), real.plain(disk):
         pass
+
+
+@pytest.mark.skipif(
+    shutil.which("mke2fs", path=formatting._PATH) is None or shutil.which("e2fsck", path=formatting._PATH) is None,
+    reason="mke2fs and e2fsck (package e2fsprogs) are not here",
+)
+def test_a_disk_is_formatted_and_its_file_system_is_sound(engine: BlockEngine, tmp_path: Path) -> None:
+    disk = new(300 * MIB)
+    engine.ensure(disk)
+    for _ in range(2):  # a step may be repeated
+        with formatting.made("ext4", disk.size, disk.id) as file, engine.plain(disk, writable=True) as raw:
+            for at, data in formatting.pieces(file):
+                raw.write(at, data)
+    found = engine.observe(disk.id)
+    assert found is not None and found.stored < 40 * MIB, "what is empty takes no room"
+    copy = tmp_path / "copy"
+    with engine.plain(disk) as raw, copy.open("wb") as out:
+        out.truncate(disk.size)
+        for start, length in raw.extents():
+            out.seek(start)
+            out.write(raw.read(start, length))
+    checker = shutil.which("e2fsck", path=formatting._PATH) or ""
+    done = subprocess.run([checker, "-f", "-n", str(copy)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
