@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from andromede.images.provided import OFFERS
 from tests.conformance.environment import environment
 from tests.conformance.results import LISTS, Result, read_ids, verdict, write_ids
 from tests.support import hosted
@@ -124,7 +125,7 @@ def complete_images(installation: Installation, scratch: Path) -> None:
         return
     preparer.image("tiny")
     if hosted.DEBIAN in str(installation.settings.get("hosting.images", "")):
-        preparer.image("Debian 12")
+        preparer.image(OFFERS[hosted.DEBIAN].name)
     preparer.copy_image("tiny", UBUNTU)
 
 
