@@ -104,8 +104,11 @@ class Building(Stage):
             return Next(State.DELETING, then=_removing(row))
         for disk_id in self.leftovers(server):
             self.crew.disks.remove(disk_id, server)
-        if server.wish.get("image_id"):
-            self.crew.images.fail(str(server.wish["image_id"]), "the server was deleted before its image was made")
+        if image := str(server.wish.get("image_id") or ""):
+            if server.before in (State.SHELVED, State.OFFLOADED):  # what it was to come back from
+                self.crew.images.delete(image, server)
+            else:
+                self.crew.images.fail(image, "the server was deleted before its image was made")
 
         def then(tx: Tx) -> None:
             self.crew.books.release(tx, server, self.crew.clock.now_us())

@@ -161,6 +161,7 @@ _RESIZED = {"flavor": LARGE, "old_flavor": SMALL, "guest": {"old_root": "old", "
 WALKS = [
     _walk("create", State.ACTIVE, wished),
     _walk("delete", "", standing(State.DELETING, "running")),
+    _walk("delete of a shelved server", "", standing(State.DELETING, "none", wish=_KEPT, before=State.OFFLOADED)),
     _walk("stop", State.STOPPED, standing(State.STOPPING, "running", **_ACTIVE)),
     _walk("start", State.ACTIVE, standing(State.STARTING, "off", **_STOPPED)),
     _walk("reboot", State.ACTIVE, standing(State.REBOOTING, "running", **_ACTIVE)),

@@ -125,6 +125,15 @@ def test_a_server_that_goes_takes_its_consoles_along(world: World) -> None:
     assert [row.server_id for row in CONSOLES.select(world.db)] == ["another"]
 
 
+def test_a_shelved_server_that_goes_takes_its_image_along(world: World) -> None:
+    now = world.clock.now_us()
+    world.hands.images.images |= {"shelved": "active 1", "made": "active 1"}
+    world.put(state=State.DELETING, before=State.OFFLOADED, wish={"image_id": "shelved"}, due_us=now, since_us=now)
+    world.runner.settle()
+    assert world.row().state == State.DELETED
+    assert list(world.hands.images.images) == ["made"]
+
+
 def test_a_host_that_rebooted_rescues_again(world: World) -> None:
     now = world.clock.now_us()
     world.put(state=State.RESCUING, before=State.ACTIVE, due_us=now, since_us=now)
