@@ -119,6 +119,13 @@ MANDATORY = (
 )
 """Name, CPUs, memory in GiB, disk in GiB (SCS-0103-v1)."""
 
+RECOMMENDED = (
+    ("SCS-8V-64", 8, 64, 0),
+    ("SCS-16V-64", 16, 64, 0),
+    ("SCS-16V-128", 16, 128, 0),
+)
+"""Those that it recommends, but for thirteen whose name promises a disk over a network: disks are of the host here."""
+
 
 def _specs(name: str, disk: int) -> dict[str, str]:
     cpu, _, rest = name.removeprefix("SCS-").partition("-")
@@ -135,7 +142,10 @@ def provided(tx: Tx, clock: Clock) -> int:
     """Add the flavors of every installation that are not there: those of SCS and two small ones for tiny guests; how
     many were added."""
     now, added = clock.now_us(), 0
-    wanted = [(name, name, vcpus, ram * 1024, disk, _specs(name, disk)) for name, vcpus, ram, disk in MANDATORY]
+    wanted = [
+        (name, name, vcpus, ram * 1024, disk, _specs(name, disk))
+        for name, vcpus, ram, disk in (*MANDATORY, *RECOMMENDED)
+    ]
     wanted += [("tiny", "tiny", 1, 192, 0, {}), ("tiny2", "tiny2", 1, 256, 1, {})]
     for flavor_id, name, vcpus, ram, disk, specs in wanted:
         if FLAVORS.find(tx, id=flavor_id) is None and FLAVORS.find(tx, name=name) is None:

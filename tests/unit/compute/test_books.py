@@ -14,7 +14,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJyfQT0mkXJ3xgvXuGzOyUXJv0pTzZ3tJ5mNP
 def test_the_mandatory_flavors(nova: Nova) -> None:
     listed = nova.call("GET", "/flavors/detail?is_public=None", None, "2.61").json["flavors"]
     by_name = {row["name"]: row for row in listed}
-    assert {name for name, *_ in flavors.MANDATORY} <= set(by_name)
+    assert {name for name, *_ in (*flavors.MANDATORY, *flavors.RECOMMENDED)} <= set(by_name)
     flavor = by_name["SCS-2V-4-20s"]
     assert (flavor["vcpus"], flavor["ram"], flavor["disk"]) == (2, 4096, 20)
     assert flavor["extra_specs"] == {
