@@ -129,6 +129,13 @@ def test_a_copy_is_made_while_the_guest_runs(bench: Bench) -> None:
     bench.guests.copy(guest.id, replace(job, dismiss=True))
     assert bench.guests.observe(guest.id).jobs == ()
     assert bench.reach(guest).disks.keys() == {root}
+    job = replace(job, top=True)
+    bench.guests.copy(guest.id, job)
+    assert until(concluded)
+    bench.guests.copy(guest.id, Copy(job.id, (), dismiss=True))  # by somebody who knows its name only
+    assert bench.guests.observe(guest.id).jobs == ()
+    if bench.rig:
+        assert not bench.rig.engine.observe(target).in_use, "the guest has let go of the copy"
     with pytest.raises(Conflict):
         bench.guests.copy(guest.id, Copy("copy-2", ((IDS.dashed(), target),)))
 

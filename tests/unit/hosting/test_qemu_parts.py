@@ -349,6 +349,21 @@ def test_the_monitor_passes_over_events_and_tells_refusals(tmp_path: Path) -> No
         assert served.told[-1] == {"execute": "getfd", "arguments": {"fdname": "x"}}
 
 
+def test_what_a_copy_stands_in_the_way_of_waits_for_its_end(tmp_path: Path) -> None:
+    busy = "Node 'd0-a' is busy: block device is in use by block job: backup"
+    answers = {
+        "block_resize": {"error": {"class": "GenericError", "desc": busy}},
+        "transaction": {"error": {"class": "GenericError", "desc": "Cannot find device"}},
+        "query-jobs": {"return": []},
+    }
+    with toy(tmp_path / "qmp", answers), Monitor(tmp_path / "qmp", os.getuid()) as monitor:
+        with pytest.raises(Unavailable, match="is being copied"):
+            monitor.patient("block_resize", {"node-name": "d0-a", "size": 1})
+        with pytest.raises(Refused, match="Cannot find"):
+            monitor.patient("transaction", {"actions": []})
+        assert monitor.patient("query-jobs", {}) == []
+
+
 @pytest.mark.parametrize("bad", [b"nonsense\n", b"[]\n", b""])
 def test_a_monitor_that_talks_nonsense_does_not_answer(bad: bytes, tmp_path: Path) -> None:
     path = tmp_path / "qmp"
