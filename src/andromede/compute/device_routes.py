@@ -3,13 +3,14 @@ interfaces", "Server consoles")."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from andromede.compute.attaching import NewDisk
 from andromede.compute.checks import Fields, refuse
 from andromede.compute.core import version
 from andromede.compute.listing import limit
-from andromede.compute.model import Device
+from andromede.compute.model import Device, DeviceState
 from andromede.compute.neighbours import PortFacts
 from andromede.compute.server_bodies import tag
 from andromede.compute.server_routes import PATH, found, server_target
@@ -116,22 +117,31 @@ def _tagged(call: ComputeCall, body: Body, label: str) -> Body:
 @routes.add("GET", PORTS, "compute:list_interfaces", target=server_target)
 def list_ports(call: ComputeCall) -> Body:
     """The ports of a server."""
-    server = found(call)
-    labels = {row.port_id: row.tag for row in call.services.attaching.devices(server, "nic")}
-    ports = call.services.core.networks.ports_of(server.id)
-    return {"interfaceAttachments": [_tagged(call, _port(port), labels.get(port.id, "")) for port in ports]}
+    ports = _ports(call)
+    return {"interfaceAttachments": [_tagged(call, _port(port), label) for port, label in ports]}
+
+
+def _ports(call: ComputeCall) -> list[tuple[PortFacts, str]]:
+    """(port, its tag) of the server, also of ports that are only just being plugged in."""
+    server, networks = found(call), call.services.core.networks
+    rows = call.services.attaching.devices(server, "nic")
+    labels, ports = {row.port_id: row.tag for row in rows}, list(networks.ports_of(server.id))
+    bound = {port.id for port in ports}
+    for row in rows:
+        if row.state == DeviceState.ATTACHING and row.port_id and row.port_id not in bound:
+            with suppress(NotFound):
+                ports.append(networks.port(row.port_id, server.project_id))
+    return [(port, labels.get(port.id, "")) for port in ports]
 
 
 @routes.add("GET", PORTS + "/{port_id}", "compute:show_interface", target=server_target)
 def show_port(call: ComputeCall) -> Body:
     """One of them."""
-    server = found(call)
-    for port in call.services.core.networks.ports_of(server.id):
+    for port, label in _ports(call):
         if port.id == call.params["port_id"]:
-            labels = {row.port_id: row.tag for row in call.services.attaching.devices(server, "nic")}
-            return {"interfaceAttachment": _tagged(call, _port(port), labels.get(port.id, ""))}
+            return {"interfaceAttachment": _tagged(call, _port(port), label)}
     raise NotFound(
-        f"Instance {server.id} does not have a port with id {call.params['port_id']}", "port"
+        f"Instance {call.params['server_id']} does not have a port with id {call.params['port_id']}", "port"
     )  # fmt: skip
 
 

@@ -147,7 +147,8 @@ def test_ports(nova: Nova) -> None:
     assert answer.json["interfaceAttachment"]["fixed_ips"][0]["ip_address"] == "10.0.0.77"
     answer = nova.call("POST", path, {"interfaceAttachment": {"port_id": PORT, "tag": "t"}}, "2.49")
     assert answer.json["interfaceAttachment"]["port_id"] == PORT
-    assert len(nova.call("GET", path).json["interfaceAttachments"]) == 2
+    assert len(nova.call("GET", path).json["interfaceAttachments"]) == 3
+    assert nova.call("GET", f"{path}/{PORT}").status == 200, "also while it is being plugged in"
     assert nova.call("GET", f"{path}/{port['port_id']}").json["interfaceAttachment"] == port
     assert nova.call("GET", f"{path}/{NOTHING}").status == 404
     nova.arrive(server)
