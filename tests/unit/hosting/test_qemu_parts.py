@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from andromede.engines.qemu.drive import iso
 from andromede.engines.qemu.place import Place, Record, boot_id, give_uid, start_of, take_uid
 from andromede.engines.qemu.qmp import Monitor, Refused
 from andromede.errors import Fatal, Invalid, NoCapacity, Unavailable
+from tests.support.qemu import until
 
 TCG = Accelerator("tcg", "test", "QEMU emulator version 7.2.22")
 GUEST = Guest("6f5902ac-2378-49c9-a1a0-000000000001", "running", 2, 512)
@@ -167,6 +169,24 @@ def test_files_of_a_guest_lead_nowhere_else(tmp_path: Path) -> None:
     assert there.read("pid", os.getuid()) == "" and there.tail() == ""
     there.log.write_text("one\ntwo\n")
     assert there.tail() == "two"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a process of another user needs root")
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_status_that_comes_late_is_not_that_of_the_next_start(tmp_path: Path, anew: bool) -> None:
+    there = Place(tmp_path / "g")
+    there.sockets.mkdir(parents=True)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    line = command.Line(["/bin/sh", "-c", f"echo $PPID >{tmp_path}/shell; cat {gate}; exit 3"])
+    spawn.spawn(line, there, 0, kvm=False)
+    assert until(lambda: (tmp_path / "shell").exists() and (tmp_path / "shell").read_text().endswith("\n"))
+    if anew:
+        shutil.rmtree(there.sockets)
+        there.sockets.mkdir()
+    gate.write_text("")
+    assert spawn.wait(int((tmp_path / "shell").read_text()), 10.0)
+    assert there.exit_status(0) == (None if anew else 3) and there.log.read_text() == ""
 
 
 def test_ends_are_told_in_words() -> None:

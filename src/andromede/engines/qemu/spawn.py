@@ -12,7 +12,10 @@ from andromede.engines.qemu.command import Line
 from andromede.engines.qemu.place import Place, start_of
 from andromede.errors import Unavailable
 
-_SHELL = 'ulimit -c 0; { "$@"; echo $? >"$0"; } &'
+_SHELL = 'ulimit -c 0; cd "$0" || exit; { (cd /; exec "$@"); echo $? 2>/dev/null >exit; } &'
+"""It stays in the folder of this start, not at its name: a status that comes late, when the guest has been started
+anew, goes nowhere instead of ending the new start."""
+
 _KVM = "/dev/kvm"
 
 
@@ -21,7 +24,7 @@ def spawn(line: Line, place: Place, uid: int, kvm: bool) -> None:
     been forked; what it says goes to the guest's log."""
     log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     groups = [os.stat(_KVM).st_gid] if kvm else []
-    argv = ["/bin/sh", "-c", _SHELL, str(place.sockets / "exit"), *line.argv]
+    argv = ["/bin/sh", "-c", _SHELL, str(place.sockets), *line.argv]
     try:
         done = subprocess.run(
             argv, user=uid, group=uid, extra_groups=groups, start_new_session=True, stdin=subprocess.DEVNULL,
