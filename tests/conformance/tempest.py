@@ -79,6 +79,7 @@ class Suite:
         """The standard output of a command of the suite's environment, run in the workspace."""
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", "HOME": str(self.scratch)}
+        env["PYTHON"] = str(self.folder / "bin" / "python")  # stestr takes that of make's caller otherwise
         env |= self.environment
         done = subprocess.run(
             words, cwd=self.workspace, env=env, stdin=subprocess.DEVNULL, capture_output=quiet, text=True,
