@@ -189,6 +189,25 @@ def test_a_status_that_comes_late_is_not_that_of_the_next_start(tmp_path: Path, 
     assert there.exit_status(0) == (None if anew else 3) and there.log.read_text() == ""
 
 
+def test_a_status_written_while_its_folder_goes_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, uids, remove = Place(tmp_path / "g"), tmp_path / "uids", shutil.rmtree
+    turns: list[Path] = []
+
+    def late(folder: Path, ignore_errors: bool) -> None:
+        turns.append(folder)
+        if len(turns) % 2:
+            (there.sockets / "exit").write_text("0\n")
+        else:
+            remove(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    uid = there.prepare(uids).uid
+    monkeypatch.setattr(place.shutil, "rmtree", late)
+    assert there.prepare(uids).uid == uid and list(there.sockets.iterdir()) == []
+    there.remove(uids)
+    assert not there.folder.exists() and len(turns) == 4 and list(uids.iterdir()) == []
+
+
 def test_ends_are_told_in_words() -> None:
     assert spawn.ended(137) == "hypervisor process ended: signal 9"
     assert spawn.ended(1) == "hypervisor process ended: status 1"

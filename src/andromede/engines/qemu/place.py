@@ -24,6 +24,7 @@ from andromede.errors import NoCapacity
 FIRST_UID = 0x7000_0000
 UIDS = 1 << 20
 """Ids of users that nobody else has: above the range that systemd gives to containers (of systemd)."""
+_TRIES = 3
 _TAIL = 4096
 _OURS = 3
 """How many folders above a guest's are the program's: <runtime>/<installation>/g."""
@@ -81,7 +82,7 @@ class Place:
                 os.chmod(folder, mode | 0o011)  # noqa: S103
         known = self.record()
         uid = known.uid if known else take_uid(uids, self.folder.name)
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        _clear(self.sockets)
         self.sockets.mkdir(mode=0o700)
         os.chown(self.sockets, uid, uid)
         return self.write(Record(uid, boot_id()))
@@ -132,9 +133,18 @@ class Place:
     def remove(self, uids: Path) -> None:
         """Everything of the guest on this host."""
         record = self.record()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _clear(self.folder)
         if record is not None:
             give_uid(uids, record.uid, self.folder.name)
+
+
+def _clear(folder: Path) -> None:
+    """Remove it. The shell of a process that has ended may write its status meanwhile, and so keep the folder: once for
+    each start, so that the next try meets none."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def start_of(pid: int, uid: int) -> str:
