@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import struct
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from andromede.errors import Fatal, Unavailable
+from andromede.sparse import stretches
 
 PAGE = 4096
 PIECE = 1 << 20
@@ -61,20 +61,8 @@ def _mke2fs(form: str, file: Path, identity: str) -> None:
 
 def pieces(file: Path) -> Iterator[tuple[int, bytes]]:
     """(start, bytes) of what the file holds, its holes left out."""
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        at, end = 0, os.fstat(fd).st_size
-        while at < end:
-            try:
-                at = os.lseek(fd, at, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole is left
-                    return
-                raise
-            stop = os.lseek(fd, at, os.SEEK_HOLE)
-            while at < stop:
-                data = os.pread(fd, min(PIECE, stop - at), at)
-                yield at, data
-                at += len(data)
-    finally:
-        os.close(fd)
+    with file.open("rb", buffering=0) as reading:
+        fd = reading.fileno()
+        for at, stop in stretches(fd, os.fstat(fd).st_size):
+            for start in range(at, stop, PIECE):
+                yield start, os.pread(fd, min(PIECE, stop - start), start)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from andromede.durable import make_folder, sync_folder
 from andromede.errors import Fatal
@@ -61,22 +61,26 @@ def seal(source: Path, target: Path, key: bytes, moved: Callable[[int], None]) -
     """Copy a file sealed and make it durable."""
     with open(source, "rb") as reading, open(target, "wb", opener=_private) as writing:
         sealer = sealing.Sealer(writing, sealing.part_key(key, target.name))
-        while piece := reading.read(_PIECE):
-            sealer.write(piece)
-            moved(len(piece))
+        _pump(reading.read, sealer.write, moved)
         sealer.close()
-        writing.flush()
-        os.fsync(writing.fileno())
+        _sync(writing)
 
 
 def _unseal(source: Path, target: Path, key: bytes, moved: Callable[[int], None]) -> None:
     with open(source, "rb") as reading, open(target, "wb", opener=_private) as writing:
-        opener = sealing.Opener(reading, sealing.part_key(key, source.name))
-        while piece := opener.read(_PIECE):
-            writing.write(piece)
-            moved(len(piece))
-        writing.flush()
-        os.fsync(writing.fileno())
+        _pump(sealing.Opener(reading, sealing.part_key(key, source.name)).read, writing.write, moved)
+        _sync(writing)
+
+
+def _pump(read: Callable[[int], bytes], write: Callable[[bytes], object], moved: Callable[[int], None]) -> None:
+    while piece := read(_PIECE):
+        write(piece)
+        moved(len(piece))
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _private(path: str, flags: int) -> int:
@@ -92,13 +96,14 @@ def restore(folder: Path, data: Path, held: Sequence[Held], key: bytes, moved: C
         if not source.is_file() or source.is_symlink() or source.stat().st_size != one.size:
             raise Fatal(f"the backup lacks {one.file} ({one.of}), or it was cut; use another copy of it", "backup")
         kind, _, name = one.file.partition("/")
-        target = data / DISKS / BASES / name.removesuffix(SEALED) if kind == BASES else data / one.file
         if kind == BASES:
+            target = data / DISKS / BASES / name.removesuffix(SEALED)
             make_folder(data / DISKS)
-        make_folder(target.parent)
-        if kind == BASES:
+            make_folder(target.parent)
             _unseal(source, target, key, moved)
         else:
+            target = data / one.file
+            make_folder(target.parent)
             copying.copy_file(source, target, moved)
     for place in (data / DISKS, data / DISKS / BASES, data / MEMORY):
         if place.is_dir():

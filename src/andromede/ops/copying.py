@@ -11,6 +11,7 @@ from pathlib import Path
 
 from andromede.durable import sync_folder
 from andromede.errors import NoCapacity
+from andromede.sparse import stretches
 
 _CHUNK = 64 << 20
 
@@ -30,21 +31,6 @@ class Copied:
     def bytes(self) -> int:
         """Their sizes, holes included."""
         return sum(size for _, size in self.seen.values())
-
-
-def _stretches(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the parts of a file that hold data."""
-    at = 0
-    while at < size:
-        try:
-            start = os.lseek(fd, at, os.SEEK_DATA)
-            stop = os.lseek(fd, start, os.SEEK_HOLE)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            start, stop = at, size
-        yield start, min(stop, size)
-        at = stop
 
 
 def _move(source: int, target: int, stretch: tuple[int, int], moved: Callable[[int], None]) -> None:
@@ -71,7 +57,7 @@ def copy_file(source: Path, target: Path, moved: Callable[[int], None] = lambda 
         size = os.fstat(reading).st_size
         writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            for start, stop in _stretches(reading, size):
+            for start, stop in stretches(reading, size):
                 _move(reading, writing, (start, stop), moved)
             os.ftruncate(writing, size)
             os.fsync(writing)
