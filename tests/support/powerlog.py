@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from andromede.sparse import stretches
+
 SOURCE = Path(__file__).with_name("powershim.c")
 CREATE, WRITE, TRUNCATE, ALLOCATE, FLUSH_BEGIN, FLUSH_END, RENAME, UNLINK, MKDIR, RMDIR, LINK = range(1, 12)
 NAMES = (CREATE, RENAME, UNLINK, MKDIR, RMDIR, LINK)
@@ -258,14 +260,6 @@ def copy_sparse(source: Path, target: Path) -> None:
         os.fchmod(to.fileno(), 0o600)
         size = os.fstat(from_.fileno()).st_size
         os.ftruncate(to.fileno(), size)
-        at = 0
-        while at < size:
-            try:
-                at = os.lseek(from_.fileno(), at, os.SEEK_DATA)
-            except OSError:
-                return
-            stop = os.lseek(from_.fileno(), at, os.SEEK_HOLE)
-            while at < stop:
-                data = os.pread(from_.fileno(), min(_COPY, stop - at), at)
-                os.pwrite(to.fileno(), data, at)
-                at += len(data)
+        for at, stop in stretches(from_.fileno(), size):
+            for start in range(at, stop, _COPY):
+                os.pwrite(to.fileno(), os.pread(from_.fileno(), min(_COPY, stop - start), start), start)
